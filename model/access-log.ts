@@ -1,0 +1,20 @@
+/** Access logs: `envoy.config.accesslog.v3.AccessLog` with the file, stdout and stderr sinks. */
+import type { JsonTemplate } from "./http.ts";
+import type { HeaderMatch } from "./matcher.ts";
+
+export interface AccessLog {
+  readonly sink:
+    | { readonly kind: "file"; readonly path: string }
+    | { readonly kind: "stdout" }
+    | { readonly kind: "stderr" };
+  readonly format: /** Text with command operators; Envoy's default format where `template` is "". */
+  { readonly kind: "text"; readonly template: string } | { readonly kind: "json"; readonly fields: JsonTemplate };
+  readonly filter: AccessLogFilter | null;
+}
+
+export type AccessLogFilter =
+  | { readonly kind: "status_code" | "duration"; readonly op: "eq" | "ge" | "le" | "ne"; readonly value: number }
+  | { readonly kind: "not_health_check" }
+  | { readonly kind: "response_flag"; readonly flags: readonly string[] }
+  | { readonly kind: "header"; readonly header: HeaderMatch }
+  | { readonly kind: "and" | "or"; readonly filters: readonly AccessLogFilter[] };

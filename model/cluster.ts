@@ -1,0 +1,132 @@
+/** A group of like upstream endpoints and how they are treated: `envoy.config.cluster.v3.Cluster`. Durations are ms. */
+import type { Address } from "./address.ts";
+import type { EndpointMetadata, EndpointSet } from "./endpoint.ts";
+import type { Http2Options } from "./http.ts";
+import type { UpstreamTls } from "./tls.ts";
+
+export interface Cluster {
+  readonly name: string;
+  readonly discovery:
+    | { readonly kind: "eds"; readonly serviceName: string }
+    | { readonly kind: "static"; readonly endpoints: EndpointSet }
+    /** Every address that a name resolves to is an endpoint. */
+    | { readonly kind: "strict_dns"; readonly endpoints: EndpointSet; readonly dns: DnsOptions }
+    /** The first address of the one name; a new one is used for new connections. */
+    | { readonly kind: "logical_dns"; readonly endpoints: EndpointSet; readonly dns: DnsOptions };
+  /** Envoy's default: 5 s. */
+  readonly connectTimeoutMs: number;
+  readonly lbPolicy:
+    | { readonly kind: "round_robin" }
+    | { readonly kind: "least_request"; readonly choiceCount: number }
+    | { readonly kind: "random" }
+    | { readonly kind: "ring_hash"; readonly minimumRingSize: number; readonly maximumRingSize: number };
+  readonly commonLb: CommonLb;
+  readonly limits: { readonly default: CircuitBreakerLimits; readonly high: CircuitBreakerLimits };
+  /** null: no ejection. */
+  readonly outlierDetection: OutlierDetection | null;
+  /** null: plaintext. */
+  readonly tls: UpstreamTls | null;
+  /** First whose `match` is a subset of the endpoint's `envoy.transport_socket_match` metadata wins over `tls`. */
+  readonly tlsMatches: readonly {
+    readonly name: string;
+    readonly match: EndpointMetadata;
+    readonly tls: UpstreamTls | null;
+  }[];
+  readonly http: UpstreamHttp;
+  /** Envoy's default: 1 MiB. */
+  readonly perConnectionBufferLimitBytes: number;
+  readonly tcpKeepalive: {
+    readonly probes: number | null;
+    readonly timeS: number | null;
+    readonly intervalS: number | null;
+  } | null;
+  /** `upstream_bind_config.source_address`, null: any. */
+  readonly bindAddress: Address | null;
+  /** What Outrigger's own control plane asks for beyond Envoy (`metadata.filter_metadata["outrigger"]`), null: plain Envoy. */
+  readonly outrigger: ClusterExtension | null;
+}
+
+export interface DnsOptions {
+  /** Envoy's default: 5 s. */
+  readonly refreshRateMs: number;
+  readonly respectTtl: boolean;
+  readonly lookupFamily: "auto" | "v4_only" | "v6_only" | "v4_preferred" | "all";
+}
+
+export interface CommonLb {
+  /** Percent of healthy hosts under which all are used. Envoy's default: 50; 0 switches panic off. */
+  readonly healthyPanicThreshold: number;
+  readonly localityWeighted: boolean;
+}
+
+/** `CircuitBreakers.Thresholds`. Counted once per process. Envoy's defaults: 1024, 1024, 1024, 3. */
+export interface CircuitBreakerLimits {
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  /** Takes the place of `maxRetries`; null: not set. */
+  readonly retryBudget: { readonly percent: number; readonly minRetryConcurrency: number } | null;
+}
+
+/** `OutlierDetection`, with Envoy's names and defaults; percentages are 0–100. */
+export interface OutlierDetection {
+  readonly consecutive5xx: number;
+  readonly consecutiveGatewayFailure: number;
+  readonly consecutiveLocalOriginFailure: number;
+  readonly splitExternalLocalOriginErrors: boolean;
+  readonly intervalMs: number;
+  readonly baseEjectionTimeMs: number;
+  readonly maxEjectionTimeMs: number;
+  readonly maxEjectionTimeJitterMs: number;
+  readonly maxEjectionPercent: number;
+  readonly enforcingConsecutive5xx: number;
+  readonly enforcingConsecutiveGatewayFailure: number;
+  readonly enforcingConsecutiveLocalOriginFailure: number;
+  readonly enforcingSuccessRate: number;
+  readonly successRateMinimumHosts: number;
+  readonly successRateRequestVolume: number;
+  readonly successRateStdevFactor: number;
+  readonly enforcingFailurePercentage: number;
+  readonly failurePercentageThreshold: number;
+  readonly failurePercentageMinimumHosts: number;
+  readonly failurePercentageRequestVolume: number;
+}
+
+/** `HttpProtocolOptions` (upstreams.http.v3). */
+export interface UpstreamHttp {
+  readonly protocol: "http1" | "http2" | "auto" | "use_downstream";
+  /** An idle pooled connection is closed after this. Envoy's default: 1 h; 0: never. */
+  readonly idleTimeoutMs: number;
+  /** 0: none. */
+  readonly maxConnectionDurationMs: number;
+  /** 0: no limit. */
+  readonly maxRequestsPerConnection: number;
+  readonly maxHeadersCount: number;
+  /** Whole response head, KiB. Envoy's default: 60. */
+  readonly maxResponseHeadersKb: number;
+  readonly http2: Http2Options;
+}
+
+/** Outrigger's own policy for a cluster; absent under plain Envoy configuration, where Envoy's meaning holds exactly. */
+export interface ClusterExtension {
+  /** The opossum breaker; null: none. */
+  readonly breaker: BreakerPolicy | null;
+  /** Ejected endpoints are probed half-open before they are readmitted. */
+  readonly probeBeforeReadmission: boolean;
+  /** Whether policies act or only count what they would have done. */
+  readonly mode: "enforce" | "dry_run";
+  /** An idle connection that the upstream was seen to close is closed earlier by us from then on. */
+  readonly learnIdleTimeout: boolean;
+  /** Name for metrics and for people: the destination service. */
+  readonly service: { readonly name: string; readonly namespace: string; readonly port: number } | null;
+  /** Manifest that the policy came from (`file:line`), "" for defaults. */
+  readonly source: string;
+}
+
+export interface BreakerPolicy {
+  readonly errorPercent: number;
+  readonly minimumCalls: number;
+  readonly windowMs: number;
+  readonly openForMs: number;
+}

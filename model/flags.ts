@@ -1,0 +1,70 @@
+/**
+ * Envoy's response flags (https://www.envoyproxy.io docs, access log, %RESPONSE_FLAGS%) as a bit set: one number per
+ * request. `LONG` gives Envoy's long names.
+ */
+
+export const Flag = {
+  /** No healthy upstream hosts in the cluster. */
+  UH: 1 << 0,
+  /** Upstream connection failure. */
+  UF: 1 << 1,
+  /** Upstream overflow (circuit breaking). */
+  UO: 1 << 2,
+  /** No route configured. */
+  NR: 1 << 3,
+  /** Upstream retry limit exceeded. */
+  URX: 1 << 4,
+  /** No cluster found. */
+  NC: 1 << 5,
+  /** Downstream connection termination. */
+  DC: 1 << 6,
+  /** Upstream request timeout. */
+  UT: 1 << 7,
+  /** Upstream connection termination. */
+  UC: 1 << 8,
+  /** Upstream remote reset. */
+  UR: 1 << 9,
+  /** Local reset. */
+  LR: 1 << 10,
+  /** Delay injected. */
+  DI: 1 << 11,
+  /** Fault injected. */
+  FI: 1 << 12,
+  /** Rate limited. */
+  RL: 1 << 13,
+  /** Unauthorized by an external service (also RBAC, through UAEX details). */
+  UAEX: 1 << 14,
+  /** Stream idle timeout. */
+  SI: 1 << 15,
+  /** Downstream protocol error. */
+  DPE: 1 << 16,
+  /** Upstream protocol error. */
+  UPE: 1 << 17,
+  /** Max stream duration reached. */
+  UMSDR: 1 << 18,
+  /** Overload manager terminated. */
+  OM: 1 << 19,
+  /** Invalid request headers (strict checks of Envoy's own headers). */
+  IH: 1 << 20,
+  /** Duration timeout of the connection (`DT`). */
+  DT: 1 << 21,
+} as const;
+
+const ORDER = Object.entries(Flag) as [keyof typeof Flag, number][];
+
+export type FlagName = keyof typeof Flag;
+
+const cache = new Map<number, string>();
+
+/** `UF,URX`, or `-` for none: what `%RESPONSE_FLAGS%` prints. */
+export function formatFlags(flags: number): string {
+  if (flags === 0) return "-";
+  let text = cache.get(flags);
+  if (text === undefined) {
+    text = ORDER.filter(([, bit]) => (flags & bit) !== 0)
+      .map(([name]) => name)
+      .join(",");
+    cache.set(flags, text);
+  }
+  return text;
+}

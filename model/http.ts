@@ -1,0 +1,178 @@
+/** `HttpConnectionManager` and the HTTP filters: how requests of a connection are treated. */
+import type { AccessLog } from "./access-log.ts";
+import type { FaultPolicy } from "./fault.ts";
+import type { Fraction, HeaderMatch, StringMatch } from "./matcher.ts";
+import type { RbacPolicy } from "./rbac.ts";
+import type { HeaderMutation, RouteTable } from "./route.ts";
+
+export interface HttpConnectionManager {
+  readonly statPrefix: string;
+  readonly codecType: "auto" | "http1" | "http2";
+  /** Inline, or the RDS name to look up in `Snapshot.routes`. */
+  readonly routes:
+    | { readonly kind: "inline"; readonly table: RouteTable }
+    | { readonly kind: "rds"; readonly name: string };
+  /** In order; the last one is the router. */
+  readonly filters: readonly HttpFilter[];
+  readonly accessLogs: readonly AccessLog[];
+  /** null: no tracing on this listener. */
+  readonly tracing: Tracing | null;
+  /** Lower-case upgrade types that are let through (`websocket`), with `enabled`. */
+  readonly upgrades: readonly { readonly type: string; readonly enabled: boolean }[];
+  readonly useRemoteAddress: boolean;
+  readonly xffNumTrustedHops: number;
+  readonly skipXffAppend: boolean;
+  /** Appended to the `via` header both ways; "" for none. */
+  readonly via: string;
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly pathWithEscapedSlashes: "keep" | "reject" | "unescape_and_redirect" | "unescape_and_forward";
+  /** Whole-stream idle limit, ms; 0: none. Envoy's default: 5 min. */
+  readonly streamIdleTimeoutMs: number;
+  /** From the first byte of the head to the end of the request, ms; 0: none. */
+  readonly requestTimeoutMs: number;
+  /** For the head to arrive whole, ms; 0: none. */
+  readonly requestHeadersTimeoutMs: number;
+  /** How long a draining connection is let live, ms. Envoy's default: 5 s. */
+  readonly drainTimeoutMs: number;
+  /** How long a closed connection's last bytes may linger, ms. Envoy's default: 1 s. */
+  readonly delayedCloseTimeoutMs: number;
+  readonly forwardClientCert: ForwardClientCert;
+  /** Value of `server`; Envoy's default: `envoy`. */
+  readonly serverName: string;
+  readonly serverHeader: "overwrite" | "append_if_absent" | "pass_through";
+  readonly proxy100Continue: boolean;
+  /** Downstream connection without a request, ms; 0: none. Envoy's default: 1 h. */
+  readonly idleTimeoutMs: number;
+  /** 0: none. */
+  readonly maxConnectionDurationMs: number;
+  /** 0: none. */
+  readonly maxStreamDurationMs: number;
+  /** 0: no limit. */
+  readonly maxRequestsPerConnection: number;
+  readonly maxHeadersCount: number;
+  /** Whole request head, KiB. Envoy's default: 60. */
+  readonly maxRequestHeadersKb: number;
+  readonly headersWithUnderscores: "allow" | "reject_request" | "drop_header";
+  readonly http1: Http1ServerOptions;
+  readonly http2: Http2Options;
+  readonly stripMatchingHostPort: boolean;
+  readonly stripAnyHostPort: boolean;
+  /** `stream_error_on_invalid_http_message`: answer 400 and go on instead of closing. */
+  readonly keepConnectionOnInvalidMessage: boolean;
+  readonly appendXForwardedPort: boolean;
+  readonly localReply: LocalReplyConfig;
+}
+
+export interface Http1ServerOptions {
+  readonly acceptHttp10: boolean;
+  readonly defaultHostForHttp10: string;
+  readonly allowAbsoluteUrl: boolean;
+  /** `allow_chunked_length`: take `Transfer-Encoding: chunked` with `Content-Length` and drop the latter. */
+  readonly allowChunkedLength: boolean;
+  readonly enableTrailers: boolean;
+}
+
+/** `Http2ProtocolOptions`; here so that configurations carry it, used once the HTTP/2 codec is. */
+export interface Http2Options {
+  readonly maxConcurrentStreams: number;
+  readonly initialStreamWindowSize: number;
+  readonly initialConnectionWindowSize: number;
+  readonly allowConnect: boolean;
+}
+
+export interface ForwardClientCert {
+  readonly mode: "sanitize" | "forward_only" | "append_forward" | "sanitize_set" | "always_forward_only";
+  readonly subject: boolean;
+  readonly cert: boolean;
+  readonly chain: boolean;
+  readonly dns: boolean;
+  readonly uri: boolean;
+}
+
+export interface Tracing {
+  readonly clientSampling: Fraction;
+  readonly randomSampling: Fraction;
+  readonly overallSampling: Fraction;
+  readonly verbose: boolean;
+  readonly maxPathTagLength: number;
+  readonly customTags: readonly CustomTag[];
+  readonly spawnUpstreamSpan: boolean;
+  /** null: the bootstrap's tracer. */
+  readonly provider: TracingProvider | null;
+}
+
+export interface CustomTag {
+  readonly tag: string;
+  readonly source:
+    | { readonly kind: "literal"; readonly value: string }
+    | { readonly kind: "environment"; readonly name: string; readonly defaultValue: string }
+    | { readonly kind: "request_header"; readonly name: string; readonly defaultValue: string };
+}
+
+/** `envoy.config.trace.v3.OpenTelemetryConfig`. */
+export interface TracingProvider {
+  readonly serviceName: string;
+  /** OTLP over gRPC to a cluster, or over HTTP to a URI. */
+  readonly export:
+    | { readonly protocol: "grpc"; readonly cluster: string; readonly timeoutMs: number }
+    | { readonly protocol: "http"; readonly uri: string; readonly cluster: string; readonly timeoutMs: number };
+}
+
+export type HttpFilter = {
+  /** Envoy's filter name in the chain: the key of per-route configuration. */
+  readonly name: string;
+  readonly disabled: boolean;
+} & (
+  | { readonly kind: "router"; readonly suppressEnvoyHeaders: boolean; readonly respectExpectedRqTimeout: boolean }
+  | { readonly kind: "rbac"; readonly statPrefix: string; readonly policy: RbacPolicy }
+  | { readonly kind: "fault"; readonly policy: FaultPolicy }
+);
+
+/** Per-route override of a filter (`typed_per_filter_config`), keyed by the filter's name in the chain. */
+export type FilterOverride =
+  | { readonly kind: "rbac"; readonly policy: RbacPolicy | null }
+  | { readonly kind: "fault"; readonly policy: FaultPolicy }
+  | { readonly kind: "disabled" };
+
+/** `LocalReplyConfig`: how answers that the proxy itself gives are changed. */
+export interface LocalReplyConfig {
+  readonly mappers: readonly LocalReplyMapper[];
+  /** `body_format`; null: the plain text body. */
+  readonly bodyFormat: LocalReplyFormat | null;
+}
+
+export interface LocalReplyFormat {
+  readonly contentType: string;
+  readonly format:
+    | { readonly kind: "text"; readonly template: string }
+    | { readonly kind: "json"; readonly fields: JsonTemplate };
+}
+
+/** JSON whose strings may hold command operators (`%RESPONSE_CODE%`). */
+export type JsonTemplate =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonTemplate[]
+  | { readonly [key: string]: JsonTemplate };
+
+export interface LocalReplyMapper {
+  readonly filter: LocalReplyFilter;
+  readonly statusCode: number | null;
+  readonly body: string | null;
+  readonly bodyFormat: LocalReplyFormat | null;
+  readonly headersToAdd: readonly HeaderMutation[];
+}
+
+export type LocalReplyFilter =
+  | { readonly kind: "status_code"; readonly op: "eq" | "ge" | "le"; readonly value: number }
+  | { readonly kind: "response_flag"; readonly flags: readonly string[] }
+  | { readonly kind: "header"; readonly header: HeaderMatch }
+  | { readonly kind: "and" | "or"; readonly filters: readonly LocalReplyFilter[] };
+
+export type { StringMatch };

@@ -1,0 +1,69 @@
+/** TLS contexts: `envoy.extensions.transport_sockets.tls.v3`, resolved as far as references by name. */
+import type { StringMatch } from "./matcher.ts";
+import type { CertificateMaterial, TrustMaterial } from "./secret.ts";
+
+/** TLS material given in place, or by SDS name (looked up in `Snapshot.secrets`, or from Outrigger's own CA: `WORKLOAD_CERT`, `WORKLOAD_ROOTS`). */
+export type CertificateRef =
+  | { readonly kind: "inline"; readonly material: CertificateMaterial }
+  | { readonly kind: "sds"; readonly name: string };
+export type TrustRef =
+  | { readonly kind: "inline"; readonly material: TrustMaterial }
+  | { readonly kind: "sds"; readonly name: string };
+
+/** SDS names (Istio's) of the workload's own certificate and of the mesh's roots. */
+export const WORKLOAD_CERT = "default";
+export const WORKLOAD_ROOTS = "ROOTCA";
+
+export interface TlsParams {
+  /** e.g. `TLSv1.2`; null: the default. */
+  readonly minVersion: TlsVersion | null;
+  readonly maxVersion: TlsVersion | null;
+  /** OpenSSL names; unknown ones were dropped with a note. */
+  readonly cipherSuites: readonly string[];
+  readonly ecdhCurves: readonly string[];
+}
+
+export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
+
+/** How the peer's certificate is checked. */
+export interface PeerValidation {
+  /** null: the chain is not verified (Envoy's meaning of no trusted CA). */
+  readonly roots: TrustRef | null;
+  /** One must match one SAN; empty: any. */
+  readonly subjectAltNames: readonly SanMatch[];
+  /** SHA-256 of the certificate, hex lower case without colons. */
+  readonly certificateHashes: readonly string[];
+  /** SHA-256 of the SPKI, base64. */
+  readonly spkiHashes: readonly string[];
+  readonly acceptUntrusted: boolean;
+  readonly allowExpired: boolean;
+}
+
+export interface SanMatch {
+  readonly type: "any" | "uri" | "dns" | "email" | "ip";
+  readonly match: StringMatch;
+}
+
+export interface DownstreamTls {
+  readonly params: TlsParams;
+  readonly certificates: readonly CertificateRef[];
+  /** null: the peer's certificate is not asked for. */
+  readonly validation: PeerValidation | null;
+  readonly requireClientCertificate: boolean;
+  readonly alpn: readonly string[];
+  readonly requireSni: boolean;
+  readonly sessionTickets: boolean;
+}
+
+export interface UpstreamTls {
+  readonly params: TlsParams;
+  readonly certificates: readonly CertificateRef[];
+  /** null: the server's certificate is not verified. */
+  readonly validation: PeerValidation | null;
+  readonly alpn: readonly string[];
+  /** "" for none. */
+  readonly sni: string;
+  readonly autoHostSni: boolean;
+  readonly autoSanValidation: boolean;
+  readonly maxSessionKeys: number;
+}
