@@ -1,0 +1,214 @@
+/**
+ * HTTP header fields of one message. Fields that came from an HTTP/1 head stay where they are in its text and are found
+ * by offset, so that passing a head on copies whole runs of lines instead of every name and value; edits lie beside it.
+ * Names keep the case in which they came; lookups ignore case.
+ */
+
+/** Offsets per parsed field in `#at`: start of name, end of name, start of value, end of value, end of line (after CRLF). */
+const WIDTH = 5;
+
+/** A cheap fingerprint that tells most names apart: length, first and last letter, ASCII case folded. */
+export function headerTag(length: number, first: number, last: number): number {
+  return (length << 16) | ((first | 0x20) << 8) | (last | 0x20);
+}
+
+function tagOf(name: string): number {
+  return headerTag(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+}
+
+/** A field whose line was taken out. */
+const REMOVED = -1;
+
+export class HeaderMap {
+  /** The head that parsed fields point into, latin1. */
+  text = "";
+  /** Number of parsed fields, removed ones included. */
+  count = 0;
+  readonly #tags: number[] = [];
+  readonly #at: number[] = [];
+  /** Fields that did not come with the head (or came by HTTP/2), in order of addition. */
+  readonly #names: string[] = [];
+  readonly #values: string[] = [];
+  readonly #extraTags: number[] = [];
+  #edited = false;
+
+  /** A map with the given fields. */
+  static of(fields: Readonly<Record<string, string>>): HeaderMap {
+    const map = new HeaderMap();
+    for (const [name, value] of Object.entries(fields)) map.append(name, value);
+    return map;
+  }
+
+  /** Empties the map for another message. */
+  clear(): void {
+    this.text = "";
+    this.count = 0;
+    this.#edited = false;
+    if (this.#names.length > 0) {
+      this.#names.length = 0;
+      this.#values.length = 0;
+      this.#extraTags.length = 0;
+    }
+  }
+
+  /** Records a field of `text` (parsers only). Offsets are into `text`. */
+  push(tag: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, lineEnd: number): void {
+    const i = this.count++;
+    const at = this.#at;
+    this.#tags[i] = tag;
+    const base = i * WIDTH;
+    at[base] = nameStart;
+    at[base + 1] = nameEnd;
+    at[base + 2] = valueStart;
+    at[base + 3] = valueEnd;
+    at[base + 4] = lineEnd;
+  }
+
+  /** How many fields there are. */
+  get size(): number {
+    let size = this.#names.length;
+    for (let i = 0; i < this.count; i++) if (this.#tags[i] !== REMOVED) size++;
+    return size;
+  }
+
+  /** The value of `name` (lower case), several values joined with "," as Envoy joins them; null where there is none. */
+  get(name: string): string | null {
+    const tag = tagOf(name);
+    let found: string | null = null;
+    for (let i = 0; i < this.count; i++) {
+      if (this.#tags[i] === tag && this.#nameIs(i, name)) {
+        const value = this.#valueAt(i);
+        found = found === null ? value : `${found},${value}`;
+      }
+    }
+    for (let i = 0; i < this.#names.length; i++) {
+      if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
+        const value = this.#values[i] as string;
+        found = found === null ? value : `${found},${value}`;
+      }
+    }
+    return found;
+  }
+
+  has(name: string): boolean {
+    const tag = tagOf(name);
+    for (let i = 0; i < this.count; i++) if (this.#tags[i] === tag && this.#nameIs(i, name)) return true;
+    for (let i = 0; i < this.#names.length; i++) {
+      if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) return true;
+    }
+    return false;
+  }
+
+  /** All values of `name` (lower case), in order. */
+  getAll(name: string): string[] {
+    const values: string[] = [];
+    this.forEach((key, value) => {
+      if (key.length === name.length && key.toLowerCase() === name) values.push(value);
+    });
+    return values;
+  }
+
+  /** Adds a field after those that are there; `name` in the case in which it shall be sent. */
+  append(name: string, value: string): void {
+    this.#names.push(name);
+    this.#values.push(value);
+    this.#extraTags.push(tagOf(name));
+  }
+
+  /** Replaces every field called `name` (any case) by one. */
+  set(name: string, value: string): void {
+    this.remove(name.toLowerCase());
+    this.append(name, value);
+  }
+
+  /** Removes every field called `name` (lower case); true if there was one. */
+  remove(name: string): boolean {
+    const tag = tagOf(name);
+    let removed = false;
+    for (let i = 0; i < this.count; i++) {
+      if (this.#tags[i] === tag && this.#nameIs(i, name)) {
+        this.#tags[i] = REMOVED;
+        this.#edited = true;
+        removed = true;
+      }
+    }
+    for (let i = this.#names.length - 1; i >= 0; i--) {
+      if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
+        this.#names.splice(i, 1);
+        this.#values.splice(i, 1);
+        this.#extraTags.splice(i, 1);
+        removed = true;
+      }
+    }
+    return removed;
+  }
+
+  /** Visits the fields in order, with names in their own case. */
+  forEach(visit: (name: string, value: string) => void): void {
+    for (let i = 0; i < this.count; i++) {
+      if (this.#tags[i] === REMOVED) continue;
+      const base = i * WIDTH;
+      visit(this.text.slice(this.#at[base], this.#at[base + 1]), this.#valueAt(i));
+    }
+    for (let i = 0; i < this.#names.length; i++) visit(this.#names[i] as string, this.#values[i] as string);
+  }
+
+  /** The fields as HTTP/1 lines, each ending with CRLF; no empty line at the end. */
+  toHttp1(): string {
+    let lines = "";
+    if (this.count > 0) {
+      if (!this.#edited) {
+        lines = this.text.slice(this.#at[0], this.#at[this.count * WIDTH - 1]);
+      } else {
+        let runStart = -1;
+        let runEnd = 0;
+        for (let i = 0; i < this.count; i++) {
+          if (this.#tags[i] === REMOVED) {
+            if (runStart >= 0) lines += this.text.slice(runStart, runEnd);
+            runStart = -1;
+          } else {
+            const base = i * WIDTH;
+            if (runStart < 0) runStart = this.#at[base] as number;
+            runEnd = this.#at[base + 4] as number;
+          }
+        }
+        if (runStart >= 0) lines += this.text.slice(runStart, runEnd);
+      }
+    }
+    for (let i = 0; i < this.#names.length; i++) lines += `${this.#names[i]}: ${this.#values[i]}\r\n`;
+    return lines;
+  }
+
+  /** A plain object for logs and tests; repeated fields are joined with ",". Keys are lower case. */
+  toObject(): Record<string, string> {
+    const fields: Record<string, string> = {};
+    this.forEach((name, value) => {
+      const key = name.toLowerCase();
+      fields[key] = key in fields ? `${fields[key]},${value}` : value;
+    });
+    return fields;
+  }
+
+  /** A copy that does not change with this one. */
+  clone(): HeaderMap {
+    const copy = new HeaderMap();
+    this.forEach((name, value) => copy.append(name, value));
+    return copy;
+  }
+
+  #valueAt(i: number): string {
+    const base = i * WIDTH;
+    return this.text.slice(this.#at[base + 2], this.#at[base + 3]);
+  }
+
+  /** The tag has told length, first and last letter; the rest is compared here, ASCII case folded. */
+  #nameIs(i: number, name: string): boolean {
+    const start = this.#at[i * WIDTH] as number;
+    for (let k = 0; k < name.length; k++) {
+      let c = this.text.charCodeAt(start + k);
+      if (c >= 65 && c <= 90) c |= 0x20;
+      if (c !== name.charCodeAt(k)) return false;
+    }
+    return true;
+  }
+}

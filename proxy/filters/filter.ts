@@ -1,0 +1,25 @@
+/**
+ * The one contract of an HTTP filter stage. Stages are compiled when configuration arrives and composed as a plain
+ * list; a stage that a route does not use does not exist for it.
+ */
+import type { StreamInfo } from "../../telemetry/stream-info.ts";
+import type { RequestHead } from "../http/message.ts";
+
+/** What a stage may do with the request that it is shown. */
+export interface FilterContext {
+  readonly request: RequestHead;
+  readonly info: StreamInfo;
+  /** Answers in the upstream's place. `details` is Envoy's %RESPONSE_CODE_DETAILS%, `flags` bits of model/flags.ts. */
+  localReply(status: number, body: string, details: string, flags: number): void;
+  /** Goes on after a stage returned false ("wait") and has not answered. */
+  resume(): void;
+  /** Calls back after `delayMs` unless the exchange ends before. */
+  delay(delayMs: number, callback: () => void): void;
+  /** Calls back once when the exchange is over, whichever way. */
+  onEnd(callback: () => void): void;
+}
+
+export interface FilterStage {
+  /** true: go on; false: the stage has answered, or will call `resume`. */
+  onRequest(context: FilterContext): boolean;
+}

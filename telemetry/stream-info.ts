@@ -1,0 +1,144 @@
+/**
+ * What is known of one request on its way: filled in by the data plane, read by access logs, header formatting, traces
+ * and metrics. One flat object per exchange, reused, so that keeping it costs a few stores.
+ */
+import type { HeaderMap } from "../core/header-map.ts";
+
+/** The downstream connection, made once per connection. */
+export interface ConnectionInfo {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** null: plaintext. */
+  readonly tls: ConnectionTls | null;
+  readonly listener: string;
+  readonly filterChain: string;
+}
+
+export interface ConnectionTls {
+  /** `TLSv1.3` */
+  readonly version: string;
+  readonly cipher: string;
+  /** Server name that the client asked for, "" if none. */
+  readonly sni: string;
+  readonly alpn: string;
+  readonly resumed: boolean;
+  /** null: the client gave no certificate. */
+  readonly peer: PeerInfo | null;
+  /** Own certificate's URI SANs. */
+  readonly localUriSans: readonly string[];
+  readonly localSubject: string;
+}
+
+/** A verified (or deliberately unverified) peer certificate, parsed once per connection. */
+export interface PeerInfo {
+  readonly uriSans: readonly string[];
+  readonly dnsSans: readonly string[];
+  /** RFC 2253, as Envoy prints it. */
+  readonly subject: string;
+  readonly issuer: string;
+  /** Hex, lower case. */
+  readonly serial: string;
+  /** SHA-256 of the certificate, hex lower case. */
+  readonly fingerprint256: string;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** PEM of the leaf, made on demand. */
+  readonly pem: () => string;
+  /** PEM of the chain, made on demand. */
+  readonly chainPem: () => string;
+  /** True if the chain was verified against roots. */
+  readonly verified: boolean;
+}
+
+/** The parts of a request that formatters and matchers read. */
+export interface RequestView {
+  method: string;
+  /** Path with query, as it is now (after rewriting). */
+  path: string;
+  authority: string;
+  /** `http` or `https` */
+  scheme: string;
+  /** `HTTP/1.1` … */
+  protocol: string;
+  headers: HeaderMap;
+}
+
+export class StreamInfo {
+  connection: ConnectionInfo;
+  /** Wall clock, ms since the epoch. */
+  startTime = 0;
+  /** Monotonic ms; 0 means "has not happened". */
+  startedAt = 0;
+  requestEndAt = 0;
+  upstreamFirstByteSentAt = 0;
+  upstreamLastByteSentAt = 0;
+  upstreamFirstByteReceivedAt = 0;
+  upstreamLastByteReceivedAt = 0;
+  endedAt = 0;
+  /** Body bytes received from and sent to the caller. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  /** 0: no response was sent. */
+  responseCode = 0;
+  /** Envoy's %RESPONSE_CODE_DETAILS%: `via_upstream`, `route_not_found` … */
+  responseCodeDetails = "";
+  /** Bits of model/flags.ts. */
+  flags = 0;
+  routeName = "";
+  virtualHost = "";
+  /** Chosen cluster, "" while there is none. */
+  cluster = "";
+  upstreamHost = "";
+  upstreamLocalAddress = "";
+  upstreamTransportFailure = "";
+  /** Attempts made, retries included. */
+  attempts = 0;
+  /** `:path` before rewriting. */
+  originalPath = "";
+  /** Trace and span ids in hex, "" without tracing. */
+  traceId = "";
+  spanId = "";
+  sampled = false;
+  /** Free-form facts for logs (`DYNAMIC_METADATA`), null while there are none. */
+  metadata: Record<string, Record<string, string>> | null = null;
+  /** Sentence for operators: why a call was refused or failed. */
+  explanation = "";
+
+  constructor(connection: ConnectionInfo) {
+    this.connection = connection;
+  }
+
+  reset(connection: ConnectionInfo): void {
+    this.connection = connection;
+    this.startTime = 0;
+    this.startedAt = 0;
+    this.requestEndAt = 0;
+    this.upstreamFirstByteSentAt = 0;
+    this.upstreamLastByteSentAt = 0;
+    this.upstreamFirstByteReceivedAt = 0;
+    this.upstreamLastByteReceivedAt = 0;
+    this.endedAt = 0;
+    this.bytesReceived = 0;
+    this.bytesSent = 0;
+    this.responseCode = 0;
+    this.responseCodeDetails = "";
+    this.flags = 0;
+    this.routeName = "";
+    this.virtualHost = "";
+    this.cluster = "";
+    this.upstreamHost = "";
+    this.upstreamLocalAddress = "";
+    this.upstreamTransportFailure = "";
+    this.attempts = 0;
+    this.originalPath = "";
+    this.traceId = "";
+    this.spanId = "";
+    this.sampled = false;
+    this.metadata = null;
+    this.explanation = "";
+  }
+}
