@@ -1,13 +1,14 @@
 /** A group of like upstream endpoints and how they are treated: `envoy.config.cluster.v3.Cluster`. Durations are ms. */
 import type { Address } from "./address.ts";
+import type { ConfigSource } from "./bootstrap.ts";
 import type { EndpointMetadata, EndpointSet } from "./endpoint.ts";
 import type { Http2Options } from "./http.ts";
 import type { UpstreamTls } from "./tls.ts";
 
 export interface Cluster {
   readonly name: string;
-  readonly discovery:
-    | { readonly kind: "eds"; readonly serviceName: string }
+  readonly discovery: /** `source`: where the endpoints come from (`eds_config`); absent: the ADS stream. */
+    | { readonly kind: "eds"; readonly serviceName: string; readonly source?: ConfigSource }
     | { readonly kind: "static"; readonly endpoints: EndpointSet }
     /** Every address that a name resolves to is an endpoint. */
     | { readonly kind: "strict_dns"; readonly endpoints: EndpointSet; readonly dns: DnsOptions }

@@ -1,5 +1,6 @@
 /** `HttpConnectionManager` and the HTTP filters: how requests of a connection are treated. */
 import type { AccessLog } from "./access-log.ts";
+import type { ConfigSource } from "./bootstrap.ts";
 import type { FaultPolicy } from "./fault.ts";
 import type { Fraction, HeaderMatch, StringMatch } from "./matcher.ts";
 import type { RbacPolicy } from "./rbac.ts";
@@ -8,10 +9,10 @@ import type { HeaderMutation, RouteTable } from "./route.ts";
 export interface HttpConnectionManager {
   readonly statPrefix: string;
   readonly codecType: "auto" | "http1" | "http2";
-  /** Inline, or the RDS name to look up in `Snapshot.routes`. */
+  /** Inline, or the RDS name to look up in `Snapshot.routes`; `source` absent: the ADS stream. */
   readonly routes:
     | { readonly kind: "inline"; readonly table: RouteTable }
-    | { readonly kind: "rds"; readonly name: string };
+    | { readonly kind: "rds"; readonly name: string; readonly source?: ConfigSource };
   /** In order; the last one is the router. */
   readonly filters: readonly HttpFilter[];
   readonly accessLogs: readonly AccessLog[];

@@ -1,14 +1,18 @@
 /** TLS contexts: `envoy.extensions.transport_sockets.tls.v3`, resolved as far as references by name. */
+import type { ConfigSource } from "./bootstrap.ts";
 import type { StringMatch } from "./matcher.ts";
 import type { CertificateMaterial, TrustMaterial } from "./secret.ts";
 
-/** TLS material given in place, or by SDS name (looked up in `Snapshot.secrets`, or from Outrigger's own CA: `WORKLOAD_CERT`, `WORKLOAD_ROOTS`). */
+/**
+ * TLS material given in place, or by SDS name (looked up in `Snapshot.secrets`, or from Outrigger's own CA:
+ * `WORKLOAD_CERT`, `WORKLOAD_ROOTS`). `source` is `sds_config`; absent: a static secret, or the CA's.
+ */
 export type CertificateRef =
   | { readonly kind: "inline"; readonly material: CertificateMaterial }
-  | { readonly kind: "sds"; readonly name: string };
+  | { readonly kind: "sds"; readonly name: string; readonly source?: ConfigSource };
 export type TrustRef =
   | { readonly kind: "inline"; readonly material: TrustMaterial }
-  | { readonly kind: "sds"; readonly name: string };
+  | { readonly kind: "sds"; readonly name: string; readonly source?: ConfigSource };
 
 /** SDS names (Istio's) of the workload's own certificate and of the mesh's roots. */
 export const WORKLOAD_CERT = "default";
