@@ -57,6 +57,8 @@ export class HeaderMap {
     const at = this.#at;
     this.#tags[i] = tag;
     const base = i * WIDTH;
+    // A line between this one and the last was kept out of the map (host, transfer-encoding).
+    if (i > 0 && at[base - 1] !== nameStart) this.#edited = true;
     at[base] = nameStart;
     at[base + 1] = nameEnd;
     at[base + 2] = valueStart;
@@ -163,14 +165,14 @@ export class HeaderMap {
         let runStart = -1;
         let runEnd = 0;
         for (let i = 0; i < this.count; i++) {
-          if (this.#tags[i] === REMOVED) {
+          if (this.#tags[i] === REMOVED) continue;
+          const base = i * WIDTH;
+          const start = this.#at[base] as number;
+          if (start !== runEnd) {
             if (runStart >= 0) lines += this.text.slice(runStart, runEnd);
-            runStart = -1;
-          } else {
-            const base = i * WIDTH;
-            if (runStart < 0) runStart = this.#at[base] as number;
-            runEnd = this.#at[base + 4] as number;
+            runStart = start;
           }
+          runEnd = this.#at[base + 4] as number;
         }
         if (runStart >= 0) lines += this.text.slice(runStart, runEnd);
       }
@@ -192,7 +194,9 @@ export class HeaderMap {
   /** A copy that does not change with this one. */
   clone(): HeaderMap {
     const copy = new HeaderMap();
-    this.forEach((name, value) => copy.append(name, value));
+    this.forEach((name, value) => {
+      copy.append(name, value);
+    });
     return copy;
   }
 
