@@ -1,6 +1,6 @@
 /**
  * Envoy's response flags (https://www.envoyproxy.io docs, access log, %RESPONSE_FLAGS%) as a bit set: one number per
- * request. `LONG` gives Envoy's long names.
+ * request.
  */
 
 export const Flag = {
@@ -50,19 +50,55 @@ export const Flag = {
   DT: 1 << 21,
 } as const;
 
-const ORDER = Object.entries(Flag) as [keyof typeof Flag, number][];
-
 export type FlagName = keyof typeof Flag;
 
-const cache = new Map<number, string>();
+/** Envoy's long names, in the order in which Envoy prints several flags (that of its own enumeration). */
+const LONG: Readonly<Record<FlagName, string>> = {
+  UH: "NoHealthyUpstream",
+  UT: "UpstreamRequestTimeout",
+  LR: "LocalReset",
+  UR: "UpstreamRemoteReset",
+  UF: "UpstreamConnectionFailure",
+  UC: "UpstreamConnectionTermination",
+  UO: "UpstreamOverflow",
+  NR: "NoRouteFound",
+  DI: "DelayInjected",
+  FI: "FaultInjected",
+  RL: "RateLimited",
+  UAEX: "UnauthorizedExternalService",
+  DC: "DownstreamConnectionTermination",
+  URX: "UpstreamRetryLimitExceeded",
+  SI: "StreamIdleTimeout",
+  IH: "InvalidEnvoyRequestHeaders",
+  DPE: "DownstreamProtocolError",
+  UMSDR: "UpstreamMaxStreamDurationReached",
+  DT: "DurationTimeout",
+  UPE: "UpstreamProtocolError",
+  NC: "NoClusterFound",
+  OM: "OverloadManagerTerminated",
+};
+
+const ORDER = Object.entries(LONG) as [FlagName, string][];
+
+const shortNames = new Map<number, string>();
+const longNames = new Map<number, string>();
 
 /** `UF,URX`, or `-` for none: what `%RESPONSE_FLAGS%` prints. */
 export function formatFlags(flags: number): string {
+  return join(flags, shortNames, ([name]) => name);
+}
+
+/** `UpstreamConnectionFailure,UpstreamRetryLimitExceeded`, or `-`: what `%RESPONSE_FLAGS_LONG%` prints. */
+export function formatFlagsLong(flags: number): string {
+  return join(flags, longNames, ([, long]) => long);
+}
+
+function join(flags: number, cache: Map<number, string>, nameOf: (entry: [FlagName, string]) => string): string {
   if (flags === 0) return "-";
   let text = cache.get(flags);
   if (text === undefined) {
-    text = ORDER.filter(([, bit]) => (flags & bit) !== 0)
-      .map(([name]) => name)
+    text = ORDER.filter(([name]) => (flags & Flag[name]) !== 0)
+      .map(nameOf)
       .join(",");
     cache.set(flags, text);
   }

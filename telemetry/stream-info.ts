@@ -69,6 +69,8 @@ export interface RequestView {
 
 export class StreamInfo {
   connection: ConnectionInfo;
+  /** Caller's `host:port` by a trusted `x-forwarded-for` (port 0 as in Envoy), "" where it is the connection's peer. */
+  downstreamAddress = "";
   /** Wall clock, ms since the epoch. */
   startTime = 0;
   /** Monotonic ms; 0 means "has not happened". */
@@ -114,6 +116,7 @@ export class StreamInfo {
 
   reset(connection: ConnectionInfo): void {
     this.connection = connection;
+    this.downstreamAddress = "";
     this.startTime = 0;
     this.startedAt = 0;
     this.requestEndAt = 0;
