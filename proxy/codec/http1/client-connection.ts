@@ -1,0 +1,330 @@
+/**
+ * The client side of HTTP/1 (RFC 9112) on one upstream connection: one request at a time, its response parsed in place
+ * and handed on. When an exchange is over the connection tells its owner (a pool) whether it can be used again.
+ */
+import type { Socket } from "node:net";
+import type { HeaderMap } from "../../../core/header-map.ts";
+import { ResponseHead } from "../../http/message.ts";
+import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
+import { ChunkedDecoder } from "./chunked.ts";
+import { Framing, HeadError } from "./fields.ts";
+import { parseResponseHead } from "./response-head.ts";
+import { joinHead, LAST_CHUNK, lastChunk } from "./writer.ts";
+
+export interface ClientOptions {
+  readonly maxHeadBytes: number;
+  readonly maxFields: number;
+}
+
+/** The pool that owns the connection. */
+export interface ClientOwner {
+  /** The exchange is over and the connection is free. */
+  onIdle(connection: Http1ClientConnection): void;
+  /** The connection is gone. `reusedIdleMs` ≥ 0: it was closed by the peer while idle, after so long. */
+  onClosed(connection: Http1ClientConnection): void;
+}
+
+const State = { idle: 0, head: 1, length: 2, chunked: 3, untilClose: 4, tunnel: 5, closed: 6 } as const;
+
+const framing = new Framing();
+
+export class Http1ClientConnection implements UpstreamStream {
+  readonly socket: Socket;
+  /** Requests sent on this connection so far. */
+  requests = 0;
+  /** Monotonic ms of the last time it became idle; the pool's. */
+  idleSince = 0;
+  readonly #options: ClientOptions;
+  readonly #owner: ClientOwner;
+  #state: number = State.idle;
+  #handler: UpstreamHandler | null = null;
+  #held: Buffer | null = null;
+  #left = 0;
+  #chunks: ChunkedDecoder | null = null;
+  #reusable = true;
+  #requestDone = true;
+  #pendingHead = "";
+  #requestBody: BodyKind = Body.none;
+  #sawBytes = false;
+  #unframe = false;
+  #error = "";
+
+  constructor(socket: Socket, options: ClientOptions, owner: ClientOwner) {
+    this.socket = socket;
+    this.#options = options;
+    this.#owner = owner;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("drain", () => this.#handler?.onUpstreamWritable());
+    socket.on("error", (error: Error) => {
+      this.#error = error.message;
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  get idle(): boolean {
+    return this.#state === State.idle;
+  }
+
+  /** True once a byte of the current response has arrived. */
+  get answered(): boolean {
+    return this.#sawBytes;
+  }
+
+  /** Begins an exchange. `unframe`: response bytes of a chunked body are wanted without their framing. */
+  begin(handler: UpstreamHandler, unframe: boolean): void {
+    this.#handler = handler;
+    this.#state = State.head;
+    this.#requestDone = false;
+    this.#reusable = true;
+    this.#sawBytes = false;
+    this.#unframe = unframe;
+    this.requests++;
+  }
+
+  sendHead(text: string, body: BodyKind): void {
+    this.#requestBody = body;
+    this.#pendingHead = text;
+  }
+
+  sendData(bytes: Buffer): boolean {
+    if (this.#pendingHead !== "") {
+      const head = this.#pendingHead;
+      this.#pendingHead = "";
+      return joinHead(this.socket, head, bytes);
+    }
+    return this.socket.write(bytes);
+  }
+
+  sendEnd(trailers: HeaderMap | null): void {
+    this.#requestDone = true;
+    if (this.#requestBody === Body.chunked) {
+      const end = trailers === null ? LAST_CHUNK : lastChunk(trailers);
+      this.socket.write(this.#pendingHead + end, "latin1");
+      this.#pendingHead = "";
+    } else this.flush();
+  }
+
+  /** Sends the head without waiting for body bytes. */
+  flush(): void {
+    if (this.#pendingHead === "") return;
+    const head = this.#pendingHead;
+    this.#pendingHead = "";
+    this.socket.write(head, "latin1");
+  }
+
+  cancel(): void {
+    this.#handler = null;
+    if (this.#state !== State.idle) {
+      this.#state = State.closed;
+      this.socket.destroy();
+    }
+  }
+
+  /** Closes an idle connection, or marks a busy one as not to be used again. */
+  retire(): void {
+    this.#reusable = false;
+    if (this.#state === State.idle) {
+      this.#state = State.closed;
+      this.socket.end();
+      this.socket.destroySoon();
+    }
+  }
+
+  pauseResponse(): void {
+    this.socket.pause();
+  }
+
+  resumeResponse(): void {
+    this.socket.resume();
+  }
+
+  /** Bytes pass unread both ways from now on. */
+  startTunnel(): void {
+    this.#state = State.tunnel;
+  }
+
+  /** Half-closes a tunnel towards the upstream. */
+  endTunnel(): void {
+    this.socket.end();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#state === State.idle) {
+      // Nobody asked: a peer that speaks out of turn can't be trusted with the next request.
+      this.#state = State.closed;
+      this.socket.destroy();
+      return;
+    }
+    this.#sawBytes = true;
+    if (this.#held === null) this.#process(chunk);
+    else {
+      const held = this.#held;
+      if (
+        this.#state === State.head &&
+        held.length + chunk.length <= this.#options.maxHeadBytes &&
+        !chunk.includes(0x0a)
+      ) {
+        this.#held = Buffer.concat([held, chunk]);
+        return;
+      }
+      this.#held = null;
+      this.#process(Buffer.concat([held, chunk]));
+    }
+  }
+
+  #process(buf: Buffer): void {
+    let pos = 0;
+    while (pos < buf.length) {
+      switch (this.#state) {
+        case State.head: {
+          const next = this.#readHead(buf, pos);
+          if (next <= 0) return;
+          pos = next;
+          break;
+        }
+        case State.length: {
+          const take = Math.min(this.#left, buf.length - pos);
+          this.#left -= take;
+          this.#handler?.onResponseData(take === buf.length ? buf : buf.subarray(pos, pos + take), take);
+          pos += take;
+          if (this.#left === 0 && this.#state === State.length) this.#finish(null, buf.length - pos);
+          break;
+        }
+        case State.chunked: {
+          const chunks = this.#chunks as ChunkedDecoder;
+          const next = chunks.feed(buf, pos, buf.length, this);
+          if (next < 0) {
+            this.#fail("protocol_error", "the upstream's chunked body is malformed");
+            return;
+          }
+          pos = next;
+          if (chunks.done && this.#state === State.chunked) this.#finish(chunks.trailers, buf.length - pos);
+          break;
+        }
+        case State.untilClose:
+        case State.tunnel: {
+          const slice = pos === 0 ? buf : buf.subarray(pos);
+          pos = buf.length;
+          this.#handler?.onResponseData(slice, slice.length);
+          break;
+        }
+        default:
+          return;
+      }
+    }
+    this.#handler?.onResponseFlush();
+  }
+
+  /** Called by the chunk decoder. */
+  onChunk(bytes: Buffer, payload: number): void {
+    this.#handler?.onResponseData(bytes, payload);
+  }
+
+  #readHead(buf: Buffer, start: number): number {
+    const handler = this.#handler;
+    if (handler === null) return 0;
+    const head = handler.response;
+    head.clear();
+    framing.clear();
+    const limit = this.#options.maxHeadBytes;
+    const end = Math.min(buf.length, start + limit + 1);
+    let after = parseResponseHead(buf, start, end, this.#options.maxFields, head, framing);
+    if (after > start + limit || (after === 0 && end - start > limit)) after = HeadError.tooLarge;
+    if (after === 0) {
+      this.#held = start === 0 ? buf : buf.subarray(start);
+      return 0;
+    }
+    if (after < 0) {
+      this.#fail(
+        "protocol_error",
+        after === HeadError.tooLarge
+          ? "the upstream's response head is too large"
+          : "the upstream's response head is malformed",
+      );
+      return 0;
+    }
+    if (head.status < 200) {
+      if (head.status === 101) {
+        this.#reusable = false;
+        this.#state = State.tunnel;
+        handler.onResponseHead(Body.none);
+        return after;
+      }
+      const informational = new ResponseHead();
+      informational.status = head.status;
+      informational.reason = head.reason;
+      head.headers.forEach((name, value) => informational.headers.append(name, value));
+      handler.onInformational(informational);
+      return after;
+    }
+    const http10 = head.protocol === "HTTP/1.0";
+    if (framing.close || (http10 && !framing.keepAlive)) this.#reusable = false;
+    if (handler.headRequest || head.status === 204 || head.status === 304) {
+      handler.onResponseHead(Body.none);
+      this.#finish(null, buf.length - after);
+      return after;
+    }
+    if (framing.chunked) {
+      this.#chunks ??= new ChunkedDecoder();
+      this.#chunks.reset(!this.#unframe);
+      this.#state = State.chunked;
+      handler.onResponseHead(this.#unframe ? Body.untilClose : Body.chunked);
+    } else if (framing.contentLength >= 0) {
+      this.#left = framing.contentLength;
+      this.#state = State.length;
+      handler.onResponseHead(this.#left === 0 ? Body.none : Body.length);
+      if (this.#left === 0 && this.#handler !== null) this.#finish(null, buf.length - after);
+    } else {
+      this.#reusable = false;
+      this.#state = State.untilClose;
+      handler.onResponseHead(Body.untilClose);
+    }
+    return after;
+  }
+
+  #finish(trailers: HeaderMap | null, surplus: number): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    // A response that came before the request was sent whole, or bytes beyond it, leave the connection unusable.
+    if (!this.#requestDone || surplus > 0) this.#reusable = false;
+    this.#state = State.idle;
+    // Given back first: the answer may make its caller send the next request at once.
+    if (this.#reusable) this.#owner.onIdle(this);
+    else {
+      this.#state = State.closed;
+      this.socket.destroySoon();
+    }
+    handler?.onResponseEnd(trailers);
+  }
+
+  #fail(failure: UpstreamFailure, detail: string): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    this.#state = State.closed;
+    this.socket.destroy();
+    handler?.onUpstreamReset(failure, detail);
+  }
+
+  #onEnd(): void {
+    if (this.#state === State.untilClose) {
+      this.#reusable = false;
+      this.#finish(null, 0);
+    } else if (this.#state === State.tunnel) this.#handler?.onResponseEnd(null);
+    else if (this.#state === State.idle || this.#state === State.closed) this.socket.destroy();
+    else
+      this.#fail(
+        "remote_reset",
+        this.#sawBytes ? "the upstream closed in the middle of its response" : "the upstream closed without answering",
+      );
+  }
+
+  #onClose(): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    this.#state = State.closed;
+    handler?.onUpstreamReset("remote_reset", this.#error || "the upstream's connection was cut");
+    this.#owner.onClosed(this);
+  }
+}

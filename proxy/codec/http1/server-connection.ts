@@ -1,0 +1,478 @@
+/**
+ * The server side of HTTP/1 (RFC 9112) on one accepted connection: requests one after another, pipelined ones held back
+ * until their turn, responses written so that a head and the first bytes of its body leave together.
+ */
+import type { Socket } from "node:net";
+import type { HeaderMap } from "../../../core/header-map.ts";
+import type { TimerWheel } from "../../../core/timer-wheel.ts";
+import { WheelTimer } from "../../../core/timer-wheel.ts";
+import type { RequestHead, ResponseHead } from "../../http/message.ts";
+import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../stream.ts";
+import { ChunkedDecoder } from "./chunked.ts";
+import { Framing, HeadError } from "./fields.ts";
+import { parseRequestHead, type RequestHeadLimits } from "./request-head.ts";
+import { joinHead, LAST_CHUNK, lastChunk, statusLine } from "./writer.ts";
+
+/** What the connection asks of the connection manager above it. */
+export interface ServerHandler {
+  /** A place to parse the next request into. */
+  nextRequest(): { readonly head: RequestHead; readonly handler: DownstreamHandler };
+  /** The head is complete. `body` is how the request's body is delimited. */
+  onRequest(
+    handler: DownstreamHandler,
+    body: BodyKind,
+    contentLength: number,
+    expectContinue: boolean,
+    upgrade: boolean,
+  ): void;
+  /** The request can't be served: answer with a local reply and close. `error` is a `HeadError`. */
+  onMalformed(handler: DownstreamHandler, error: number): void;
+  /** A head or body did not arrive in time. */
+  onRequestTimeout(handler: DownstreamHandler): void;
+  /** The connection is over, whichever way. */
+  onClose(): void;
+}
+
+export interface ServerOptions extends RequestHeadLimits {
+  readonly maxHeadBytes: number;
+  /** 0: none. */
+  readonly idleTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** How long a closing connection waits for the peer to take what was written. */
+  readonly closeDelayMs: number;
+  /** 0: no limit. */
+  readonly maxRequests: number;
+}
+
+const State = { head: 0, length: 1, chunked: 2, waiting: 3, tunnel: 4, closed: 5, draining: 6 } as const;
+
+/** Parsing is synchronous and its results are copied, so that all connections share one. */
+const framing = new Framing();
+
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/** How much a request that is not wanted any more may still send while its connection closes. */
+const MAX_DRAINED_BYTES = 1 << 20;
+
+export class Http1ServerConnection implements DownstreamStream {
+  readonly socket: Socket;
+  readonly #options: ServerOptions;
+  readonly #handler: ServerHandler;
+  readonly #wheel: TimerWheel;
+  #state: number = State.head;
+  /** The current request's exchange, null between requests. */
+  #current: DownstreamHandler | null = null;
+  /** Bytes not yet parsed: the start of a head, or pipelined requests. */
+  #held: Buffer | null = null;
+  #left = 0;
+  #chunks: ChunkedDecoder | null = null;
+  #requestDone = true;
+  #responseDone = true;
+  #expectContinue = false;
+  #keepAlive = true;
+  #http10 = false;
+  #drain = false;
+  #requests = 0;
+  #outHead = "";
+  #outBody: BodyKind = Body.none;
+  #paused = false;
+  #drained = 0;
+  #busy = false;
+  #gone = false;
+  readonly #idleTimer: WheelTimer;
+  #requestTimer: WheelTimer | null = null;
+  #closeTimer: WheelTimer | null = null;
+
+  constructor(socket: Socket, options: ServerOptions, handler: ServerHandler, wheel: TimerWheel) {
+    this.socket = socket;
+    this.#options = options;
+    this.#handler = handler;
+    this.#wheel = wheel;
+    this.#idleTimer = new WheelTimer(() => this.#onIdle());
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("drain", () => this.#current?.onDownstreamWritable());
+    socket.on("error", () => this.#teardown());
+    socket.on("close", () => this.#teardown());
+    this.#armIdle();
+  }
+
+  /** True while no request is being served. */
+  get idle(): boolean {
+    return this.#current === null;
+  }
+
+  /** Finishes what is under way, announces the end with `Connection: close`, and closes. */
+  drain(): void {
+    this.#drain = true;
+    if (this.#current === null && this.#state === State.head && this.#held === null) this.#finish();
+  }
+
+  /** Feeds bytes that were read before this connection took the socket over. */
+  feed(bytes: Buffer): void {
+    this.#onData(bytes);
+  }
+
+  #onData(chunk: Buffer): void {
+    switch (this.#state) {
+      case State.waiting:
+        this.#hold(chunk);
+        return;
+      case State.tunnel:
+        this.#current?.onRequestData(chunk, chunk.length);
+        return;
+      case State.closed:
+        return;
+      case State.draining:
+        this.#drained += chunk.length;
+        if (this.#drained > MAX_DRAINED_BYTES) this.socket.destroy();
+        return;
+    }
+    const held = this.#held;
+    if (held === null) this.#process(chunk, 0);
+    else {
+      // Only a new line can complete a head or show it to be wrong: without one there is nothing to parse.
+      if (
+        this.#state === State.head &&
+        held.length + chunk.length <= this.#options.maxHeadBytes &&
+        !chunk.includes(0x0a)
+      ) {
+        this.#hold(chunk);
+        return;
+      }
+      this.#held = null;
+      this.#process(Buffer.concat([held, chunk]), 0);
+    }
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
+    // One request's worth of pipelined bytes is held; more stays in the kernel.
+    if (this.#state === State.waiting && !this.#paused) {
+      this.#paused = true;
+      this.socket.pause();
+    }
+  }
+
+  #process(buf: Buffer, start: number): void {
+    let pos = start;
+    this.#busy = true;
+    while (pos < buf.length) {
+      if (this.#state === State.head) {
+        const next = this.#readHead(buf, pos);
+        if (next <= 0) break;
+        pos = next;
+      } else if (this.#state === State.length) {
+        const take = Math.min(this.#left, buf.length - pos);
+        this.#left -= take;
+        const slice = pos === 0 && take === buf.length ? buf : buf.subarray(pos, pos + take);
+        pos += take;
+        this.#current?.onRequestData(slice, take);
+        if (this.#left === 0 && this.#state === State.length) this.#endRequest(null);
+      } else if (this.#state === State.chunked) {
+        const chunks = this.#chunks as ChunkedDecoder;
+        const next = chunks.feed(buf, pos, buf.length, this);
+        if (next < 0) {
+          this.#fail(next);
+          break;
+        }
+        pos = next;
+        if (chunks.done && this.#state === State.chunked) this.#endRequest(chunks.trailers);
+      } else {
+        const rest = buf.subarray(pos);
+        if (this.#state === State.waiting) this.#hold(rest);
+        else this.#onData(rest);
+        break;
+      }
+    }
+    this.#busy = false;
+  }
+
+  /** Called by the chunk decoder. */
+  onChunk(bytes: Buffer, payload: number): void {
+    this.#current?.onRequestData(bytes, payload);
+  }
+
+  /** Returns the offset after the head, or 0 if there is nothing more to do with these bytes. */
+  #readHead(buf: Buffer, start: number): number {
+    let pos = start;
+    // RFC 9112, section 2.2: empty lines before a request line are ignored.
+    while (pos + 1 < buf.length && buf[pos] === 0x0d && buf[pos + 1] === 0x0a) pos += 2;
+    if (pos === buf.length) return 0;
+    const { head, handler } = this.#handler.nextRequest();
+    head.clear();
+    framing.clear();
+    const limit = this.#options.maxHeadBytes;
+    const end = Math.min(buf.length, pos + limit + 1);
+    let after = parseRequestHead(buf, pos, end, this.#options, head, framing);
+    if (after > pos + limit || (after === 0 && end - pos > limit)) after = HeadError.tooLarge;
+    if (after === 0) {
+      this.#held = pos === 0 ? buf : buf.subarray(pos);
+      if (this.#requestTimer === null || !this.#requestTimer.armed) this.#armRequestTimer();
+      return 0;
+    }
+    this.#requestDone = false;
+    this.#responseDone = false;
+    if (this.#idleTimer.armed) this.#wheel.cancel(this.#idleTimer);
+    if (after < 0) {
+      this.#current = handler;
+      this.#keepAlive = false;
+      this.#handler.onMalformed(handler, after);
+      return 0;
+    }
+    this.#http10 = head.protocol === "HTTP/1.0";
+    this.#requests++;
+    const last = this.#drain || (this.#options.maxRequests > 0 && this.#requests >= this.#options.maxRequests);
+    this.#keepAlive = !last && !framing.close && (!this.#http10 || framing.keepAlive);
+    this.#expectContinue = framing.expectContinue && !this.#http10;
+    const body = framing.chunked ? Body.chunked : framing.contentLength > 0 ? Body.length : Body.none;
+    if (body === Body.chunked) {
+      this.#state = State.chunked;
+      this.#chunks ??= new ChunkedDecoder();
+      this.#chunks.reset(true);
+    } else if (body === Body.length) {
+      this.#state = State.length;
+      this.#left = framing.contentLength;
+    } else this.#state = State.waiting;
+    if (body !== Body.none && this.#options.requestTimeoutMs > 0) {
+      if (this.#requestTimer === null || !this.#requestTimer.armed) this.#armRequestTimer();
+    } else if (this.#requestTimer?.armed) this.#wheel.cancel(this.#requestTimer);
+    this.#current = handler;
+    this.#requestDone = body === Body.none;
+    this.#handler.onRequest(handler, body, framing.contentLength, this.#expectContinue, framing.upgrade);
+    return after;
+  }
+
+  #endRequest(trailers: HeaderMap | null): void {
+    this.#requestDone = true;
+    this.#state = State.waiting;
+    if (this.#requestTimer?.armed) this.#wheel.cancel(this.#requestTimer);
+    const current = this.#current;
+    current?.onRequestEnd(trailers);
+    if (this.#responseDone && this.#current === null) this.#nextOrClose();
+  }
+
+  /** The request turned out malformed after its head: the answer may have begun already. */
+  #fail(error: number): void {
+    this.#keepAlive = false;
+    this.#state = State.draining;
+    const current = this.#current;
+    if (current === null) this.#finish();
+    else this.#handler.onMalformed(current, error);
+  }
+
+  sendInformational(head: ResponseHead): void {
+    if (this.#http10 || this.socket.destroyed) return;
+    this.socket.write(`${statusLine(head.status, head.reason, false)}${head.headers.toHttp1()}\r\n`, "latin1");
+  }
+
+  sendContinue(): void {
+    if (!this.#expectContinue) return;
+    this.#expectContinue = false;
+    this.socket.write(CONTINUE, "latin1");
+  }
+
+  sendHead(head: ResponseHead, body: BodyKind): void {
+    let text = statusLine(head.status, head.reason, this.#http10) + head.headers.toHttp1();
+    // A request that has not been read to its end leaves the connection where nobody knows what comes next.
+    if (!this.#requestDone) this.#keepAlive = false;
+    if (this.#drain) this.#keepAlive = false;
+    this.#outBody = body;
+    if (body === Body.chunked) {
+      if (this.#http10) {
+        this.#outBody = Body.untilClose;
+        this.#keepAlive = false;
+      } else text += "transfer-encoding: chunked\r\n";
+    } else if (body === Body.untilClose) {
+      if (this.#http10) this.#keepAlive = false;
+      else {
+        this.#outBody = Body.untilClose;
+        this.#keepAlive = false;
+      }
+    }
+    if (head.status !== 101) {
+      if (!this.#keepAlive) text += "connection: close\r\n";
+      else if (this.#http10) text += "connection: keep-alive\r\n";
+    }
+    this.#outHead = `${text}\r\n`;
+  }
+
+  /** True if chunk framing must be taken off before bytes are given to `sendData`. */
+  get wantsUnframed(): boolean {
+    return this.#http10;
+  }
+
+  sendData(bytes: Buffer): boolean {
+    const socket = this.socket;
+    if (this.#outHead !== "") {
+      const head = this.#outHead;
+      this.#outHead = "";
+      return joinHead(socket, head, bytes);
+    }
+    return socket.write(bytes);
+  }
+
+  sendEnd(trailers: HeaderMap | null): void {
+    if (this.#outBody === Body.chunked) {
+      const end = trailers === null ? LAST_CHUNK : lastChunk(trailers);
+      this.socket.write(this.#outHead === "" ? end : this.#outHead + end, "latin1");
+      this.#outHead = "";
+    } else this.flush();
+    this.#responseDone = true;
+    this.#current = null;
+    if (this.#requestDone || this.#state === State.draining) this.#nextOrClose();
+    else this.#finish();
+  }
+
+  flush(): void {
+    if (this.#outHead === "") return;
+    const head = this.#outHead;
+    this.#outHead = "";
+    this.socket.write(head, "latin1");
+  }
+
+  abort(): void {
+    this.#current = null;
+    this.#state = State.closed;
+    // What was written goes out, but the message stays visibly unfinished.
+    this.flush();
+    this.socket.destroySoon();
+    this.#armClose();
+  }
+
+  pauseRequest(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resumeRequest(): void {
+    if (!this.#paused || (this.#state === State.waiting && this.#held !== null)) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  startTunnel(): void {
+    this.flush();
+    this.#state = State.tunnel;
+    this.#requestDone = true;
+    this.#keepAlive = false;
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#current?.onRequestData(held, held.length);
+    this.resumeRequest();
+  }
+
+  /** Ends a tunnel's downstream side once what was sent has been taken. */
+  endTunnel(): void {
+    this.#current = null;
+    this.#finish();
+  }
+
+  #nextOrClose(): void {
+    if (!this.#keepAlive || this.#drain) {
+      this.#finish();
+      return;
+    }
+    this.#state = State.head;
+    const held = this.#held;
+    if (held !== null && !this.#busy) {
+      this.#held = null;
+      // Pipelined requests that are answered at once must not pile up on the stack.
+      queueMicrotask(() => this.#resumeHeld(held));
+      return;
+    }
+    this.#unpause();
+    if (held === null) this.#armIdle();
+  }
+
+  #resumeHeld(held: Buffer): void {
+    if (this.#state !== State.head) return;
+    this.#process(held, 0);
+    if (this.#state === State.head) {
+      this.#unpause();
+      if (this.#current === null) this.#armIdle();
+    }
+  }
+
+  #unpause(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  #armIdle(): void {
+    if (this.#options.idleTimeoutMs > 0) this.#wheel.arm(this.#idleTimer, this.#options.idleTimeoutMs);
+  }
+
+  #onIdle(): void {
+    if (this.#current === null) this.#finish();
+  }
+
+  #armRequestTimer(): void {
+    const { headTimeoutMs, requestTimeoutMs } = this.#options;
+    const limit = this.#state === State.head && headTimeoutMs > 0 ? headTimeoutMs : requestTimeoutMs;
+    if (limit <= 0) return;
+    this.#requestTimer ??= new WheelTimer(() => this.#onRequestTimeout());
+    this.#wheel.arm(this.#requestTimer, limit);
+  }
+
+  #onRequestTimeout(): void {
+    this.#keepAlive = false;
+    if (this.#current === null) {
+      this.#requestDone = false;
+      this.#responseDone = false;
+      this.#state = State.draining;
+      this.#current = this.#handler.nextRequest().handler;
+    }
+    this.#handler.onRequestTimeout(this.#current);
+  }
+
+  /** Closes in order: what was written is flushed, and what the peer still sends is read for a while, so that it is not
+   * answered by a reset that would destroy the response on its way (RFC 9112, section 9.6). */
+  #finish(): void {
+    if (this.#state === State.closed) return;
+    this.#state = State.draining;
+    this.#held = null;
+    this.#unpause();
+    this.socket.end();
+    this.#armClose();
+  }
+
+  #armClose(): void {
+    if (this.#closeTimer !== null) return;
+    this.#closeTimer = this.#wheel.after(Math.max(1, this.#options.closeDelayMs), () => this.socket.destroy());
+  }
+
+  #onEnd(): void {
+    // The caller has ended its side: like Envoy, take that as gone, except for a tunnel, whose sides end one by one.
+    const current = this.#current;
+    if (this.#state === State.tunnel) {
+      current?.onRequestEnd(null);
+      return;
+    }
+    if (current !== null && this.#state !== State.draining) {
+      this.#teardown();
+      this.socket.destroy();
+      return;
+    }
+    this.socket.end();
+    this.#armClose();
+  }
+
+  #teardown(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#state = State.closed;
+    this.#held = null;
+    const current = this.#current;
+    this.#current = null;
+    this.#wheel.cancel(this.#idleTimer);
+    if (this.#requestTimer) this.#wheel.cancel(this.#requestTimer);
+    if (this.#closeTimer) this.#wheel.cancel(this.#closeTimer);
+    current?.onDownstreamReset();
+    this.#handler.onClose();
+  }
+}

@@ -1,0 +1,45 @@
+/** Writing HTTP/1 messages: status lines, the last chunk, and a head that leaves in one write with its first bytes. */
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { HeaderMap } from "../../../core/header-map.ts";
+
+export const LAST_CHUNK = "0\r\n\r\n";
+
+/** The end of a chunked body that has trailers (RFC 9112, section 7.1.2). */
+export function lastChunk(trailers: HeaderMap): string {
+  return `0\r\n${trailers.toHttp1()}\r\n`;
+}
+
+const lines = new Map<number, string>();
+
+/** `HTTP/1.1 200 OK` with CRLF. An upstream's own reason phrase is kept; "" takes the registered one. */
+export function statusLine(status: number, reason: string, http10: boolean): string {
+  const standard = STATUS_CODES[status] ?? "";
+  if (http10) return `HTTP/1.0 ${status} ${reason || standard}\r\n`;
+  if (reason !== "" && reason !== standard) return `HTTP/1.1 ${status} ${reason}\r\n`;
+  let line = lines.get(status);
+  if (line === undefined) {
+    line = `HTTP/1.1 ${status} ${standard}\r\n`;
+    lines.set(status, line);
+  }
+  return line;
+}
+
+/** Up to here copying into one buffer is cheaper than a gathered write. */
+const COPY_LIMIT = 16_384;
+
+/** Writes a head and the first bytes of its body in one system call. Returns false when the socket wants a pause. */
+export function joinHead(socket: Socket, head: string, bytes: Buffer): boolean {
+  const size = head.length + bytes.length;
+  if (size <= COPY_LIMIT) {
+    const out = Buffer.allocUnsafe(size);
+    out.write(head, 0, head.length, "latin1");
+    out.set(bytes, head.length);
+    return socket.write(out);
+  }
+  socket.cork();
+  socket.write(head, "latin1");
+  const more = socket.write(bytes);
+  socket.uncork();
+  return more;
+}

@@ -1,0 +1,87 @@
+/**
+ * What a codec and an exchange say to each other. One request and its response are a stream on either side; an HTTP/1
+ * connection is itself the stream of its current message, so that nothing is allocated for it.
+ */
+import type { HeaderMap } from "../../core/header-map.ts";
+import type { ResponseHead } from "../http/message.ts";
+
+/** How a body is delimited where it came from. */
+export const Body = {
+  none: 0,
+  /** `Content-Length` */
+  length: 1,
+  /** Chunked; its bytes are handed on with their framing while both sides are HTTP/1. */
+  chunked: 2,
+  /** Ends with the connection (responses only). */
+  untilClose: 3,
+} as const;
+
+export type BodyKind = (typeof Body)[keyof typeof Body];
+
+/** The caller's side, as the exchange sees it. */
+export interface DownstreamStream {
+  /** Sends an informational head (1xx, but not 101) at once. */
+  sendInformational(head: ResponseHead): void;
+  /** Takes the final head; it leaves with the first body bytes or at `flush`. `body` tells how bytes will be given. */
+  sendHead(head: ResponseHead, body: BodyKind): void;
+  /** `bytes` includes chunk framing if `body` was `chunked`. False: stop until `onDownstreamWritable`. */
+  sendData(bytes: Buffer): boolean;
+  /** Ends the response. */
+  sendEnd(trailers: HeaderMap | null): void;
+  /** Writes what is held back, at the end of an upstream read. */
+  flush(): void;
+  /** Ends the connection without finishing the response, so that the caller sees that it is cut. */
+  abort(): void;
+  /** Stops and resumes the delivery of request bytes. */
+  pauseRequest(): void;
+  resumeRequest(): void;
+  /** After a 101 (or CONNECT 2xx) head: bytes pass both ways unread. */
+  startTunnel(): void;
+  /** `Expect: 100-continue` was asked for: let the caller send its body. */
+  sendContinue(): void;
+}
+
+/** The exchange, as the downstream codec sees it. */
+export interface DownstreamHandler {
+  onRequestData(bytes: Buffer, payload: number): void;
+  onRequestEnd(trailers: HeaderMap | null): void;
+  /** The caller went away or broke the protocol before the response was over. */
+  onDownstreamReset(): void;
+  onDownstreamWritable(): void;
+}
+
+/** Why an upstream attempt failed before or while it answered. */
+export type UpstreamFailure =
+  | "connect_failure"
+  | "connect_timeout"
+  | "overflow"
+  | "remote_reset"
+  | "protocol_error"
+  | "local_close";
+
+/** One attempt's side of an upstream connection, as the exchange sees it. */
+export interface UpstreamStream {
+  sendHead(text: string, body: BodyKind): void;
+  /** `bytes` includes chunk framing if the body is chunked. False: stop until `onUpstreamWritable`. */
+  sendData(bytes: Buffer): boolean;
+  sendEnd(trailers: HeaderMap | null): void;
+  /** Gives the attempt up; the connection is closed unless the exchange on it was over. */
+  cancel(): void;
+  pauseResponse(): void;
+  resumeResponse(): void;
+}
+
+/** The exchange, as the upstream codec sees it. */
+export interface UpstreamHandler {
+  readonly response: ResponseHead;
+  /** True for HEAD, whose responses have no body whatever they say. */
+  readonly headRequest: boolean;
+  onInformational(head: ResponseHead): void;
+  onResponseHead(body: BodyKind): void;
+  onResponseData(bytes: Buffer, payload: number): void;
+  onResponseEnd(trailers: HeaderMap | null): void;
+  /** All of one upstream read was handed on. */
+  onResponseFlush(): void;
+  onUpstreamReset(failure: UpstreamFailure, detail: string): void;
+  onUpstreamWritable(): void;
+}
