@@ -28,6 +28,32 @@ const State = { idle: 0, head: 1, length: 2, chunked: 3, untilClose: 4, tunnel: 
 
 const framing = new Framing();
 
+const MAX_DISCARDED_BYTES = 65_536;
+
+/** Swallows the rest of a response that nobody wants any more. */
+class DiscardedResponse implements UpstreamHandler {
+  readonly response = new ResponseHead();
+  readonly headRequest = false;
+  readonly #connection: Http1ClientConnection;
+  #bytes = 0;
+
+  constructor(connection: Http1ClientConnection) {
+    this.#connection = connection;
+  }
+
+  onInformational(): void {}
+  onResponseHead(): void {}
+  onResponseEnd(): void {}
+  onResponseFlush(): void {}
+  onUpstreamReset(): void {}
+  onUpstreamWritable(): void {}
+
+  onResponseData(bytes: Buffer): void {
+    this.#bytes += bytes.length;
+    if (this.#bytes > MAX_DISCARDED_BYTES) this.#connection.cancel();
+  }
+}
+
 export class Http1ClientConnection implements UpstreamStream {
   readonly socket: Socket;
   /** Requests sent on this connection so far. */
@@ -112,6 +138,13 @@ export class Http1ClientConnection implements UpstreamStream {
     const head = this.#pendingHead;
     this.#pendingHead = "";
     this.socket.write(head, "latin1");
+  }
+
+  /** Gives the exchange up but reads the rest of a short response, so that the connection can be used again. */
+  discard(): void {
+    if (this.#handler === null) return;
+    if (!this.#requestDone || this.#state === State.head || this.#left > MAX_DISCARDED_BYTES) this.cancel();
+    else this.#handler = new DiscardedResponse(this);
   }
 
   cancel(): void {
@@ -255,14 +288,19 @@ export class Http1ClientConnection implements UpstreamStream {
       const informational = new ResponseHead();
       informational.status = head.status;
       informational.reason = head.reason;
-      head.headers.forEach((name, value) => informational.headers.append(name, value));
+      head.headers.forEach((name, value) => {
+        informational.headers.append(name, value);
+      });
       handler.onInformational(informational);
       return after;
     }
     const http10 = head.protocol === "HTTP/1.0";
     if (framing.close || (http10 && !framing.keepAlive)) this.#reusable = false;
     if (handler.headRequest || head.status === 204 || head.status === 304) {
+      this.#left = 0;
+      this.#state = State.length;
       handler.onResponseHead(Body.none);
+      if (this.#handler === null) return 0;
       this.#finish(null, buf.length - after);
       return after;
     }

@@ -1,0 +1,140 @@
+/** Opening one connection to an endpoint: TCP or pipe, then TLS where the cluster asks for it, under one deadline. */
+import net from "node:net";
+import tls from "node:tls";
+import { codeOf } from "../../core/errors.ts";
+import type { TimerWheel, WheelTimer } from "../../core/timer-wheel.ts";
+import type { Address } from "../../model/address.ts";
+
+/** TLS on the way up, made by `proxy/tls/`. */
+export interface UpstreamTlsConnector {
+  /** Options for one connection; `host` is the endpoint's host name or address, `authority` the request's. */
+  options(host: string, authority: string): tls.ConnectionOptions;
+  /** Checks the peer after the handshake: a sentence saying why it is refused, or null. */
+  verify(socket: tls.TLSSocket): string | null;
+  /** Puts a handshake error into words. */
+  explain(error: Error): string;
+}
+
+export interface ConnectOptions {
+  readonly address: Address;
+  readonly timeoutMs: number;
+  readonly tls: UpstreamTlsConnector | null;
+  readonly hostname: string;
+  readonly authority: string;
+  readonly localAddress: string | null;
+  readonly keepAlive: { readonly timeS: number | null } | null;
+}
+
+export interface ConnectResult {
+  onConnected(socket: net.Socket): void;
+  onFailed(failure: "connect_failure" | "connect_timeout", detail: string): void;
+}
+
+/** Envoy's text for a refused or unreachable peer. */
+function explainConnect(error: Error): string {
+  switch (codeOf(error)) {
+    case "ECONNREFUSED":
+      return "connection refused: nothing listens there";
+    case "ENOENT":
+      return "connection refused: no such socket file";
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return "no route to the host";
+    default:
+      return error.message;
+  }
+}
+
+/** Begins a connection; the result is called once. Returns the way to give it up. */
+export function connect(options: ConnectOptions, wheel: TimerWheel, result: ConnectResult): () => void {
+  const { address } = options;
+  let done = false;
+  let timer: WheelTimer | null = null;
+  const target: net.NetConnectOpts =
+    address.kind === "pipe"
+      ? { path: address.path, allowHalfOpen: true }
+      : {
+          host: address.host,
+          port: address.port,
+          noDelay: true,
+          allowHalfOpen: true,
+          ...(options.localAddress ? { localAddress: options.localAddress } : {}),
+          ...(options.keepAlive
+            ? { keepAlive: true, keepAliveInitialDelay: (options.keepAlive.timeS ?? 7200) * 1000 }
+            : {}),
+        };
+  const raw = net.connect(target);
+  let socket: net.Socket = raw;
+
+  const fail = (failure: "connect_failure" | "connect_timeout", detail: string): void => {
+    if (done) return;
+    done = true;
+    if (timer) wheel.cancel(timer);
+    socket.on("error", ignore);
+    socket.destroy();
+    raw.destroy();
+    result.onFailed(failure, detail);
+  };
+  const succeed = (): void => {
+    if (done) return;
+    done = true;
+    if (timer) wheel.cancel(timer);
+    socket.removeListener("error", onError);
+    socket.removeListener("close", onClose);
+    result.onConnected(socket);
+  };
+  const onError = (error: Error): void => {
+    fail(
+      "connect_failure",
+      options.tls && raw.remoteAddress !== undefined ? options.tls.explain(error) : explainConnect(error),
+    );
+  };
+  const onClose = (): void => fail("connect_failure", "the connection was closed during its handshake");
+
+  if (options.timeoutMs > 0) {
+    timer = wheel.after(options.timeoutMs, () =>
+      fail("connect_timeout", `no connection within ${options.timeoutMs} ms`),
+    );
+  }
+  const tlsOptions = options.tls;
+  if (tlsOptions === null) {
+    raw.once("connect", succeed);
+  } else {
+    let secure: tls.TLSSocket;
+    try {
+      secure = tls.connect({
+        ...tlsOptions.options(options.hostname, options.authority),
+        socket: raw,
+        rejectUnauthorized: false,
+      });
+    } catch (error) {
+      raw.on("error", ignore);
+      // Not from inside this call: the caller has not yet stored the way to give it up.
+      queueMicrotask(() => fail("connect_failure", `TLS could not be set up: ${(error as Error).message}`));
+      return () => {
+        done = true;
+        raw.destroy();
+      };
+    }
+    socket = secure;
+    raw.on("error", onError);
+    secure.once("secureConnect", () => {
+      const refused = tlsOptions.verify(secure);
+      if (refused !== null) fail("connect_failure", refused);
+      else succeed();
+    });
+  }
+  socket.on("error", onError);
+  socket.on("close", onClose);
+
+  return () => {
+    if (done) return;
+    done = true;
+    if (timer) wheel.cancel(timer);
+    socket.on("error", ignore);
+    socket.destroy();
+    raw.destroy();
+  };
+}
+
+function ignore(): void {}
