@@ -1,0 +1,152 @@
+/**
+ * What is accepted and ignored, each with its reason: the support table in `docs/` is made from this. A field stands
+ * here only if leaving it out changes nothing that a caller, an application or an operator could rely on. Everything
+ * else that Outrigger does not understand is an error.
+ */
+
+/** By message, then by field: why the field may be ignored. Its content is not looked at. */
+export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "envoy.config.bootstrap.v3.Bootstrap": {
+    flags_path: "no feature flags are read from files",
+    stats_sinks: "metrics are served for Prometheus to fetch, not pushed",
+    stats_flush_interval: "metrics are always current, nothing is flushed",
+    stats_flush_on_admin: "metrics are always current, nothing is flushed",
+    stats_config: "metrics have their own names and labels",
+    deferred_stat_options: "metrics are created when first used",
+    enable_dispatcher_stats: "event-loop lag is always measured",
+    stats_server_version_override: "only sets a statistic's value",
+    watchdog: "the event loop's lag is a metric instead",
+    watchdogs: "the event loop's lag is a metric instead",
+    node_context_params: "only adds parameters to xdstp names, which are not used",
+    use_tcp_for_dns_lookups: "the system's resolver decides how it asks",
+    typed_dns_resolver_config: "the system's resolver is used",
+    inline_headers: "only tunes how headers are stored",
+    application_log_config: "logs are JSON lines on stderr",
+    grpc_async_client_manager_config: "only tunes a cache of gRPC clients",
+    memory_allocator_manager: "memory is managed by the JavaScript engine",
+    overload_manager: "memory and connections have Outrigger's own limits",
+  },
+  "envoy.config.bootstrap.v3.Admin": {
+    access_log: "requests to the admin interface are not logged",
+    access_log_path: "requests to the admin interface are not logged",
+    profile_path: "no CPU profiles are written",
+    ignore_global_conn_limit: "the admin interface is never limited",
+  },
+  "envoy.config.bootstrap.v3.ClusterManager": {
+    outlier_detection: "ejections are in the log and the metrics instead of a file of their own",
+    enable_deferred_cluster_creation: "clusters cost nothing until they are used",
+  },
+  "envoy.config.core.v3.Node": {
+    user_agent_name: "Outrigger sends its own name",
+    user_agent_version: "Outrigger sends its own version",
+    extensions: "Outrigger announces what it supports itself",
+    client_features: "Outrigger announces what it supports itself",
+  },
+  "envoy.config.core.v3.Metadata": {
+    typed_filter_metadata: "metadata is read by name in its untyped form",
+  },
+  "envoy.config.core.v3.SocketAddress": {
+    ipv4_compat: "IPv6 wildcard listeners take IPv4 connections where the system lets them",
+  },
+  "envoy.config.core.v3.ApiConfigSource": {
+    rate_limit_settings: "requests are few: one for each change",
+    set_node_on_first_message_only: "the node is sent on the first message of a stream, as every server accepts",
+    request_timeout: "only for REST, which is refused",
+  },
+  "envoy.config.core.v3.PathConfigSource": {
+    watched_directory: "the file itself is watched",
+  },
+  "envoy.config.core.v3.DataSource": {
+    watched_directory: "the file itself is read when the configuration arrives",
+  },
+  "envoy.config.core.v3.GrpcService.EnvoyGrpc": {
+    max_receive_message_length: "messages of any length are taken from the control plane",
+    skip_envoy_headers: "x-envoy headers are never added to these calls",
+  },
+  "envoy.config.core.v3.BindConfig": {
+    freebind: "binding to an address that is not there yet is an error when it happens",
+  },
+  "envoy.config.core.v3.Http1ProtocolOptions": {
+    use_balsa_parser: "chooses between Envoy's parsers",
+    allow_custom_methods: "methods are not restricted to a list",
+  },
+  "envoy.config.core.v3.Http2ProtocolOptions": {
+    hpack_table_size: "only tunes compression",
+    max_outbound_frames: "floods have fixed limits",
+    max_outbound_control_frames: "floods have fixed limits",
+    max_consecutive_inbound_frames_with_empty_payload: "floods have fixed limits",
+    max_inbound_priority_frames_per_stream: "floods have fixed limits",
+    max_inbound_window_update_frames_per_data_frame_sent: "floods have fixed limits",
+    use_oghttp2_codec: "chooses between Envoy's codecs",
+  },
+  "envoy.config.endpoint.v3.Endpoint": {
+    health_check_config: "only for active health checks, which are refused",
+  },
+  "envoy.config.endpoint.v3.LocalityLbEndpoints": {
+    proximity: "only for filters that are not supported",
+    metadata: "only for filters that are not supported",
+  },
+  "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy": {
+    endpoint_stale_after: "endpoints stay until they are taken away",
+  },
+  "envoy.config.cluster.v3.CircuitBreakers.Thresholds": {
+    track_remaining: "what remains is always in the metrics",
+    max_connection_pools: "there is one pool for each endpoint",
+  },
+  "envoy.config.cluster.v3.OutlierDetection": {
+    successful_active_health_check_uneject_host: "only for active health checks, which are refused",
+  },
+  "envoy.config.cluster.v3.Cluster": {
+    alt_stat_name: "metrics are labelled with the cluster's name",
+    cleanup_interval: "only for original-destination clusters, which are refused",
+    close_connections_on_host_health_failure: "only for active health checks, which are refused",
+    ignore_health_on_host_removal: "only for active health checks, which are refused",
+    wait_for_warm_on_init: "the listeners always wait for the clusters they use",
+    typed_dns_resolver_config: "the system's resolver is used",
+    dns_failure_refresh_rate: "failed look-ups are repeated with backoff",
+    track_cluster_stats: "sizes and time budgets are not measured one by one",
+    preconnect_policy: "connections are opened when they are needed",
+  },
+  "envoy.config.cluster.v3.Cluster.CommonLbConfig": {
+    update_merge_window: "updates are always taken as they come",
+    ignore_new_hosts_until_first_hc: "only for active health checks, which are refused",
+  },
+  "envoy.config.cluster.v3.UpstreamConnectionOptions": {
+    set_local_interface_name_on_upstream_connections: "only feeds a log field that is not supported",
+  },
+  "envoy.type.matcher.v3.RegexMatcher": {
+    google_re2: "names the only engine there is",
+  },
+  "envoy.extensions.transport_sockets.tls.v3.TlsCertificate": {
+    watched_directory: "the files themselves are read when the configuration arrives",
+  },
+  "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext": {
+    watched_directory: "the files themselves are read when the configuration arrives",
+  },
+  "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext": {
+    enforce_rsa_key_usage: "the TLS library decides about key usage",
+  },
+  "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext": {
+    session_timeout: "the TLS library decides how long sessions live",
+    full_scan_certs_on_sni_mismatch: "all certificates are always looked at",
+  },
+};
+
+/** Extension types, by full name: why one of them may be left out wherever a list of extensions stands. */
+export const HARMLESS_TYPES: Readonly<Record<string, string>> = {
+  "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": "only counts",
+  "stats.PluginConfig": "only counts (istio.stats)",
+  "io.istio.http.peer_metadata.Config": "only labels metrics (istio peer metadata)",
+  "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": "only names protocols that are never negotiated",
+  "envoy.tcp.metadataexchange.config.MetadataExchange": "the ALPN istio-peer-exchange is never negotiated",
+};
+
+/** Why the field of the message may be ignored, or undefined if it may not. */
+export function harmlessField(message: string, field: string): string | undefined {
+  return HARMLESS_FIELDS[message]?.[field];
+}
+
+/** Why an extension of the type may be left out, or undefined if it may not. Takes a type URL or a full name. */
+export function harmlessType(typeUrl: string): string | undefined {
+  return HARMLESS_TYPES[typeUrl.slice(typeUrl.lastIndexOf("/") + 1)];
+}
