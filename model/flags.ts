@@ -52,30 +52,33 @@ export const Flag = {
 
 export type FlagName = keyof typeof Flag;
 
-/** Envoy's long names, in the order in which Envoy prints several flags (that of its own enumeration). */
+/**
+ * Envoy's long names. Envoy prints several flags in the order in which they were raised; this is the order in which
+ * that happens on a request's way (the retry limit is noted before the failure that it lets through).
+ */
 const LONG: Readonly<Record<FlagName, string>> = {
-  UH: "NoHealthyUpstream",
-  UT: "UpstreamRequestTimeout",
-  LR: "LocalReset",
-  UR: "UpstreamRemoteReset",
-  UF: "UpstreamConnectionFailure",
-  UC: "UpstreamConnectionTermination",
-  UO: "UpstreamOverflow",
-  NR: "NoRouteFound",
+  DPE: "DownstreamProtocolError",
+  IH: "InvalidEnvoyRequestHeaders",
+  OM: "OverloadManagerTerminated",
   DI: "DelayInjected",
   FI: "FaultInjected",
   RL: "RateLimited",
   UAEX: "UnauthorizedExternalService",
-  DC: "DownstreamConnectionTermination",
-  URX: "UpstreamRetryLimitExceeded",
-  SI: "StreamIdleTimeout",
-  IH: "InvalidEnvoyRequestHeaders",
-  DPE: "DownstreamProtocolError",
-  UMSDR: "UpstreamMaxStreamDurationReached",
-  DT: "DurationTimeout",
-  UPE: "UpstreamProtocolError",
+  NR: "NoRouteFound",
   NC: "NoClusterFound",
-  OM: "OverloadManagerTerminated",
+  URX: "UpstreamRetryLimitExceeded",
+  UH: "NoHealthyUpstream",
+  UO: "UpstreamOverflow",
+  UF: "UpstreamConnectionFailure",
+  UT: "UpstreamRequestTimeout",
+  UC: "UpstreamConnectionTermination",
+  UR: "UpstreamRemoteReset",
+  UPE: "UpstreamProtocolError",
+  LR: "LocalReset",
+  UMSDR: "UpstreamMaxStreamDurationReached",
+  SI: "StreamIdleTimeout",
+  DT: "DurationTimeout",
+  DC: "DownstreamConnectionTermination",
 };
 
 const ORDER = Object.entries(LONG) as [FlagName, string][];

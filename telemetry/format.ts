@@ -1,25 +1,23 @@
 /**
  * Envoy's format strings (`%REQ(:PATH)%`, `%RESPONSE_CODE%`), for access logs, header values and local replies. They
  * are compiled when configuration arrives; running one reads a request and builds a string.
+ *
+ * Strings hold bytes (latin1), as header values do: what a peer sent passes through unchanged, and text of our own is
+ * UTF-8. Write them with the encoding `latin1`.
  */
-import type { JsonValue } from "../model/bootstrap.ts";
 import type { JsonTemplate } from "../model/http.ts";
 import { CONNECTION_OPERATORS } from "./format/connection-operators.ts";
 import { type Extract, type FormatContext, FormatError } from "./format/context.ts";
 import { HEADER_OPERATORS } from "./format/header-operators.ts";
-import { type OperatorTable, textOf } from "./format/operator.ts";
+import { type OperatorTable, textOf, toBytes, utf8 } from "./format/operator.ts";
 import { PROCESS_OPERATORS } from "./format/process-operators.ts";
 import { STREAM_OPERATORS } from "./format/stream-operators.ts";
 import { parseTemplate, type Segment } from "./format/template.ts";
 
 export type { FormatContext } from "./format/context.ts";
 
-const OPERATORS: OperatorTable = {
-  ...HEADER_OPERATORS,
-  ...STREAM_OPERATORS,
-  ...CONNECTION_OPERATORS,
-  ...PROCESS_OPERATORS,
-};
+/** Operators whose strings are ours; those of `HEADER_OPERATORS` already hold a peer's bytes. */
+const OWN_OPERATORS: OperatorTable = { ...STREAM_OPERATORS, ...CONNECTION_OPERATORS, ...PROCESS_OPERATORS };
 
 export interface FormatOptions {
   /** What stands for a missing value: "-" (the default) in logs and bodies, "" in header values. */
@@ -31,8 +29,92 @@ export type Format = (context: FormatContext) => string;
 
 /** Compiles a format string. Throws `FormatError`, with the position, for what Envoy would refuse as well. */
 export function compileFormat(template: string, options: FormatOptions = {}): Format {
-  const missing = options.missing ?? "-";
+  return joinParts(compileParts(template), options.missing ?? "-");
+}
+
+/** What is wrong with a format string, as a sentence with the position; null where nothing is. */
+export function checkFormat(template: string): string | null {
+  try {
+    compileParts(template);
+    return null;
+  } catch (error) {
+    if (error instanceof FormatError) return error.message;
+    throw error;
+  }
+}
+
+export interface JsonFormatOptions {
+  /** `omit_empty_values`: leaves out missing values instead of writing null. */
+  readonly omitEmpty?: boolean;
+}
+
+/**
+ * Compiles a JSON template to a function that writes one line of JSON (without the newline), keys sorted as Envoy
+ * sorts them. A string that is one command alone keeps the command's own type (a number, an object, null where the
+ * value is missing); strings that mix text and commands stay strings. Throws `FormatError`.
+ */
+export function compileJsonFormat(template: JsonTemplate, options: JsonFormatOptions = {}): Format {
+  const write = compileJson(template, options.omitEmpty ?? false);
+  return (context) => write(context) ?? "{}";
+}
+
+/** Writes a value as JSON; null where it is to be left out. */
+type JsonWriter = (context: FormatContext) => string | null;
+
+function compileJson(template: JsonTemplate, omitEmpty: boolean): JsonWriter {
+  if (typeof template === "string") return compileJsonString(template, omitEmpty);
+  if (isList(template)) {
+    const items = template.map((item: JsonTemplate) => compileJson(item, omitEmpty));
+    return (context) =>
+      `[${items
+        .map((item) => item(context))
+        .filter((item) => item !== null)
+        .join(",")}]`;
+  }
+  if (template !== null && typeof template === "object") return compileJsonObject(template, omitEmpty);
+  const literal = template === null && omitEmpty ? null : JSON.stringify(template);
+  return () => literal;
+}
+
+function isList(template: JsonTemplate): template is readonly JsonTemplate[] {
+  return Array.isArray(template);
+}
+
+function compileJsonString(template: string, omitEmpty: boolean): JsonWriter {
   const parts = compileParts(template);
+  const [only] = parts;
+  if (parts.length !== 1 || typeof only !== "function") {
+    const text = joinParts(parts, omitEmpty ? "" : "-");
+    return (context) => JSON.stringify(text(context));
+  }
+  return (context) => {
+    const value = only(context);
+    return value === null && omitEmpty ? null : JSON.stringify(value);
+  };
+}
+
+function compileJsonObject(template: { readonly [key: string]: JsonTemplate }, omitEmpty: boolean): JsonWriter {
+  const fields = Object.keys(template)
+    .sort()
+    .map((key) => {
+      const write = compileJson(template[key] ?? null, omitEmpty);
+      return { prefix: `${utf8(JSON.stringify(key))}:`, write };
+    });
+  return (context) => {
+    let text = "";
+    for (const field of fields) {
+      const value = field.write(context);
+      if (value !== null) text += (text === "" ? "" : ",") + field.prefix + value;
+    }
+    return text === "" && omitEmpty ? null : `{${text}}`;
+  };
+}
+
+function compileParts(template: string): (string | Extract)[] {
+  return parseTemplate(template).map(compileSegment);
+}
+
+function joinParts(parts: readonly (string | Extract)[], missing: string): Format {
   if (parts.every((part) => typeof part === "string")) {
     const literal = parts.join("");
     return () => literal;
@@ -50,51 +132,16 @@ export function compileFormat(template: string, options: FormatOptions = {}): Fo
   };
 }
 
-/** What is wrong with a format string, as a sentence with the position; null where nothing is. */
-export function checkFormat(template: string): string | null {
-  try {
-    compileParts(template);
-    return null;
-  } catch (error) {
-    if (error instanceof FormatError) return error.message;
-    throw error;
-  }
-}
-
-/**
- * Compiles a JSON template. A string that is one command alone gives the command's own type (a number, an object, null
- * where the value is missing); strings that mix text and commands stay strings. Throws `FormatError`.
- */
-export function compileJsonFormat(template: JsonTemplate): (context: FormatContext) => JsonValue {
-  if (typeof template === "string") {
-    const parts = compileParts(template);
-    const [only] = parts;
-    if (parts.length === 1 && typeof only === "function") return only;
-    return compileFormat(template);
-  }
-  if (Array.isArray(template)) {
-    const items = template.map((item: JsonTemplate) => compileJsonFormat(item));
-    return (context) => items.map((item) => item(context));
-  }
-  if (template !== null && typeof template === "object") {
-    const fields = Object.entries(template).map(([key, value]) => [key, compileJsonFormat(value)] as const);
-    return (context) => {
-      const object: Record<string, JsonValue> = {};
-      for (const [key, field] of fields) object[key] = field(context);
-      return object;
-    };
-  }
-  return () => template;
-}
-
-function compileParts(template: string): (string | Extract)[] {
-  return parseTemplate(template).map(compileSegment);
-}
-
 function compileSegment(segment: Segment): string | Extract {
-  if ("literal" in segment) return segment.literal;
+  if ("literal" in segment) return utf8(segment.literal);
   const { command } = segment;
-  const operator = Object.hasOwn(OPERATORS, command.name) ? OPERATORS[command.name] : undefined;
-  if (operator === undefined) throw new FormatError(`unknown command operator ${command.name}`, command.position);
-  return operator(command);
+  if (Object.hasOwn(HEADER_OPERATORS, command.name)) {
+    const operator = HEADER_OPERATORS[command.name];
+    if (operator !== undefined) return operator(command);
+  }
+  const operator = Object.hasOwn(OWN_OPERATORS, command.name) ? OWN_OPERATORS[command.name] : undefined;
+  if (operator === undefined) {
+    throw new FormatError(`command operator ${command.name} is not supported`, command.position);
+  }
+  return toBytes(operator(command));
 }

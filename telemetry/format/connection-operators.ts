@@ -2,10 +2,7 @@
 import type { ConnectionTls, PeerInfo } from "../stream-info.ts";
 import type { Extract, FormatContext } from "./context.ts";
 import { type Operator, type OperatorTable, optionalArgument, orNull, plain } from "./operator.ts";
-import { compileTimeFormat } from "./time-format.ts";
-
-/** What Envoy uses for certificate times where no format is given. */
-const CERTIFICATE_TIME = "%b %e %H:%M:%S %Y GMT";
+import { compileTimeArgument } from "./time-format.ts";
 
 /** `host:port`, an IPv6 host in brackets. */
 function hostPort(host: string, port: number): string {
@@ -40,8 +37,8 @@ const peer = (read: (peer: PeerInfo) => string): Operator =>
   });
 
 const peerTime = (read: (peer: PeerInfo) => number): Operator =>
-  optionalArgument((argument): Extract => {
-    const format = compileTimeFormat(argument || CERTIFICATE_TIME);
+  optionalArgument((argument, command): Extract => {
+    const format = compileTimeArgument(argument, command);
     return ({ info }) => {
       const certificate = info.connection.tls?.peer;
       return certificate ? format(read(certificate)) : null;
@@ -51,9 +48,9 @@ const peerTime = (read: (peer: PeerInfo) => number): Operator =>
 const LOCAL_ADDRESS = plain(({ info }) => hostPort(info.connection.localAddress, info.connection.localPort));
 const LOCAL_HOST = plain(({ info }) => orNull(info.connection.localAddress));
 const LOCAL_PORT = plain(({ info }) => info.connection.localPort);
-const UPSTREAM_ADDRESS = plain(({ info }) => orNull(info.upstreamHost));
-const UPSTREAM_HOST_ONLY = plain(({ info }) => orNull(hostOf(info.upstreamHost)));
-const UPSTREAM_PORT = plain(({ info }) => portOf(info.upstreamHost));
+
+/** The address that was connected to: a host that refused was chosen, but never became the remote end. */
+const upstreamRemote = ({ info }: FormatContext): string => (info.upstreamLocalAddress === "" ? "" : info.upstreamHost);
 
 export const CONNECTION_OPERATORS: OperatorTable = {
   CONNECTION_ID: plain((c) => c.info.connection.id),
@@ -86,10 +83,10 @@ export const CONNECTION_OPERATORS: OperatorTable = {
   DOWNSTREAM_PEER_CERT_V_END: peerTime((p) => p.notAfter),
   REQUESTED_SERVER_NAME: tls((t) => t.sni),
   FILTER_CHAIN_NAME: plain(({ info }) => orNull(info.connection.filterChain)),
-  UPSTREAM_HOST: UPSTREAM_ADDRESS,
-  UPSTREAM_REMOTE_ADDRESS: UPSTREAM_ADDRESS,
-  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: UPSTREAM_HOST_ONLY,
-  UPSTREAM_REMOTE_PORT: UPSTREAM_PORT,
+  UPSTREAM_HOST: plain(({ info }) => orNull(info.upstreamHost)),
+  UPSTREAM_REMOTE_ADDRESS: plain((c) => orNull(upstreamRemote(c))),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((c) => orNull(hostOf(upstreamRemote(c)))),
+  UPSTREAM_REMOTE_PORT: plain((c) => portOf(upstreamRemote(c))),
   UPSTREAM_LOCAL_ADDRESS: plain(({ info }) => orNull(info.upstreamLocalAddress)),
   UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: plain(({ info }) => orNull(hostOf(info.upstreamLocalAddress))),
   UPSTREAM_LOCAL_PORT: plain(({ info }) => portOf(info.upstreamLocalAddress)),

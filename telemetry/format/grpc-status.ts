@@ -22,15 +22,28 @@ const NAMES = [
   ["Unauthenticated", "UNAUTHENTICATED"],
 ] as const;
 
-/** null: not a gRPC call, or it gave no status. */
+/** What an HTTP status means for a call that gave no status of its own (gRPC's http-grpc-status-mapping). */
+const FROM_HTTP: Readonly<Record<number, number>> = {
+  400: 13,
+  401: 16,
+  403: 7,
+  404: 12,
+  429: 14,
+  502: 14,
+  503: 14,
+  504: 14,
+};
+const UNKNOWN = 2;
+
+/** null: not a gRPC call. */
 export function grpcStatus(
   context: FormatContext,
   style: "CAMEL_STRING" | "SNAKE_STRING" | "NUMBER",
 ): string | number | null {
   if (!context.request.headers.get("content-type")?.startsWith("application/grpc")) return null;
   const raw = context.responseTrailers?.get("grpc-status") ?? context.responseHeaders?.get("grpc-status") ?? null;
-  if (raw === null || !/^\d{1,9}$/.test(raw)) return null;
-  const code = Number(raw);
+  const given = raw !== null && /^\d{1,9}$/.test(raw);
+  const code = given ? Number(raw) : (FROM_HTTP[context.info.responseCode] ?? UNKNOWN);
   if (style === "NUMBER") return code;
   const names = NAMES[code];
   if (names === undefined) return String(code);

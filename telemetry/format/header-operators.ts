@@ -58,14 +58,14 @@ const resp = withArgument(headerOperator(responseHeader));
 const pathOf = (c: FormatContext, original: boolean): string =>
   original && c.info.originalPath !== "" ? c.info.originalPath : c.request.path;
 
-/** `%PATH(WQ|NQ:PATH|ORIG|PATH_OR_ORIG)%`: with or without query, as rewritten or as it came. */
+/** `%PATH(WQ|NQ:PATH|ORIG|ORIG_OR_PATH)%`: with or without query, as rewritten or as it came. */
 function compilePath(argument: string | null, command: Command): Extract {
-  const [query = "WQ", which = "PATH_OR_ORIG"] = (argument ?? "").split(":").map((part) => part || undefined);
+  const [query = "WQ", which = "ORIG_OR_PATH"] = (argument ?? "").split(":").map((part) => part || undefined);
   if (query !== "WQ" && query !== "NQ") {
     throw new FormatError(`PATH takes WQ or NQ, not ${query}`, command.position);
   }
-  if (which !== "PATH" && which !== "ORIG" && which !== "PATH_OR_ORIG") {
-    throw new FormatError(`PATH takes PATH, ORIG or PATH_OR_ORIG, not ${which}`, command.position);
+  if (which !== "PATH" && which !== "ORIG" && which !== "ORIG_OR_PATH") {
+    throw new FormatError(`PATH takes PATH, ORIG or ORIG_OR_PATH, not ${which}`, command.position);
   }
   return (c) => {
     if (which === "ORIG" && c.info.originalPath === "") return null;
@@ -87,7 +87,13 @@ export const HEADER_OPERATORS: OperatorTable = {
   TRAILER: withArgument(headerOperator(trailer)),
   RESPONSE_TRAILER: withArgument(headerOperator(trailer)),
   PATH: optionalArgument(compilePath),
-  QUERY_PARAM: withArgument((name) => (c) => new URLSearchParams(queryOf(c.request.path)).get(name)),
+  QUERY_PARAM: withArgument((name) => (c) => new URLSearchParams(queryOf(pathOf(c, true))).get(name)),
+  QUERY_PARAMS: optionalArgument((argument, command) => {
+    if (argument !== null && argument !== "" && argument !== "ORIG") {
+      throw new FormatError(`QUERY_PARAMS takes ORIG, not ${argument}`, command.position);
+    }
+    return (c) => orNull(queryOf(pathOf(c, true)));
+  }),
   PROTOCOL: plain((c) => orNull(c.request.protocol)),
   GRPC_STATUS: optionalArgument((argument, command) => {
     const style = (argument ?? "") === "" ? "CAMEL_STRING" : argument;
@@ -97,5 +103,5 @@ export const HEADER_OPERATORS: OperatorTable = {
     return (c) => grpcStatus(c, style);
   }),
   GRPC_STATUS_NUMBER: plain((c) => grpcStatus(c, "NUMBER")),
-  LOCAL_REPLY_BODY: plain((c) => c.localReplyBody ?? null),
+  LOCAL_REPLY_BODY: plain((c) => c.localReplyBody ?? ""),
 };

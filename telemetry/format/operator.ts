@@ -55,3 +55,23 @@ export function textOf(value: JsonValue): string {
 export function orNull(text: string): string | null {
   return text === "" ? null : text;
 }
+
+/** The UTF-8 bytes of `text`, as a latin1 string; ASCII, nearly always, is returned as it is. */
+export function utf8(text: string): string {
+  return NOT_ASCII.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text;
+}
+
+const NOT_ASCII = /[^\x00-\x7f]/;
+
+/** Makes bytes of the text that `extract` gives. Without it, U+010A in a certificate's name would be sent as a newline. */
+export function toBytes(extract: Extract): Extract {
+  return (context) => {
+    const value = extract(context);
+    if (typeof value === "string") return utf8(value);
+    return value !== null && typeof value === "object" ? mapText(value) : value;
+  };
+}
+
+function mapText(value: JsonValue): JsonValue {
+  return JSON.parse(utf8(JSON.stringify(value))) as JsonValue;
+}

@@ -2,11 +2,11 @@
 import { hostname } from "node:os";
 import type { FormatContext } from "./context.ts";
 import { type Operator, type OperatorTable, optionalArgument, plain, withArgument } from "./operator.ts";
-import { compileTimeFormat, DEFAULT_TIME_FORMAT } from "./time-format.ts";
+import { compileTimeArgument } from "./time-format.ts";
 
 const time = (read: (context: FormatContext) => number): Operator =>
-  optionalArgument((argument) => {
-    const format = compileTimeFormat(argument || DEFAULT_TIME_FORMAT);
+  optionalArgument((argument, command) => {
+    const format = compileTimeArgument(argument, command);
     return (context) => format(read(context));
   });
 

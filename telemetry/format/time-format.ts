@@ -1,4 +1,5 @@
 /** `strftime` with Envoy's additions (`%s`, `%3f`, `%E3S`), compiled once per format string. */
+import { type Command, FormatError } from "./context.ts";
 
 /** Writes a time given as milliseconds since the Unix epoch. */
 export type TimeFormat = (epochMs: number) => string;
@@ -22,7 +23,7 @@ const MONTHS = [
 ];
 
 /** What `%START_TIME%` writes by itself. */
-export const DEFAULT_TIME_FORMAT = "%Y-%m-%dT%H:%M:%E3SZ";
+const DEFAULT_TIME_FORMAT = "%Y-%m-%dT%H:%M:%E3SZ";
 
 const pad = (value: number, width: number, fill = "0"): string => String(value).padStart(width, fill);
 const hour12 = (d: Date): number => d.getUTCHours() % 12 || 12;
@@ -76,6 +77,15 @@ const CONVERSIONS: Record<string, Piece> = {
 
 /** `%E3S`, `%E*S`, `%E3f`, `%Ez`, and Envoy's own `%f` (nine digits), `%3f`. */
 const EXTENDED = /(?:E(?:(\d|\*)([Sf])|(z)|(4Y))|([1-9]?)f)/y;
+
+/** Compiles the argument of a command that writes a time. Throws `FormatError` for one that would break the line. */
+export function compileTimeArgument(argument: string | null, command: Command): TimeFormat {
+  const format = argument || DEFAULT_TIME_FORMAT;
+  if (/\n|%n/.test(format)) {
+    throw new FormatError("invalid time format: it contains a newline", command.position);
+  }
+  return compileTimeFormat(format);
+}
 
 /** Compiles `format` for times in UTC; an unknown conversion is written as it stands, as Envoy does. */
 export function compileTimeFormat(format: string): TimeFormat {
