@@ -1,0 +1,110 @@
+/** The Delta variant: requests and responses say only what changes, and each resource has a version of its own. */
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
+import type { NodeIdentity } from "../../model/bootstrap.ts";
+import { FACTS, type ResourceKind } from "../resources.ts";
+import { errorDetail } from "./error-detail.ts";
+import type { Examined, Inventory } from "./inventory.ts";
+import { nodeMessage } from "./node.ts";
+import { type Subscription, Subscriptions } from "./subscription.ts";
+import type { Incoming, Settled, Variant } from "./variant.ts";
+
+export class Delta implements Variant {
+  readonly #node: ReturnType<typeof nodeMessage>;
+  readonly #subscriptions = new Subscriptions();
+  #open = false;
+  #introduced = false;
+
+  constructor(node: NodeIdentity, userAgentVersion: string) {
+    this.#node = nodeMessage(node, userAgentVersion);
+  }
+
+  get holdsAny(): boolean {
+    return [...this.#subscriptions].some((s) => s.inventory.size > 0);
+  }
+
+  open(): Uint8Array[] {
+    this.#open = true;
+    this.#introduced = false;
+    const requests: Uint8Array[] = [];
+    for (const subscription of this.#subscriptions) {
+      subscription.beginStream();
+      if (!subscription.idle) requests.push(this.#first(subscription));
+    }
+    return requests;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  want(kind: ResourceKind, names: ReadonlySet<string>): Uint8Array[] {
+    const subscription = this.#subscriptions.ensure(kind);
+    const { added, dropped } = subscription.wildcard ? { added: [], dropped: [] } : subscription.rename(names);
+    if (!this.#open) return [];
+    if (!subscription.asked) return subscription.idle ? [] : [this.#first(subscription)];
+    if (added.length === 0 && dropped.length === 0) return [];
+    return [
+      this.#request(subscription, {
+        resourceNamesSubscribe: added.sort(),
+        resourceNamesUnsubscribe: dropped.sort(),
+      }),
+    ];
+  }
+
+  inventory<K extends ResourceKind>(kind: K): Inventory<K> | undefined {
+    return this.#subscriptions.get(kind)?.inventory;
+  }
+
+  parse(message: Uint8Array): Incoming {
+    const response = fromBinary(DeltaDiscoveryResponseSchema, message);
+    return {
+      typeUrl: response.typeUrl,
+      version: response.systemVersionInfo,
+      nonce: response.nonce,
+      items: response.resources.map(({ name, version, resource }) => ({
+        name,
+        version,
+        resource: resource ?? { typeUrl: "", value: new Uint8Array() },
+      })),
+      removed: response.removedResources,
+      server: response.controlPlane?.identifier ?? "",
+    };
+  }
+
+  settle<K extends ResourceKind>(kind: K, incoming: Incoming, examined: Examined<K>): Settled {
+    const subscription = this.#subscriptions.ensure(kind);
+    const { problems, refused } = examined;
+    const update = subscription.take(incoming.version, examined, incoming.removed);
+    const detail = errorDetail(problems);
+    return {
+      reply: this.#request(subscription, { responseNonce: incoming.nonce, ...(detail ? { errorDetail: detail } : {}) }),
+      update: update as Settled["update"],
+      problems,
+      refused: [...refused],
+    };
+  }
+
+  /** The first request of a kind on a stream: all names, and what is held from earlier streams. */
+  #first(subscription: Subscription<ResourceKind>): Uint8Array {
+    return this.#request(subscription, {
+      resourceNamesSubscribe: [...subscription.names].sort(),
+      initialResourceVersions: subscription.inventory.versions(),
+    });
+  }
+
+  #request(
+    subscription: Subscription<ResourceKind>,
+    fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>,
+  ): Uint8Array {
+    const request = create(DeltaDiscoveryRequestSchema, fields);
+    request.typeUrl = FACTS[subscription.kind].typeUrl;
+    if (!this.#introduced) request.node = this.#node;
+    this.#introduced = true;
+    subscription.asked = true;
+    return toBinary(DeltaDiscoveryRequestSchema, request);
+  }
+}
