@@ -105,11 +105,11 @@ function setField(field: DescField, message: Fields, json: unknown, at: Place): 
 /** One value of a field; undefined after an error was reported. `bare`: wrapper messages stand for their value alone. */
 function singleValue(field: DescField, json: unknown, at: () => Place, bare: boolean): unknown {
   if (field.enum) return enumFromJson(field.enum, json, at);
-  if (field.message) return messageValue(field.message, json, at, bare, field.fieldKind === "message");
+  if (field.message) return messageValue(field.message, json, at, bare);
   return scalarFromJson(field.scalar ?? ScalarType.STRING, json, at);
 }
 
-function messageValue(schema: DescMessage, json: unknown, at: () => Place, bare: boolean, single: boolean): unknown {
+function messageValue(schema: DescMessage, json: unknown, at: () => Place, bare: boolean): unknown {
   switch (schema.typeName) {
     case "google.protobuf.Any":
       return anyFromJson(json, at());
@@ -120,8 +120,8 @@ function messageValue(schema: DescMessage, json: unknown, at: () => Place, bare:
         at().error(`expected an object, got ${typeName(json)}`);
         return undefined;
       }
-      // protobuf-es keeps a Struct as plain JSON where it is a field's only value.
-      return single ? json : wellKnown(schema, json, at);
+      // protobuf-es keeps a Struct in a field as plain JSON.
+      return json;
     default:
       break;
   }
