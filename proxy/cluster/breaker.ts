@@ -1,0 +1,151 @@
+/**
+ * A cluster's circuit breaker (`Cluster.outrigger.breaker`): `opossum` decides, but a call costs it nothing while all is
+ * well. Calls are counted in a rolling window; only a failure that could open the breaker by that window's arithmetic
+ * is shown to `opossum`, together with the window. State changes are therefore those of plain `opossum` fed with each
+ * call when it ends, up to one tolerance: a success within two wheel ticks after a bucket turns may count in the bucket
+ * before it. A property test holds this against plain `opossum`.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { TimerWheel } from "../../core/timer-wheel.ts";
+import type { BreakerPolicy, ClusterExtension } from "../../model/cluster.ts";
+import { type CircuitState, OpossumCircuit } from "./opossum-circuit.ts";
+import { RollingWindow, type WindowTotals } from "./rolling-window.ts";
+
+export interface BreakerStats extends WindowTotals {
+  readonly state: CircuitState;
+  /** Of calls that ran, in percent; 0 when there were none. */
+  readonly errorPercent: number;
+  /** Mean duration of calls that ran, ms. */
+  readonly meanMs: number;
+  /** How often it has opened since it was made. */
+  readonly opened: number;
+}
+
+/** Told when the state changes. `totals` are those that led to it. */
+export type BreakerListener = (state: CircuitState, totals: WindowTotals) => void;
+
+export interface BreakerDeps {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+}
+
+export class Breaker {
+  readonly policy: BreakerPolicy;
+  readonly mode: ClusterExtension["mode"];
+  readonly #clock: Clock;
+  readonly #window: RollingWindow;
+  readonly #onChange: BreakerListener;
+  /** Made when there is first something to decide. */
+  #circuit: OpossumCircuit | null = null;
+  #state: CircuitState = "closed";
+  #opened = 0;
+  /** When the probe of a half-open breaker set out; null while its place is free. */
+  #probeSince: number | null = null;
+  /** Calls that were refused, or in a dry run would have been, since it was made. */
+  rejected = 0;
+
+  constructor(policy: BreakerPolicy, mode: ClusterExtension["mode"], deps: BreakerDeps, onChange: BreakerListener) {
+    this.policy = policy;
+    this.mode = mode;
+    this.#clock = deps.clock;
+    this.#window = new RollingWindow(policy.windowMs, deps.clock, deps.wheel);
+    this.#onChange = onChange;
+  }
+
+  get state(): CircuitState {
+    return this.#state;
+  }
+
+  /**
+   * Whether a call may go ahead. Each `true` is to be followed by one `record` or `abandon`. Half-open, one probe is let
+   * through; one that neither succeeds nor fails within `openForMs` counts as lost and another takes its place.
+   */
+  allow(): boolean {
+    if (this.#state === "closed") return true;
+    if (this.#state === "half_open" && this.#takeProbe()) return true;
+    this.rejected++;
+    if (this.mode === "dry_run") return true;
+    this.#window.countReject();
+    return false;
+  }
+
+  /** A call has ended: whether it succeeded, and after how many ms. */
+  record(success: boolean, durationMs: number): void {
+    if (this.#state !== "closed") {
+      this.#recordDisturbed(success, durationMs);
+      return;
+    }
+    if (success) {
+      this.#window.count(false, durationMs);
+      return;
+    }
+    this.#window.turn();
+    if (this.#couldOpen()) {
+      const circuit = (this.#circuit ??= this.#makeCircuit());
+      circuit.take(this.#window);
+      this.#window.count(true, durationMs);
+      circuit.report(true);
+    } else {
+      this.#window.count(true, durationMs);
+    }
+  }
+
+  /** An allowed call ended without an outcome, its caller gone: a probe's place is free again. */
+  abandon(): void {
+    this.#probeSince = null;
+  }
+
+  stats(): BreakerStats {
+    const totals = this.#window.totals();
+    const ran = totals.calls - totals.rejects;
+    return {
+      ...totals,
+      state: this.#state,
+      errorPercent: ran === 0 ? 0 : (totals.failures / ran) * 100,
+      meanMs: ran === 0 ? 0 : totals.durationMs / ran,
+      opened: this.#opened,
+    };
+  }
+
+  close(): void {
+    this.#window.close();
+    this.#circuit?.shutdown();
+  }
+
+  /** Whether one more failure makes `opossum` open: its own condition, checked without it. */
+  #couldOpen(): boolean {
+    const calls = this.#window.calls + 1;
+    if (calls < this.policy.minimumCalls) return false;
+    return ((this.#window.failures + 1) / calls) * 100 > this.policy.errorPercent;
+  }
+
+  /** Open: only counted. Half-open: the first call to end decides, as in `opossum`. */
+  #recordDisturbed(success: boolean, durationMs: number): void {
+    const circuit = this.#circuit;
+    this.#window.turn();
+    if (circuit === null || this.#state === "open") {
+      this.#window.count(!success, durationMs);
+      return;
+    }
+    this.#probeSince = null;
+    circuit.take(this.#window);
+    this.#window.count(!success, durationMs);
+    circuit.report(!success);
+  }
+
+  #takeProbe(): boolean {
+    const now = this.#clock.now();
+    if (this.#probeSince !== null && now - this.#probeSince < this.policy.openForMs) return false;
+    this.#probeSince = now;
+    return true;
+  }
+
+  #makeCircuit(): OpossumCircuit {
+    return new OpossumCircuit(this.policy, (state) => {
+      this.#state = state;
+      this.#probeSince = null;
+      if (state === "open") this.#opened++;
+      this.#onChange(state, this.#window.totals());
+    });
+  }
+}
