@@ -1,16 +1,8 @@
 /** Unpacks and packs `google.protobuf.Any`, which is how Envoy's messages carry the configuration of extensions. */
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type JsonObject,
-  type Message,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../core/errors.ts";
-import { TypedStructSchema } from "../generated/xds/type/v3/typed_struct_pb.js";
+import { type TypedStruct, TypedStructSchema } from "../generated/xds/type/v3/typed_struct_pb.js";
 import { reportUnknown } from "./check.ts";
 import { messageFromJson, parsedAny } from "./json.ts";
 import type { Place } from "./place.ts";
@@ -33,13 +25,13 @@ export function unpackAny<D extends DescMessage>(
     return undefined;
   }
   const name = typeNameOf(any.typeUrl);
-  const parsed = parsedAny(any);
-  if (TYPED_STRUCTS.has(name)) return unpackTypedStruct(any, parsed, allowed, at);
+  if (TYPED_STRUCTS.has(name)) return unpackTypedStruct(any, allowed, at);
   const schema = allowed.find((candidate) => candidate.typeName === name);
   if (!schema) {
     unsupportedType(name, allowed, at);
     return undefined;
   }
+  const parsed = parsedAny(any);
   if (parsed) return parsed as MessageShape<D>;
   return messageFromBinary(schema, any.value, at);
 }
@@ -79,15 +71,25 @@ export function typeUrlOf(schema: DescMessage): string {
   return `type.googleapis.com/${schema.typeName}`;
 }
 
+/** The type URL of what a `TypedStruct` in `any` stands for; undefined if there is none in it. */
+export function typedStructType(any: Any): string | undefined {
+  if (!TYPED_STRUCTS.has(typeNameOf(any.typeUrl))) return undefined;
+  const parsed = parsedAny(any) as TypedStruct | undefined;
+  if (parsed) return parsed.typeUrl;
+  try {
+    return fromBinary(TypedStructSchema, any.value).typeUrl;
+  } catch {
+    return undefined;
+  }
+}
+
 function unpackTypedStruct<D extends DescMessage>(
   any: Any,
-  parsed: Message | undefined,
   allowed: readonly D[],
   at: Place,
 ): MessageShape<D> | undefined {
-  const struct = (parsed ?? messageFromBinary(TypedStructSchema, any.value, at)) as
-    | { readonly typeUrl: string; readonly value?: JsonObject }
-    | undefined;
+  const parsed = parsedAny(any) as TypedStruct | undefined;
+  const struct = parsed ?? messageFromBinary(TypedStructSchema, any.value, at);
   if (!struct) return undefined;
   const name = typeNameOf(struct.typeUrl);
   const schema = allowed.find((candidate) => candidate.typeName === name);

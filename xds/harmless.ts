@@ -124,9 +124,12 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     watched_directory: "the files themselves are read when the configuration arrives",
   },
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext": {
+    allow_renegotiation: "the TLS library limits renegotiation, which only TLS 1.2 has",
     enforce_rsa_key_usage: "the TLS library decides about key usage",
   },
   "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext": {
+    session_ticket_keys: "tickets are sealed with keys of this process",
+    disable_stateful_session_resumption: "sessions are only resumed by ticket",
     session_timeout: "the TLS library decides how long sessions live",
     full_scan_certs_on_sni_mismatch: "all certificates are always looked at",
   },

@@ -1,0 +1,118 @@
+/** TLS material: `envoy.extensions.transport_sockets.tls.v3.Secret`, `TlsCertificate` and the trust in a context. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type CertificateValidationContext,
+  CertificateValidationContextSchema,
+  type TlsCertificate,
+  TlsCertificateSchema,
+} from "../generated/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import {
+  type Secret as SecretMessage,
+  SecretSchema,
+} from "../generated/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+import type { CertificateMaterial, Secret, TrustMaterial } from "../model/secret.ts";
+import type { Codec } from "./codec.ts";
+import { decodeText, encodeText } from "./data-source.ts";
+import { checkCertificates, checkKeyPair } from "./pem.ts";
+import type { Place } from "./place.ts";
+
+export const secretCodec: Codec<typeof SecretSchema, Secret> = {
+  schema: SecretSchema,
+  label: "secret",
+  nameOf: (message) => message.name,
+  decode: decodeSecret,
+  encode: encodeSecret,
+};
+
+function decodeSecret(message: SecretMessage, at: Place): Secret {
+  const { name, type } = message;
+  if (name === "") at.field("name").error("is required");
+  switch (type.case) {
+    case "tlsCertificate":
+      return { kind: "certificate", name, material: decodeCertificate(type.value, at.field("tls_certificate")) };
+    case "validationContext": {
+      const place = at.field("validation_context");
+      refuseChecks(type.value, place);
+      if (!type.value.trustedCa) place.field("trusted_ca").error("is required");
+      return { kind: "trust", name, material: decodeTrust(type.value, place) };
+    }
+    case "sessionTicketKeys":
+      at.field("session_ticket_keys").error("is not supported");
+      break;
+    default:
+      at.error("one of tls_certificate, validation_context is required");
+  }
+  return { kind: "trust", name, material: { roots: "", crl: "" } };
+}
+
+/** A certificate chain with its key; both are required and must belong together. */
+export function decodeCertificate(message: TlsCertificate, at: Place): CertificateMaterial {
+  const chainPlace = at.field("certificate_chain");
+  const keyPlace = at.field("private_key");
+  if (!message.certificateChain) chainPlace.error("is required");
+  if (!message.privateKey) keyPlace.error("is required");
+  const material = {
+    certificateChain: decodeText(message.certificateChain, chainPlace),
+    privateKey: decodeText(message.privateKey, keyPlace),
+    password: decodeText(message.password, at.field("password")),
+  };
+  if (material.certificateChain && material.privateKey) checkKeyPair(material, chainPlace, keyPlace);
+  return material;
+}
+
+export function encodeCertificate(material: CertificateMaterial): TlsCertificate {
+  const [certificateChain, privateKey, password] = [
+    encodeText(material.certificateChain),
+    encodeText(material.privateKey),
+    encodeText(material.password),
+  ];
+  return create(TlsCertificateSchema, {
+    ...(certificateChain ? { certificateChain } : {}),
+    ...(privateKey ? { privateKey } : {}),
+    ...(password ? { password } : {}),
+  });
+}
+
+/** The roots and revocation list of a validation context; its other fields are not looked at. */
+export function decodeTrust(message: CertificateValidationContext, at: Place): TrustMaterial {
+  const roots = decodeText(message.trustedCa, at.field("trusted_ca"));
+  const crl = decodeText(message.crl, at.field("crl"));
+  if (roots) checkCertificates(roots, at.field("trusted_ca"));
+  if (crl && !crl.includes("-----BEGIN X509 CRL-----")) at.field("crl").error("is not a PEM revocation list");
+  return { roots, crl };
+}
+
+export function encodeTrust(material: TrustMaterial): CertificateValidationContext {
+  const [trustedCa, crl] = [encodeText(material.roots), encodeText(material.crl)];
+  return create(CertificateValidationContextSchema, { ...(trustedCa ? { trustedCa } : {}), ...(crl ? { crl } : {}) });
+}
+
+/** In a secret only the trust itself is taken; what is checked beyond it belongs to the context that uses the secret. */
+function refuseChecks(message: CertificateValidationContext, at: Place): void {
+  const given = {
+    verify_certificate_hash: message.verifyCertificateHash.length > 0,
+    verify_certificate_spki: message.verifyCertificateSpki.length > 0,
+    match_subject_alt_names: message.matchSubjectAltNames.length > 0,
+    match_typed_subject_alt_names: message.matchTypedSubjectAltNames.length > 0,
+    allow_expired_certificate: message.allowExpiredCertificate,
+    trust_chain_verification: message.trustChainVerification !== 0,
+    require_signed_certificate_timestamp: message.requireSignedCertificateTimestamp === true,
+  };
+  for (const [field, set] of Object.entries(given)) {
+    if (set) {
+      at.field(field).error(
+        "is not supported in a secret: put it into combined_validation_context.default_validation_context",
+      );
+    }
+  }
+}
+
+function encodeSecret(secret: Secret): SecretMessage {
+  return create(SecretSchema, {
+    name: secret.name,
+    type:
+      secret.kind === "certificate"
+        ? { case: "tlsCertificate", value: encodeCertificate(secret.material) }
+        : { case: "validationContext", value: encodeTrust(secret.material) },
+  });
+}

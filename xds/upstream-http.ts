@@ -1,0 +1,173 @@
+/** How a cluster speaks HTTP: `upstreams.http.v3.HttpProtocolOptions`, and the deprecated fields of `Cluster` it replaced. */
+import { create } from "@bufbuild/protobuf";
+import type { Cluster as ClusterMessage } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
+import {
+  type HttpProtocolOptions as CommonOptions,
+  type Http1ProtocolOptions,
+  Http1ProtocolOptionsSchema,
+  type Http2ProtocolOptions,
+  HttpProtocolOptions_HeadersWithUnderscoresAction as UnderscoresAction,
+  type UpstreamHttpProtocolOptions,
+} from "../generated/envoy/config/core/v3/protocol_pb.js";
+import {
+  type HttpProtocolOptions,
+  HttpProtocolOptionsSchema,
+} from "../generated/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import type { UpstreamHttp } from "../model/cluster.ts";
+import { unpackAny } from "./any.ts";
+import { DEFAULT_HTTP2, decodeHttp2, encodeHttp2 } from "./http2-options.ts";
+import type { Place } from "./place.ts";
+import { duration, durationMs } from "./values.ts";
+
+/** The key in `typed_extension_protocol_options`, which is also the message's name. */
+export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+const IDLE_TIMEOUT_MS = 3_600_000;
+const MAX_HEADERS = 100;
+const MAX_RESPONSE_HEADERS_KB = 60;
+/** Envoy refuses more than this. */
+const MAX_RESPONSE_HEADERS_KB_LIMIT = 8192;
+
+/** The HTTP options of a cluster. HTTP/2 is reported unless only gRPC calls of the proxy itself use the cluster. */
+export function decodeUpstreamHttp(cluster: ClusterMessage, at: Place): UpstreamHttp {
+  const place = at.entry("typed_extension_protocol_options", HTTP_PROTOCOL_OPTIONS);
+  const any = cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS];
+  const options = any && unpackAny(any, [HttpProtocolOptionsSchema], place);
+  const http = options ? decodeOptions(options, place) : decodeDeprecated(cluster, at);
+  if (http.protocol === "http2") {
+    const field = options
+      ? place.field("explicit_http_config.http2_protocol_options")
+      : at.field("http2_protocol_options");
+    at.findings.http2Clusters.push({ cluster: cluster.name, at: field });
+  }
+  return http;
+}
+
+function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
+  refuseSni(message.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options"));
+  const common = decodeCommon(message.commonHttpProtocolOptions, at.field("common_http_protocol_options"));
+  const chosen = message.upstreamProtocolOptions;
+  switch (chosen.case) {
+    case "explicitHttpConfig": {
+      const { protocolConfig } = chosen.value;
+      const place = at.field("explicit_http_config");
+      if (protocolConfig.case === "http2ProtocolOptions") {
+        return { ...common, protocol: "http2", http2: http2(protocolConfig.value, place) };
+      }
+      if (protocolConfig.case === undefined)
+        place.error("one of http_protocol_options, http2_protocol_options is required");
+      else checkHttp1(protocolConfig.value, place.field("http_protocol_options"));
+      return { ...common, protocol: "http1", http2: DEFAULT_HTTP2 };
+    }
+    case "useDownstreamProtocolConfig": {
+      const place = at.field("use_downstream_protocol_config");
+      checkHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
+      return { ...common, protocol: "use_downstream", http2: http2(chosen.value.http2ProtocolOptions, place) };
+    }
+    case "autoConfig": {
+      const place = at.field("auto_config");
+      checkHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
+      return { ...common, protocol: "auto", http2: http2(chosen.value.http2ProtocolOptions, place) };
+    }
+    default:
+      at.error("one of explicit_http_config, use_downstream_protocol_config, auto_config is required");
+      return { ...common, protocol: "http1", http2: DEFAULT_HTTP2 };
+  }
+}
+
+/** Deprecated since Envoy 1.16, and still taken by it where the options above are not given. */
+function decodeDeprecated(cluster: ClusterMessage, at: Place): UpstreamHttp {
+  refuseSni(cluster.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options"));
+  checkHttp1(cluster.httpProtocolOptions, at.field("http_protocol_options"));
+  const common = decodeCommon(cluster.commonHttpProtocolOptions, at.field("common_http_protocol_options"));
+  return {
+    ...common,
+    protocol: cluster.http2ProtocolOptions ? "http2" : "http1",
+    maxRequestsPerConnection: cluster.maxRequestsPerConnection ?? common.maxRequestsPerConnection,
+    http2: http2(cluster.http2ProtocolOptions, at),
+  };
+}
+
+function http2(message: Http2ProtocolOptions | undefined, at: Place): UpstreamHttp["http2"] {
+  return message ? decodeHttp2(message, at.field("http2_protocol_options")) : DEFAULT_HTTP2;
+}
+
+function decodeCommon(message: CommonOptions | undefined, at: Place): Omit<UpstreamHttp, "protocol" | "http2"> {
+  if (message?.maxStreamDuration) at.field("max_stream_duration").error("is not supported on clusters");
+  if (message && message.headersWithUnderscoresAction !== UnderscoresAction.ALLOW) {
+    at.field("headers_with_underscores_action").error("has no meaning for clusters");
+  }
+  const maxHeadersCount = message?.maxHeadersCount ?? MAX_HEADERS;
+  if (maxHeadersCount === 0) at.field("max_headers_count").error("must be at least 1");
+  const maxResponseHeadersKb = message?.maxResponseHeadersKb ?? MAX_RESPONSE_HEADERS_KB;
+  if (maxResponseHeadersKb === 0 || maxResponseHeadersKb > MAX_RESPONSE_HEADERS_KB_LIMIT) {
+    at.field("max_response_headers_kb").error(`must be from 1 to ${MAX_RESPONSE_HEADERS_KB_LIMIT}`);
+  }
+  return {
+    idleTimeoutMs: durationMs(message?.idleTimeout, IDLE_TIMEOUT_MS, at.field("idle_timeout")),
+    maxConnectionDurationMs: durationMs(message?.maxConnectionDuration, 0, at.field("max_connection_duration")),
+    maxRequestsPerConnection: message?.maxRequestsPerConnection ?? 0,
+    maxHeadersCount,
+    maxResponseHeadersKb,
+  };
+}
+
+/** What would change the bytes sent upstream or which responses are taken; the rest is for servers. */
+function checkHttp1(message: Http1ProtocolOptions | undefined, at: Place): void {
+  if (!message) return;
+  if (message.sendFullyQualifiedUrl) at.field("send_fully_qualified_url").error("is not supported");
+  if (message.allowChunkedLength) at.field("allow_chunked_length").error("is not supported on clusters");
+  if (message.headerKeyFormat?.headerFormat.case === "properCaseWords") {
+    at.field("header_key_format.proper_case_words").error("is not supported: the case of header names is kept");
+  }
+}
+
+function refuseSni(message: UpstreamHttpProtocolOptions | undefined, at: Place): void {
+  if (message?.autoSni) at.field("auto_sni").error("is not supported: use auto_host_sni of the TLS context");
+  if (message?.autoSanValidation) {
+    at.field("auto_san_validation").error("is not supported: use auto_sni_san_validation of the TLS context");
+  }
+}
+
+export function encodeUpstreamHttp(http: UpstreamHttp): HttpProtocolOptions {
+  return create(HttpProtocolOptionsSchema, {
+    commonHttpProtocolOptions: {
+      idleTimeout: duration(http.idleTimeoutMs),
+      maxHeadersCount: http.maxHeadersCount,
+      maxResponseHeadersKb: http.maxResponseHeadersKb,
+      ...(http.maxConnectionDurationMs > 0 ? { maxConnectionDuration: duration(http.maxConnectionDurationMs) } : {}),
+      ...(http.maxRequestsPerConnection > 0 ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
+    },
+    upstreamProtocolOptions: encodeProtocol(http),
+  });
+}
+
+function encodeProtocol(http: UpstreamHttp): HttpProtocolOptions["upstreamProtocolOptions"] {
+  const $typeName = HTTP_PROTOCOL_OPTIONS;
+  const http2ProtocolOptions = encodeHttp2(http.http2);
+  switch (http.protocol) {
+    case "use_downstream":
+      return {
+        case: "useDownstreamProtocolConfig",
+        value: { $typeName: `${$typeName}.UseDownstreamHttpConfig`, http2ProtocolOptions },
+      };
+    case "auto":
+      return { case: "autoConfig", value: { $typeName: `${$typeName}.AutoHttpConfig`, http2ProtocolOptions } };
+    case "http2":
+      return {
+        case: "explicitHttpConfig",
+        value: {
+          $typeName: `${$typeName}.ExplicitHttpConfig`,
+          protocolConfig: { case: "http2ProtocolOptions", value: http2ProtocolOptions },
+        },
+      };
+    case "http1":
+      return {
+        case: "explicitHttpConfig",
+        value: {
+          $typeName: `${$typeName}.ExplicitHttpConfig`,
+          protocolConfig: { case: "httpProtocolOptions", value: create(Http1ProtocolOptionsSchema) },
+        },
+      };
+  }
+}
