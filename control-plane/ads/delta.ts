@@ -1,0 +1,54 @@
+/** Delta xDS: a response holds what changed, resource by resource, and names what is gone. */
+import type { EncodedResource } from "../resource.ts";
+import { ABSENT, type Subscription } from "./subscription.ts";
+import type { Half, ResourceView, Response, Variant } from "./variant.ts";
+
+/** A first push of a big mesh is sent in parts, so that no message approaches gRPC's default limit of 4 MB. */
+const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
+
+export const delta: Variant = {
+  name: "delta",
+  respond(subscription, half, view) {
+    const resources = half === "removals" ? [] : takeAdditions(subscription, view);
+    const removed = half === "additions" ? [] : takeRemovals(subscription, view);
+    const first = !subscription.answered && subscription.wildcard && subscription.held.size === 0;
+    if (resources.length === 0 && removed.length === 0 && !(first && isFirstHalf(half))) return null;
+    return { resources, removed, version: String(view.revision) } satisfies Response;
+  },
+};
+
+function isFirstHalf(half: Half): boolean {
+  return half !== "removals";
+}
+
+function takeAdditions(subscription: Subscription, view: ResourceView): readonly EncodedResource[] {
+  const resources: EncodedResource[] = [];
+  let bytes = 0;
+  for (const name of subscription.dirty) {
+    const resource = subscription.wants(name) ? view.lookup(subscription, name) : undefined;
+    if (!resource) continue;
+    if (bytes > MAX_RESPONSE_BYTES) break;
+    subscription.dirty.delete(name);
+    if (subscription.held.get(name)?.version === resource.version) continue;
+    subscription.held.set(name, { version: resource.version, resource });
+    resources.push(resource);
+    bytes += resource.bytes.length;
+  }
+  return resources;
+}
+
+function takeRemovals(subscription: Subscription, view: ResourceView): readonly string[] {
+  const removed: string[] = [];
+  for (const name of subscription.dirty) {
+    if (subscription.wants(name) && view.lookup(subscription, name)) continue;
+    subscription.dirty.delete(name);
+    const held = subscription.held.get(name);
+    // A secret that is not served here is the client's own affair: its certificate comes from the CA.
+    const askedFor = subscription.names.has(name) && subscription.kind !== "secret";
+    if (askedFor ? held?.version === ABSENT : held === undefined) continue;
+    if (askedFor) subscription.held.set(name, { version: ABSENT, resource: null });
+    else subscription.held.delete(name);
+    removed.push(name);
+  }
+  return removed;
+}

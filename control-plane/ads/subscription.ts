@@ -1,0 +1,74 @@
+/** What one stream wants of one kind of resource, what it was sent, and what it is still owed. */
+import type { EncodedResource, ResourceKind } from "../resource.ts";
+
+/** Told to the client: there is no such resource. */
+export const ABSENT = "";
+
+export interface Held {
+  /** `ABSENT`: the client was told that there is none. */
+  readonly version: string;
+  /** null where the client brought it from an earlier stream. */
+  readonly resource: EncodedResource | null;
+}
+
+/** A response that has not been answered yet. */
+export interface Outstanding {
+  readonly nonce: string;
+  readonly version: string;
+  readonly names: readonly string[];
+}
+
+export interface Nack {
+  readonly message: string;
+  readonly version: string;
+  /** Unix ms. */
+  readonly at: number;
+}
+
+export class Subscription {
+  readonly kind: ResourceKind;
+  wildcard = false;
+  /** Asked for by name. */
+  readonly names = new Set<string>();
+  readonly held = new Map<string, Held>();
+  /** Names that may differ from what is held. */
+  readonly dirty = new Set<string>();
+  /** Whether the client has had any answer on this stream; the first one comes even if it is empty. */
+  answered = false;
+  outstanding: Outstanding | null = null;
+  /** Version of the last accepted response, "" for none. */
+  acked = "";
+  /** The last refusal, until a later response is accepted. */
+  nack: Nack | null = null;
+
+  constructor(kind: ResourceKind) {
+    this.kind = kind;
+  }
+
+  wants(name: string): boolean {
+    return this.wildcard || this.names.has(name);
+  }
+
+  /** Marks names as owed, if they are wanted or held. */
+  touch(names: Iterable<string>): boolean {
+    let touched = false;
+    for (const name of names) {
+      if (!this.wants(name) && !this.held.has(name)) continue;
+      this.dirty.add(name);
+      touched = true;
+    }
+    return touched;
+  }
+
+  subscribe(name: string): void {
+    this.names.add(name);
+    this.dirty.add(name);
+  }
+
+  unsubscribe(name: string): void {
+    this.names.delete(name);
+    if (this.wildcard) return;
+    this.held.delete(name);
+    this.dirty.delete(name);
+  }
+}

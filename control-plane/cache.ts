@@ -1,0 +1,257 @@
+/**
+ * The resources of every sidecar, encoded and versioned by content. What all sidecars share (clusters, endpoints, most
+ * routes) exists once; a sidecar has only its listeners and its application's cluster of its own. A change translates
+ * what was made from the parts that changed, and tells which names those are.
+ */
+import { hash } from "node:crypto";
+import { WORKLOAD_ROOTS } from "../model/tls.ts";
+import type { MeshState } from "./mesh/state.ts";
+import type { Workload } from "./mesh/workload.ts";
+import { NodeCache } from "./node-cache.ts";
+import {
+  type EncodedResource,
+  type EncodeResource,
+  RESOURCE_KINDS,
+  type ResourceKind,
+  type ResourceModels,
+} from "./resource.ts";
+import { outboundCluster, serviceEndpoints } from "./translate/cluster.ts";
+import { httpProxyRouteTable } from "./translate/http-proxy.ts";
+import { clusterName, httpProxyRouteTableName, routeTableName } from "./translate/names.ts";
+import { consumerNamespaces, serviceRouteTable } from "./translate/route-table.ts";
+import { COLLECTOR_CLUSTER, collectorCluster } from "./translate/telemetry.ts";
+import { type PortOfService, portsOf } from "./translate/translate.ts";
+
+/** Names that changed, by kind: for all sidecars, and for single ones by node id. */
+export interface CacheChange {
+  readonly shared: ReadonlyMap<ResourceKind, ReadonlySet<string>>;
+  readonly nodes: ReadonlyMap<string, ReadonlyMap<ResourceKind, ReadonlySet<string>>>;
+}
+
+export class ResourceCache {
+  /** How often each kind was translated since the start: the cost of changes. */
+  readonly translated: Record<ResourceKind, number> = { cluster: 0, endpoints: 0, listener: 0, route: 0, secret: 0 };
+  readonly #encode: EncodeResource;
+  readonly #listeners = new Set<(change: CacheChange) => void>();
+  readonly #shared = new Map<ResourceKind, Map<string, EncodedResource>>(
+    RESOURCE_KINDS.map((kind) => [kind, new Map()]),
+  );
+  readonly #nodes = new Map<string, NodeCache>();
+  /** Namespaces with sidecars, with their number: each has an http_proxy route table. */
+  readonly #namespaces = new Map<string, number>();
+  #state: MeshState;
+  #ports: ReadonlyMap<string, PortOfService> = new Map();
+  #revision = 0;
+
+  constructor(encode: EncodeResource, state: MeshState) {
+    this.#encode = encode;
+    this.#state = { ...state, services: new Map() };
+    this.update(state);
+  }
+
+  /** Counts the changes that had any effect. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  subscribe(listener: (change: CacheChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The resource of that name for a sidecar; undefined: there is none. */
+  lookup(nodeId: string, kind: ResourceKind, name: string): EncodedResource | undefined {
+    return this.#nodes.get(nodeId)?.lookup(kind, name) ?? this.#shared.get(kind)?.get(name);
+  }
+
+  /** All names of a kind for a sidecar. */
+  names(nodeId: string, kind: ResourceKind): readonly string[] {
+    return [...(this.#nodes.get(nodeId)?.names(kind) ?? []), ...(this.#shared.get(kind)?.keys() ?? [])];
+  }
+
+  /** Service ports that a sidecar has no address for. */
+  unplaced(nodeId: string): number {
+    return this.#nodes.get(nodeId)?.unplaced ?? 0;
+  }
+
+  /** A sidecar whose resources are wanted from now on. */
+  addNode(workload: Workload): void {
+    const change = new ChangeBuilder();
+    const previous = this.#nodes.get(workload.id);
+    const node = new NodeCache(workload, (kind, name, value) => this.#encoded(kind, name, value));
+    node.update(this.#state, this.#ports, null);
+    this.#nodes.set(workload.id, node);
+    if (previous) this.#releaseNamespace(previous.workload.namespace, change);
+    this.#holdNamespace(workload.namespace, change);
+    for (const kind of ["listener", "cluster"] as const) {
+      for (const name of new Set([...node.names(kind), ...(previous?.names(kind) ?? [])])) {
+        if (previous?.lookup(kind, name)?.version !== node.lookup(kind, name)?.version) {
+          change.touchNode(workload.id, kind, name);
+        }
+      }
+    }
+    this.#publish(change);
+  }
+
+  removeNode(nodeId: string): void {
+    const node = this.#nodes.get(nodeId);
+    if (!node) return;
+    const change = new ChangeBuilder();
+    this.#nodes.delete(nodeId);
+    this.#releaseNamespace(node.workload.namespace, change);
+    this.#publish(change);
+  }
+
+  /** The mesh's roots, PEM. */
+  setRoots(roots: string): void {
+    const change = new ChangeBuilder();
+    this.#put("secret", WORKLOAD_ROOTS, { kind: "trust", name: WORKLOAD_ROOTS, material: { roots, crl: "" } }, change);
+    this.#publish(change);
+  }
+
+  /** Takes a new state of the mesh; parts that are the same objects as before are not looked at. */
+  update(state: MeshState): void {
+    const before = this.#state;
+    if (state === before) return;
+    const change = new ChangeBuilder();
+    this.#state = state;
+    let routesChanged = false;
+    let portsChanged = false;
+    const keys = new Set([...before.services.keys(), ...state.services.keys()]);
+    for (const key of keys) {
+      const [old, next] = [before.services.get(key), state.services.get(key)];
+      if (old === next) continue;
+      const definitionChanged = old?.definition !== next?.definition;
+      portsChanged ||= definitionChanged;
+      if (definitionChanged || old?.routing !== next?.routing) {
+        routesChanged = true;
+        portsChanged ||= String(old && consumerNamespaces(old)) !== String(next && consumerNamespaces(next));
+        this.#updateRoutes(old, next, change);
+      }
+      const clustersChanged = definitionChanged || old?.traffic !== next?.traffic || old?.peers !== next?.peers;
+      const tagsChanged = definitionChanged || old?.peers.plaintext !== next?.peers.plaintext;
+      for (const { port } of old?.definition.ports ?? []) {
+        const name = clusterNameOf(old, port);
+        if (next?.definition.ports.some((p) => p.port === port)) continue;
+        this.#drop("cluster", name, change);
+        this.#drop("endpoints", name, change);
+      }
+      if (!next) continue;
+      for (const { port } of next.definition.ports) {
+        const name = clusterNameOf(next, port);
+        if (clustersChanged) this.#put("cluster", name, outboundCluster(next, port, state.trustDomain), change);
+        if (tagsChanged || old?.endpoints.get(port) !== next.endpoints.get(port)) {
+          this.#put("endpoints", name, serviceEndpoints(next, port), change);
+        }
+      }
+    }
+    if (state.settings !== before.settings) this.#updateCollector(change);
+    if (routesChanged) for (const namespace of this.#namespaces.keys()) this.#putHttpProxyRoutes(namespace, change);
+    if (portsChanged) this.#ports = new Map(portsOf(state).map((port) => [port.name, port]));
+    const nodesConcerned = portsChanged || state.settings !== before.settings || state.access !== before.access;
+    if (nodesConcerned) {
+      for (const [id, node] of this.#nodes) {
+        for (const [kind, name] of node.update(state, this.#ports, before)) change.touchNode(id, kind, name);
+      }
+    }
+    this.#publish(change);
+  }
+
+  #updateRoutes(
+    old: PortOfService["service"] | undefined,
+    next: PortOfService["service"] | undefined,
+    change: ChangeBuilder,
+  ): void {
+    const stale = new Set(old ? routeTableNames(old) : []);
+    if (next) {
+      for (const scope of [null, ...consumerNamespaces(next)]) {
+        for (const { port } of next.definition.ports) {
+          const name = routeTableName(next.definition, port, scope);
+          stale.delete(name);
+          this.#put("route", name, serviceRouteTable(next, port, scope), change);
+        }
+      }
+    }
+    for (const name of stale) this.#drop("route", name, change);
+  }
+
+  #updateCollector(change: ChangeBuilder): void {
+    const collector = collectorCluster(this.#state.settings);
+    if (collector) this.#put("cluster", COLLECTOR_CLUSTER, collector, change);
+    else this.#drop("cluster", COLLECTOR_CLUSTER, change);
+  }
+
+  #holdNamespace(namespace: string, change: ChangeBuilder): void {
+    const count = this.#namespaces.get(namespace) ?? 0;
+    this.#namespaces.set(namespace, count + 1);
+    if (count === 0) this.#putHttpProxyRoutes(namespace, change);
+  }
+
+  #releaseNamespace(namespace: string, change: ChangeBuilder): void {
+    const count = this.#namespaces.get(namespace) ?? 0;
+    if (count > 1) this.#namespaces.set(namespace, count - 1);
+    else {
+      this.#namespaces.delete(namespace);
+      this.#drop("route", httpProxyRouteTableName(namespace), change);
+    }
+  }
+
+  #putHttpProxyRoutes(namespace: string, change: ChangeBuilder): void {
+    this.#put("route", httpProxyRouteTableName(namespace), httpProxyRouteTable(this.#state, namespace), change);
+  }
+
+  #put<K extends ResourceKind>(kind: K, name: string, value: ResourceModels[K], change: ChangeBuilder): void {
+    const resources = this.#shared.get(kind);
+    const encoded = this.#encoded(kind, name, value);
+    if (resources?.get(name)?.version === encoded.version) return;
+    resources?.set(name, encoded);
+    change.touchShared(kind, name);
+  }
+
+  #drop(kind: ResourceKind, name: string, change: ChangeBuilder): void {
+    if (this.#shared.get(kind)?.delete(name)) change.touchShared(kind, name);
+  }
+
+  #encoded<K extends ResourceKind>(kind: K, name: string, value: ResourceModels[K]): EncodedResource {
+    this.translated[kind]++;
+    const bytes = this.#encode(kind, value);
+    return { name, bytes, version: hash("sha256", bytes).slice(0, 16) };
+  }
+
+  #publish(change: ChangeBuilder): void {
+    if (change.shared.size === 0 && change.nodes.size === 0) return;
+    this.#revision++;
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+function clusterNameOf(service: PortOfService["service"] | undefined, port: number): string {
+  return service ? clusterName(service.definition, port) : "";
+}
+
+function routeTableNames(service: PortOfService["service"]): readonly string[] {
+  return [null, ...consumerNamespaces(service)].flatMap((scope) =>
+    service.definition.ports.map(({ port }) => routeTableName(service.definition, port, scope)),
+  );
+}
+
+class ChangeBuilder implements CacheChange {
+  readonly shared = new Map<ResourceKind, Set<string>>();
+  readonly nodes = new Map<string, Map<ResourceKind, Set<string>>>();
+
+  touchShared(kind: ResourceKind, name: string): void {
+    touch(this.shared, kind, name);
+  }
+
+  touchNode(id: string, kind: ResourceKind, name: string): void {
+    let kinds = this.nodes.get(id);
+    if (!kinds) this.nodes.set(id, (kinds = new Map()));
+    touch(kinds, kind, name);
+  }
+}
+
+function touch(kinds: Map<ResourceKind, Set<string>>, kind: ResourceKind, name: string): void {
+  const names = kinds.get(kind);
+  if (names) names.add(name);
+  else kinds.set(kind, new Set([name]));
+}

@@ -1,0 +1,138 @@
+/** The filters of an HTTPRoute rule or backend: header changes, redirects, rewrites, mirrors. */
+import { backendObjectReference } from "./references.ts";
+import { headerName, headerValue, hostname, portNumber } from "./scalars.ts";
+import {
+  checked,
+  list,
+  number,
+  object,
+  oneOf,
+  optional,
+  refused,
+  required,
+  string,
+  type ValueOf,
+  withDefault,
+} from "./schema.ts";
+
+const header = object({ name: required(headerName), value: required(headerValue) });
+
+const headerModifier = object({
+  set: withDefault(list(header, 0, 16), []),
+  add: withDefault(list(header, 0, 16), []),
+  remove: withDefault(list(headerName, 0, 16), []),
+});
+
+export type HeaderModifier = ValueOf<typeof headerModifier>;
+
+const absolutePath = string((value) => (value.startsWith("/") ? null : `"${value}" must begin with /`));
+
+const pathModifier = checked(
+  object({
+    type: required(oneOf("ReplaceFullPath", "ReplacePrefixMatch")),
+    replaceFullPath: optional(absolutePath),
+    replacePrefixMatch: optional(absolutePath),
+  }),
+  (path, complain) => {
+    const full = path.type === "ReplaceFullPath";
+    if (full !== (path.replaceFullPath !== null) || full === (path.replacePrefixMatch !== null)) {
+      complain(`type ${path.type} needs exactly the field ${full ? "replaceFullPath" : "replacePrefixMatch"}`);
+    }
+  },
+);
+
+export type PathModifier = ValueOf<typeof pathModifier>;
+
+const requestRedirect = object({
+  scheme: optional(oneOf("http", "https")),
+  hostname: optional(hostname),
+  path: optional(pathModifier),
+  port: optional(portNumber),
+  statusCode: withDefault(
+    checked(number(301, 308), (value, complain) => {
+      if (![301, 302, 303, 307, 308].includes(value)) complain("must be 301, 302, 303, 307 or 308");
+    }),
+    302,
+  ),
+});
+
+export type RequestRedirect = ValueOf<typeof requestRedirect>;
+
+const urlRewrite = object({ hostname: optional(hostname), path: optional(pathModifier) });
+
+export type UrlRewrite = ValueOf<typeof urlRewrite>;
+
+const requestMirror = checked(
+  object({
+    backendRef: required(backendObjectReference),
+    percent: optional(number(0, 100)),
+    fraction: optional(
+      checked(
+        object({ numerator: required(number(0, 1_000_000)), denominator: withDefault(number(1, 1_000_000), 100) }),
+        (fraction, complain) => {
+          if (fraction.numerator > fraction.denominator) complain("the numerator is greater than the denominator");
+          if (![100, 10_000, 1_000_000].includes(fraction.denominator)) {
+            complain("must be 100, 10000 or 1000000, which is what the wire can carry", "denominator");
+          }
+        },
+      ),
+    ),
+  }),
+  (mirror, complain) => {
+    if (mirror.percent !== null && mirror.fraction !== null) complain("percent and fraction exclude each other");
+  },
+);
+
+export type RequestMirrorFilter = ValueOf<typeof requestMirror>;
+
+const FIELD_OF: Readonly<Record<string, string>> = {
+  RequestHeaderModifier: "requestHeaderModifier",
+  ResponseHeaderModifier: "responseHeaderModifier",
+  RequestRedirect: "requestRedirect",
+  URLRewrite: "urlRewrite",
+  RequestMirror: "requestMirror",
+};
+
+const filter = checked(
+  object({
+    type: required(
+      string((value) =>
+        value in FIELD_OF ? null : `filter "${value}" is not carried yet: ${Object.keys(FIELD_OF).join(", ")} are`,
+      ),
+    ),
+    requestHeaderModifier: optional(headerModifier),
+    responseHeaderModifier: optional(headerModifier),
+    requestRedirect: optional(requestRedirect),
+    urlRewrite: optional(urlRewrite),
+    requestMirror: optional(requestMirror),
+    cors: optional(refused("CORS is not carried yet")),
+    extensionRef: optional(refused("extension filters are not carried yet")),
+  }),
+  (value, complain) => {
+    const wanted = FIELD_OF[value.type];
+    for (const field of Object.values(FIELD_OF)) {
+      const given = value[field as keyof typeof value] !== null;
+      if (field === wanted && !given) complain(`type ${value.type} needs this field`, field);
+      if (field !== wanted && given) complain(`does not belong to type ${value.type}`, field);
+    }
+  },
+);
+
+export type RouteFilter = ValueOf<typeof filter>;
+
+/** Each kind of filter once (mirrors may repeat), and nothing that excludes another. */
+export const ruleFilters = checked(list(filter, 0, 16), (filters, complain) => {
+  const count = (type: string): number => filters.filter((f) => f.type === type).length;
+  for (const type of Object.keys(FIELD_OF)) {
+    if (type !== "RequestMirror" && count(type) > 1) complain(`${type} may be given once`);
+  }
+  if (count("RequestRedirect") > 0 && count("URLRewrite") > 0)
+    complain("RequestRedirect and URLRewrite exclude each other");
+});
+
+/** Filters of one backend: only what a single choice among several can carry. */
+export const backendFilters = checked(ruleFilters, (filters, complain) => {
+  for (const { type } of filters) {
+    if (!type.endsWith("HeaderModifier")) complain(`${type} on a single backend is not carried: put it on the rule`);
+  }
+});

@@ -1,0 +1,74 @@
+/** References from one object to another, as Gateway API writes them (group, kind, name). */
+import { dnsLabel, dnsSubdomain, portNumber } from "./scalars.ts";
+import { checked, object, optional, required, string, type ValueOf, withDefault } from "./schema.ts";
+
+export const GATEWAY_GROUP = "gateway.networking.k8s.io";
+
+const group = (allowed: readonly string[]) =>
+  string((value) => (allowed.includes(value) ? null : `expected ${allowed.map((g) => `"${g}"`).join(" or ")}`));
+
+/** The Service that a route belongs to (GAMMA); a Gateway is refused with the reason. */
+export const parentRef = object({
+  group: withDefault(
+    string((value) =>
+      value === "" || value === "core" ? null : `group "${value}" is not served: routes attach to a Service (group "")`,
+    ),
+    "",
+  ),
+  kind: required(
+    string((value) => (value === "Service" ? null : `a route's parent must be a Service (GAMMA), not a ${value}`)),
+  ),
+  name: required(dnsLabel),
+  namespace: optional(dnsLabel),
+  port: optional(portNumber),
+  sectionName: optional(string()),
+});
+
+export type ParentRef = ValueOf<typeof parentRef>;
+
+const backendFields = {
+  group: withDefault(string(), ""),
+  kind: withDefault(string(), "Service"),
+  name: required(dnsSubdomain),
+  namespace: optional(dnsLabel),
+  port: optional(portNumber),
+} as const;
+
+/** A Service and port to send requests to. What it names may not exist: that is the route's state, not its syntax. */
+export const backendObjectReference = object(backendFields);
+
+export type BackendReference = ValueOf<typeof backendObjectReference>;
+
+export const BACKEND_FIELDS = backendFields;
+
+/** What a policy is attached to: a Service, an HTTPRoute, or (by `sectionName`) one of its named rules. */
+export const policyTargetRef = checked(
+  object({
+    group: optional(group(["", "core", GATEWAY_GROUP])),
+    kind: required(
+      string((value) =>
+        value === "Service" || value === "HTTPRoute"
+          ? null
+          : `"${value}" cannot carry a policy yet: Service and HTTPRoute can`,
+      ),
+    ),
+    name: required(dnsSubdomain),
+    sectionName: optional(string()),
+  }),
+  (ref, complain) => {
+    if (ref.kind === "Service" && ref.sectionName !== null)
+      complain("only an HTTPRoute has named rules", "sectionName");
+    const wanted = ref.kind === "Service" ? ["", "core"] : [GATEWAY_GROUP];
+    if (ref.group !== null && !wanted.includes(ref.group))
+      complain(`a ${ref.kind} is in group "${wanted[0]}"`, "group");
+  },
+);
+
+export type PolicyTargetRef = ValueOf<typeof policyTargetRef>;
+
+/** A Service whose workloads a policy protects. */
+export const serviceTargetRef = object({
+  group: optional(group(["", "core"])),
+  kind: required(string((value) => (value === "Service" ? null : "only a Service can be named here"))),
+  name: required(dnsLabel),
+});

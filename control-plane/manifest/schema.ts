@@ -1,0 +1,303 @@
+/**
+ * Declarative readers of manifests. A schema turns a YAML node into a typed value and collects every problem with its
+ * position, so that one look at a manifest tells all that is wrong with it.
+ */
+import { type Document, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node } from "yaml";
+import type { Problem } from "../../core/errors.ts";
+import { didYouMean } from "./suggest.ts";
+
+/** What a schema returns for a value that it has reported. */
+export const INVALID: unique symbol = Symbol("invalid");
+export type Read<T> = T | typeof INVALID;
+
+/** Where a document's problems are gathered. */
+export interface ReadContext {
+  readonly file: string;
+  readonly lines: LineCounter;
+  readonly document: Document;
+  readonly problems: Problem[];
+  /** `ResiliencePolicy shop/orders`, once known. */
+  resource: string;
+}
+
+/** One node of a document and the way to it. */
+export interface Place {
+  /** null: the value is empty. */
+  readonly node: Node | null;
+  /** `spec.rules[0].matches`, "" for the document. */
+  readonly path: string;
+  readonly context: ReadContext;
+  /** Offset in the file for problems of a place that has no node of its own. */
+  readonly offset: number;
+}
+
+export interface Schema<T> {
+  read(place: Place): Read<T>;
+  /** The fields below, by dotted path (`retry.budget.percent`), for documentation and tests. */
+  readonly paths: readonly string[];
+}
+
+export type ValueOf<S> = S extends Schema<infer T> ? T : never;
+
+/** Records a problem at a place. */
+export function report(place: Place, message: string): typeof INVALID {
+  const at = place.context.lines.linePos(place.node?.range?.[0] ?? place.offset);
+  place.context.problems.push({
+    message,
+    ...(place.path === "" ? {} : { path: place.path }),
+    ...(place.context.resource === "" ? {} : { resource: place.context.resource }),
+    file: place.context.file,
+    line: at.line,
+    column: at.col,
+  });
+  return INVALID;
+}
+
+/** `file:line` of a place. */
+export function sourceOf(place: Place): string {
+  return `${place.context.file}:${place.context.lines.linePos(place.node?.range?.[0] ?? place.offset).line}`;
+}
+
+/** The node that an alias stands for; the node itself otherwise. */
+export function resolved(place: Place): Node | null {
+  const { node, context } = place;
+  return isAlias(node) ? (node.resolve(context.document) ?? null) : node;
+}
+
+function scalarAt(place: Place): unknown {
+  const node = resolved(place);
+  return isScalar(node) ? node.value : undefined;
+}
+
+function describe(place: Place): string {
+  const node = resolved(place);
+  if (isMap(node)) return "a mapping";
+  if (isSeq(node)) return "a list";
+  const value = scalarAt(place);
+  return typeof value === "string" ? `"${value}"` : String(value);
+}
+
+/** Text; `check` gives what is wrong with it, or null. */
+export function string(check: (value: string) => string | null = () => null): Schema<string> {
+  return {
+    paths: [],
+    read(place) {
+      const value = scalarAt(place);
+      if (typeof value !== "string") return report(place, `expected a string, found ${describe(place)}`);
+      const wrong = check(value);
+      return wrong === null ? value : report(place, wrong);
+    },
+  };
+}
+
+/** A number between `min` and `max`, whole unless `fractional`. */
+export function number(min: number, max: number, fractional = false): Schema<number> {
+  return {
+    paths: [],
+    read(place) {
+      const value = scalarAt(place);
+      if (typeof value !== "number" || (!fractional && !Number.isInteger(value))) {
+        return report(place, `expected a ${fractional ? "" : "whole "}number, found ${describe(place)}`);
+      }
+      if (value < min || value > max) return report(place, `must be between ${min} and ${max}, found ${value}`);
+      return value;
+    },
+  };
+}
+
+export const boolean: Schema<boolean> = {
+  paths: [],
+  read(place) {
+    const value = scalarAt(place);
+    return typeof value === "boolean" ? value : report(place, `expected true or false, found ${describe(place)}`);
+  },
+};
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...words: readonly T[]): Schema<T> {
+  return {
+    paths: [],
+    read(place) {
+      const value = scalarAt(place);
+      const found = words.find((word) => word === value);
+      if (found !== undefined) return found;
+      const hint = typeof value === "string" ? didYouMean(value, words) : "";
+      return report(place, `expected one of ${words.join(", ")}, found ${describe(place)}${hint}`);
+    },
+  };
+}
+
+/** Anything: for fields that Kubernetes defines and that make no difference here. */
+export const ignored: Schema<null> = { paths: [], read: () => null };
+
+/** A value that is understood and not offered: always a problem, with the reason. */
+export function refused(reason: string): Schema<null> {
+  return { paths: [], read: (place) => report(place, reason) };
+}
+
+/** A list of `item`, at least `min` and at most `max` long. */
+export function list<T>(item: Schema<T>, min = 0, max = 1024): Schema<readonly T[]> {
+  return {
+    paths: item.paths,
+    read(place) {
+      const node = resolved(place);
+      if (!isSeq(node)) return report(place, `expected a list, found ${describe(place)}`);
+      if (node.items.length < min || node.items.length > max) {
+        return report(place, `expected ${min} to ${max} entries, found ${node.items.length}`);
+      }
+      const values: T[] = [];
+      let valid = true;
+      node.items.forEach((child, index) => {
+        const value = item.read({
+          node: (child ?? null) as Node | null,
+          path: `${place.path}[${index}]`,
+          context: place.context,
+          offset: node.range?.[0] ?? place.offset,
+        });
+        if (value === INVALID) valid = false;
+        else values.push(value);
+      });
+      return valid ? values : INVALID;
+    },
+  };
+}
+
+/** Words to words: labels, annotations, selectors. */
+export const stringMap: Schema<Readonly<Record<string, string>>> = {
+  paths: [],
+  read(place) {
+    const node = resolved(place);
+    if (!isMap(node)) return report(place, `expected a mapping, found ${describe(place)}`);
+    const entries: [string, string][] = [];
+    let valid = true;
+    for (const pair of node.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : "";
+      const child = { ...place, node: (pair.value ?? null) as Node | null, path: join(place.path, key) };
+      const value = string().read(child);
+      if (value === INVALID) valid = false;
+      else entries.push([key, value]);
+    }
+    return valid ? Object.fromEntries(entries) : INVALID;
+  },
+};
+
+/** A field of an object: what it holds, and what its absence means. */
+export interface Field<T> {
+  readonly schema: Schema<T>;
+  readonly required: boolean;
+  readonly fallback: T | undefined;
+}
+
+export function required<T>(schema: Schema<T>): Field<T> {
+  return { schema, required: true, fallback: undefined };
+}
+
+/** Absent gives null. */
+export function optional<T>(schema: Schema<T>): Field<T | null> {
+  return { schema, required: false, fallback: null };
+}
+
+/** Absent gives `fallback`. */
+export function withDefault<T>(schema: Schema<T>, fallback: NoInfer<T>): Field<T> {
+  return { schema, required: false, fallback };
+}
+
+export type Fields = Readonly<Record<string, Field<unknown>>>;
+export type ObjectOf<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
+
+/** A mapping with exactly these fields; an unknown one is a problem. */
+export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+  const names = Object.keys(fields);
+  return {
+    paths: names.flatMap((name) => [name, ...(fields[name]?.schema.paths.map((sub) => `${name}.${sub}`) ?? [])]),
+    read(place) {
+      const node = resolved(place);
+      if (!isMap(node)) return report(place, `expected a mapping, found ${describe(place)}`);
+      const values: Record<string, unknown> = {};
+      let valid = true;
+      for (const pair of node.items) {
+        const key = isScalar(pair.key) ? String(pair.key.value) : "";
+        const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+        if (!field) {
+          const at = { ...place, node: pair.key as Node, path: join(place.path, key) };
+          report(at, `unknown field${didYouMean(key, names)}`);
+          valid = false;
+          continue;
+        }
+        const value = (pair.value ?? null) as Node | null;
+        if (value === null || (isScalar(value) && value.value === null)) continue;
+        const offset = (pair.key as Node).range?.[0] ?? place.offset;
+        const read = field.schema.read({ node: value, path: join(place.path, key), context: place.context, offset });
+        if (read === INVALID) valid = false;
+        values[key] = read;
+      }
+      for (const [name, field] of Object.entries(fields)) {
+        if (Object.hasOwn(values, name)) continue;
+        if (field.required) {
+          report({ ...place, path: join(place.path, name) }, "is required");
+          valid = false;
+        } else values[name] = field.fallback;
+      }
+      return valid ? (values as ObjectOf<F>) : INVALID;
+    },
+  };
+}
+
+/** Adds a check over the whole value; `complain` reports at the value, or at one of its fields. */
+export function checked<T>(
+  schema: Schema<T>,
+  check: (value: T, complain: (message: string, field?: string) => void) => void,
+): Schema<T> {
+  return {
+    paths: schema.paths,
+    read(place) {
+      const value = schema.read(place);
+      if (value === INVALID) return INVALID;
+      let valid = true;
+      check(value, (message, field) => {
+        valid = false;
+        report(field === undefined ? place : childOf(place, field), message);
+      });
+      return valid ? value : INVALID;
+    },
+  };
+}
+
+/** Turns the value that was read into another. */
+export function mapped<A, B>(schema: Schema<A>, map: (value: A) => B): Schema<B> {
+  return {
+    paths: schema.paths,
+    read(place) {
+      const value = schema.read(place);
+      return value === INVALID ? INVALID : map(value);
+    },
+  };
+}
+
+/** Adds `source`, the `file:line` where the value stands. */
+export function located<T extends object>(schema: Schema<T>): Schema<T & { readonly source: string }> {
+  return {
+    paths: schema.paths,
+    read(place) {
+      const value = schema.read(place);
+      return value === INVALID ? INVALID : { ...value, source: sourceOf(place) };
+    },
+  };
+}
+
+/** The place of one field of a mapping; the mapping itself where the field is absent. */
+export function childOf(place: Place, field: string): Place {
+  const node = resolved(place);
+  const pair = isMap(node)
+    ? node.items.find((item) => isScalar(item.key) && String(item.key.value) === field)
+    : undefined;
+  return {
+    ...place,
+    node: ((pair?.value ?? pair?.key ?? place.node) as Node | null) ?? null,
+    path: join(place.path, field),
+  };
+}
+
+function join(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
+}

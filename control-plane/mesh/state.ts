@@ -1,0 +1,138 @@
+/**
+ * The mesh as the control plane sees it: manifests and registrations joined and resolved, as plain data. The parts of a
+ * service are separate objects, so that a change of one (its endpoints) leaves the identity of the others alone and
+ * only what was made from it is made again.
+ */
+import type { BreakerPolicy } from "../../model/cluster.ts";
+import type { RetryCondition } from "../../model/route.ts";
+import type { AccessPolicyManifest } from "../manifest/access-policy.ts";
+import type { RouteRule } from "../manifest/http-route.ts";
+
+export interface MeshState {
+  readonly trustDomain: string;
+  readonly settings: MeshSettings;
+  /** By `namespace/name`. */
+  readonly services: ReadonlyMap<string, ServiceState>;
+  /** By namespace. */
+  readonly access: ReadonlyMap<string, readonly AccessPolicyManifest[]>;
+  /** What is well-formed and yet not as its author meant: dangling references, conflicts. */
+  readonly findings: readonly Finding[];
+}
+
+export interface Finding {
+  /** `HTTPRoute/shop/orders` */
+  readonly key: string;
+  /** `file:line` */
+  readonly source: string;
+  readonly message: string;
+}
+
+export interface ServiceState {
+  readonly definition: ServiceDefinition;
+  readonly traffic: TrafficPolicy;
+  readonly routing: ServiceRouting;
+  readonly peers: ServicePeers;
+  /** By service port. */
+  readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]>;
+}
+
+export interface ServiceDefinition {
+  readonly name: string;
+  readonly namespace: string;
+  readonly ports: readonly ServicePort[];
+  readonly selector: Readonly<Record<string, string>> | null;
+  /** `file:line`, "" for a service that exists only because a workload registered for it. */
+  readonly source: string;
+}
+
+export interface ServicePort {
+  readonly name: string;
+  readonly port: number;
+  readonly targetPort: number | string;
+}
+
+/** How calls to the service are carried: what becomes of its clusters. Durations are ms. */
+export interface TrafficPolicy {
+  readonly connectMs: number;
+  readonly breaker: BreakerPolicy | null;
+  readonly limits: { readonly connections: number; readonly pending: number; readonly requests: number };
+  readonly retryBudget: { readonly percent: number; readonly minimum: number };
+  readonly outlier: {
+    readonly consecutiveErrors: number;
+    readonly openForMs: number;
+    readonly maxEjectedPercent: number;
+  } | null;
+  readonly balancing: "RoundRobin" | "LeastRequest" | "Random";
+  readonly mode: "enforce" | "dry_run";
+  /** Manifests that it comes from, "" for the defaults. */
+  readonly source: string;
+}
+
+/** How one call is treated: what becomes of a route. Durations are ms; 0 is none. */
+export interface CallPolicy {
+  readonly requestMs: number;
+  readonly perTryMs: number;
+  /** null: the listener's. */
+  readonly idleMs: number | null;
+  readonly retry: {
+    readonly on: readonly RetryCondition[];
+    readonly statusCodes: readonly number[];
+    /** All attempts, the first one included. */
+    readonly attempts: number;
+    readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+    /** Whether failures that the application may have seen are retried for POST and PATCH too. */
+    readonly nonIdempotent: boolean;
+  };
+}
+
+export interface ServiceRouting {
+  /** For requests of a service without routes. */
+  readonly call: CallPolicy;
+  /** Rules of the routes attached to this service, older route first. */
+  readonly rules: readonly AttachedRule[];
+}
+
+export interface AttachedRule {
+  /** `namespace/name` of the HTTPRoute. */
+  readonly route: string;
+  /** Unique name for logs and metrics: `shop/orders/canary`. */
+  readonly name: string;
+  /** Only for this port of the service, or null for all. */
+  readonly port: number | null;
+  /** A consumer route: only for clients in this namespace; null: for all. */
+  readonly clientNamespace: string | null;
+  readonly rule: RouteRule;
+  /** Cluster of each of `rule.backendRefs`; null: it can't be resolved. */
+  readonly backends: readonly (string | null)[];
+  /** Cluster of each mirror among `rule.filters`, in their order; null: it can't be resolved. */
+  readonly mirrors: readonly (string | null)[];
+  readonly call: CallPolicy;
+}
+
+export interface ServicePeers {
+  /** SPIFFE ids under which the service may answer, sorted. */
+  readonly identities: readonly string[];
+  /** Whether some endpoints are outside of the mesh and speak plaintext. */
+  readonly plaintext: boolean;
+}
+
+export interface MeshEndpoint {
+  readonly host: string;
+  readonly port: number;
+  /** For people and metrics. */
+  readonly workload: string;
+  readonly zone: string;
+  /** Whether a sidecar answers with mutual TLS. */
+  readonly inMesh: boolean;
+}
+
+export interface MeshSettings {
+  readonly tracing: { readonly samplingPercent: number; readonly endpoint: string } | null;
+  readonly accessLog: "Off" | "On" | "Errors";
+}
+
+export const DEFAULT_SETTINGS: MeshSettings = { tracing: null, accessLog: "Off" };
+
+export function serviceKey(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}

@@ -1,0 +1,114 @@
+/**
+ * AccessPolicies as RBAC filters of a workload's inbound listener. Denials are looked at first; where any policy allows,
+ * only what is allowed passes; without policies any authenticated peer of the trust domain does.
+ */
+import type { HttpFilter } from "../../model/http.ts";
+import { formatIdentity } from "../../model/identity.ts";
+import type { StringMatch } from "../../model/matcher.ts";
+import type { Permission, Principal, RbacNamedPolicy, RbacRules } from "../../model/rbac.ts";
+import type { AccessPolicyManifest, AccessRule } from "../manifest/access-policy.ts";
+import { isMember } from "../mesh/build.ts";
+import { type MeshState, serviceKey } from "../mesh/state.ts";
+import type { Workload } from "../mesh/workload.ts";
+
+/** The policies that protect a workload: those of its namespace that name one of its services, or none. */
+export function policiesFor(state: MeshState, workload: Workload): readonly AccessPolicyManifest[] {
+  return (state.access.get(workload.namespace) ?? []).filter(
+    ({ spec, metadata }) =>
+      spec.targetRefs.length === 0 ||
+      spec.targetRefs.some(({ name }) => {
+        const service = state.services.get(serviceKey(metadata.namespace, name));
+        return service !== undefined && isMember(service.definition, workload);
+      }),
+  );
+}
+
+/** Filters in their order: deny, then allow. */
+export function accessFilters(policies: readonly AccessPolicyManifest[], trustDomain: string): readonly HttpFilter[] {
+  const filters: HttpFilter[] = [];
+  for (const action of ["Deny", "Allow"] as const) {
+    const ofAction = policies.filter(({ spec }) => spec.action === action);
+    const rulesOf = (mode: "Enforce" | "DryRun"): RbacRules | null => {
+      const ofMode = ofAction.filter(({ spec }) => spec.mode === mode);
+      if (ofMode.length === 0) return null;
+      const named = ofMode.flatMap((policy) => namedPolicies(policy, trustDomain));
+      return {
+        action: action === "Deny" ? "deny" : "allow",
+        policies: named.sort((a, b) => (a.name < b.name ? -1 : 1)),
+      };
+    };
+    const policy = { rules: rulesOf("Enforce"), shadowRules: rulesOf("DryRun") };
+    if (policy.rules === null && policy.shadowRules === null) continue;
+    const name = `outrigger.access.${action.toLowerCase()}`;
+    filters.push({ kind: "rbac", name, disabled: false, statPrefix: "", policy });
+  }
+  return filters;
+}
+
+/** Whether a decision hangs on the path, so that it must not be spelled in two ways. */
+export function dependsOnPath(policies: readonly AccessPolicyManifest[]): boolean {
+  return policies.some(({ spec }) => spec.rules.some(({ to }) => to.some(({ paths }) => paths.length > 0)));
+}
+
+/** One RBAC policy per rule, named `namespace/policy/rule`, so that a decision can name its clause. */
+function namedPolicies(policy: AccessPolicyManifest, trustDomain: string): readonly RbacNamedPolicy[] {
+  const { namespace, name } = policy.metadata;
+  return policy.spec.rules.map((rule, index) => ({
+    name: `${namespace}/${name}/${rule.name === "" ? index : rule.name}`,
+    permissions: rule.to.length === 0 ? [{ kind: "any" }] : rule.to.map(permission),
+    principals:
+      rule.from.length === 0 ? [{ kind: "any" }] : rule.from.map((from) => principal(from, namespace, trustDomain)),
+  }));
+}
+
+function permission({ methods, paths }: AccessRule["to"][number]): Permission {
+  const parts: Permission[] = [];
+  if (methods.length > 0) {
+    parts.push(
+      either(
+        methods.map((method) => ({
+          kind: "header",
+          header: {
+            name: ":method",
+            match: { kind: "string", match: { kind: "exact", value: method, ignoreCase: false } },
+            invert: false,
+            treatMissingAsEmpty: false,
+          },
+        })),
+      ),
+    );
+  }
+  if (paths.length > 0) parts.push(either(paths.map((path) => ({ kind: "url_path", path: trailingStar(path) }))));
+  const [only] = parts;
+  return parts.length === 1 && only ? only : { kind: "and", rules: parts };
+}
+
+function either(rules: readonly Permission[]): Permission {
+  const [only] = rules;
+  return rules.length === 1 && only ? only : { kind: "or", rules };
+}
+
+function principal(from: AccessRule["from"][number], namespace: string, trustDomain: string): Principal {
+  const names: StringMatch[] = [
+    ...from.serviceAccounts.map((account): StringMatch => {
+      const [first = "", second] = account.split("/");
+      const [ns, serviceAccount] = second === undefined ? [namespace, first] : [first, second];
+      return exact(formatIdentity({ trustDomain, namespace: ns, serviceAccount }));
+    }),
+    ...from.namespaces.map(
+      (ns): StringMatch => ({ kind: "prefix", value: `spiffe://${trustDomain}/ns/${ns}/`, ignoreCase: false }),
+    ),
+    ...from.principals.map(trailingStar),
+  ];
+  const ids = names.map((name): Principal => ({ kind: "authenticated", name }));
+  const [only] = ids;
+  return ids.length === 1 && only ? only : { kind: "or", ids };
+}
+
+function trailingStar(text: string): StringMatch {
+  return text.endsWith("*") ? { kind: "prefix", value: text.slice(0, -1), ignoreCase: false } : exact(text);
+}
+
+function exact(value: string): StringMatch {
+  return { kind: "exact", value, ignoreCase: false };
+}

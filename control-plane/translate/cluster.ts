@@ -1,0 +1,163 @@
+/** The clusters of the mesh: one per service port, and the application behind a sidecar. */
+import type { CircuitBreakerLimits, Cluster } from "../../model/cluster.ts";
+import type { EndpointSet } from "../../model/endpoint.ts";
+import { formatIdentity } from "../../model/identity.ts";
+import { type UpstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
+import type { MeshEndpoint, ServiceState, TrafficPolicy } from "../mesh/state.ts";
+import type { Workload } from "../mesh/workload.ts";
+import { CLUSTER, OUTLIER_DETECTION, TLS_PARAMS } from "./envoy-defaults.ts";
+import { clusterName, inboundClusterName, sniName } from "./names.ts";
+
+/** Offered by sidecars to each other; the second is what any HTTP/1.1 peer understands. */
+export const MESH_ALPN = ["outrigger-h1", "http/1.1"];
+
+/** `envoy.transport_socket_match` of endpoints that a sidecar stands before, where a service also has others. */
+const IN_MESH = { tlsMode: "outrigger" };
+
+/** A pooled connection is closed by its client first: the server's own limit is an hour. */
+const UPSTREAM_IDLE_MS = 30 * 60 * 1000;
+/** To the application beside the sidecar; shortened further once the application is seen to close earlier. */
+const APPLICATION_IDLE_MS = 60_000;
+
+export function outboundCluster(service: ServiceState, port: number, trustDomain: string): Cluster {
+  const { definition, traffic, peers } = service;
+  const name = clusterName(definition, port);
+  const tls = upstreamTls(service, port, trustDomain);
+  return {
+    ...CLUSTER,
+    name,
+    discovery: { kind: "eds", serviceName: name },
+    connectTimeoutMs: traffic.connectMs,
+    lbPolicy: balancing(traffic),
+    limits: { default: limits(traffic), high: limits(traffic) },
+    outlierDetection: outlierDetection(traffic),
+    tls: peers.plaintext ? null : tls,
+    tlsMatches: peers.plaintext ? [{ name: "mesh", match: IN_MESH, tls }] : [],
+    http: { ...CLUSTER.http, idleTimeoutMs: UPSTREAM_IDLE_MS },
+    outrigger: {
+      breaker: traffic.breaker,
+      probeBeforeReadmission: true,
+      mode: traffic.mode,
+      learnIdleTimeout: true,
+      service: { name: definition.name, namespace: definition.namespace, port },
+      source: traffic.source,
+    },
+  };
+}
+
+function upstreamTls(service: ServiceState, port: number, trustDomain: string): UpstreamTls {
+  const { identities } = service.peers;
+  // A service that nobody has ever stood behind must not be answered by whoever holds some certificate: an empty list
+  // would accept any, so it names an identity that no certificate can carry.
+  const nobody = formatIdentity({ trustDomain, namespace: service.definition.namespace, serviceAccount: "" });
+  return {
+    params: { ...TLS_PARAMS, minVersion: "TLSv1.2", maxVersion: "TLSv1.3" },
+    certificates: [{ kind: "sds", name: WORKLOAD_CERT }],
+    validation: {
+      roots: { kind: "sds", name: WORKLOAD_ROOTS },
+      subjectAltNames: (identities.length === 0 ? [nobody] : identities).map((value) => ({
+        type: "uri",
+        match: { kind: "exact", value, ignoreCase: false },
+      })),
+      certificateHashes: [],
+      spkiHashes: [],
+      acceptUntrusted: false,
+      allowExpired: false,
+    },
+    alpn: MESH_ALPN,
+    sni: sniName(service.definition, port),
+    autoHostSni: false,
+    autoSanValidation: false,
+    maxSessionKeys: 1,
+  };
+}
+
+function balancing(traffic: TrafficPolicy): Cluster["lbPolicy"] {
+  if (traffic.balancing === "LeastRequest") return { kind: "least_request", choiceCount: 2 };
+  return { kind: traffic.balancing === "Random" ? "random" : "round_robin" };
+}
+
+function limits(traffic: TrafficPolicy): CircuitBreakerLimits {
+  return {
+    maxConnections: traffic.limits.connections,
+    maxPendingRequests: traffic.limits.pending,
+    maxRequests: traffic.limits.requests,
+    maxRetries: CLUSTER.limits.default.maxRetries,
+    retryBudget: { percent: traffic.retryBudget.percent, minRetryConcurrency: traffic.retryBudget.minimum },
+  };
+}
+
+function outlierDetection({ outlier }: TrafficPolicy): Cluster["outlierDetection"] {
+  if (outlier === null) return null;
+  return {
+    ...OUTLIER_DETECTION,
+    consecutive5xx: outlier.consecutiveErrors,
+    consecutiveGatewayFailure: outlier.consecutiveErrors,
+    baseEjectionTimeMs: outlier.openForMs,
+    maxEjectionTimeMs: Math.max(OUTLIER_DETECTION.maxEjectionTimeMs, outlier.openForMs),
+    maxEjectionPercent: outlier.maxEjectedPercent,
+    // Only what the policy speaks of: statistics over all hosts surprise in small groups.
+    enforcingSuccessRate: 0,
+  };
+}
+
+/** The application beside the sidecar. */
+export function inboundCluster(workload: Workload): Cluster {
+  const name = inboundClusterName(workload.appPort);
+  return {
+    ...CLUSTER,
+    name,
+    discovery: {
+      kind: "static",
+      endpoints: endpointSet(name, [
+        { host: workload.appAddress, port: workload.appPort, workload: workload.id, zone: "", inMesh: true },
+      ]),
+    },
+    connectTimeoutMs: 1000,
+    http: { ...CLUSTER.http, idleTimeoutMs: APPLICATION_IDLE_MS },
+    outrigger: {
+      breaker: null,
+      probeBeforeReadmission: false,
+      mode: "enforce",
+      learnIdleTimeout: true,
+      service: { name: workload.service, namespace: workload.namespace, port: workload.appPort },
+      source: "",
+    },
+  };
+}
+
+/** The instances of a service port. */
+export function serviceEndpoints(service: ServiceState, port: number): EndpointSet {
+  return endpointSet(
+    clusterName(service.definition, port),
+    service.endpoints.get(port) ?? [],
+    service.peers.plaintext ? IN_MESH : {},
+  );
+}
+
+function endpointSet(
+  name: string,
+  endpoints: readonly MeshEndpoint[],
+  inMesh: Readonly<Record<string, string>> = {},
+): EndpointSet {
+  const zones = [...new Set(endpoints.map(({ zone }) => zone))].sort();
+  return {
+    name,
+    overprovisioningFactor: 140,
+    localities: zones.map((zone) => ({
+      locality: { region: "", zone, subZone: "" },
+      weight: null,
+      priority: 0,
+      endpoints: endpoints
+        .filter((endpoint) => endpoint.zone === zone)
+        .map((endpoint) => ({
+          address: { kind: "tcp", host: endpoint.host, port: endpoint.port },
+          weight: 1,
+          health: "healthy",
+          hostname: "",
+          transportSocketMatch: endpoint.inMesh ? inMesh : {},
+          workload: endpoint.workload,
+        })),
+    })),
+  };
+}

@@ -1,0 +1,48 @@
+/** Routes of the listener that `http_proxy` names: every service of the mesh by each of its host names. */
+import type { RouteTable } from "../../model/route.ts";
+import type { MeshState, ServiceDefinition } from "../mesh/state.ts";
+import { httpProxyRouteTableName } from "./names.ts";
+import { ANY_REQUEST } from "./route-match.ts";
+import { route, routeScope, routeTable, serviceRoutes, virtualHost } from "./route-table.ts";
+
+const UNKNOWN_HOST =
+  "outrigger: no service of this name is in the mesh. Look for a typing error in the host, or for a Service that has not been applied; hosts outside of the mesh do not pass the sidecar (NO_PROXY).\n";
+
+/** The table for clients of one namespace: only its own services answer to their bare name. */
+export function httpProxyRouteTable(state: MeshState, clientNamespace: string): RouteTable {
+  const virtualHosts = [...state.services.values()].flatMap((service) =>
+    service.definition.ports.map(({ port }) =>
+      virtualHost(
+        `${service.definition.name}.${service.definition.namespace}:${port}`,
+        domains(service.definition, port, clientNamespace),
+        serviceRoutes(service, port, routeScope(service, clientNamespace)),
+      ),
+    ),
+  );
+  const unknown = route({
+    name: "unknown-host",
+    match: ANY_REQUEST,
+    action: { kind: "direct_response", status: 502, body: UNKNOWN_HOST },
+    source: "",
+  });
+  return routeTable(httpProxyRouteTableName(clientNamespace), [
+    ...virtualHosts,
+    virtualHost("unknown-host", ["*"], [unknown]),
+  ]);
+}
+
+function domains(service: ServiceDefinition, port: number, clientNamespace: string): readonly string[] {
+  const names = [
+    ...(service.namespace === clientNamespace ? [service.name] : []),
+    `${service.name}.${service.namespace}`,
+    `${service.name}.${service.namespace}.svc`,
+    `${service.name}.${service.namespace}.svc.cluster.local`,
+  ];
+  const withPort = names.map((name) => `${name}:${port}`);
+  return port === portlessPort(service) ? [...names, ...withPort] : withPort;
+}
+
+/** Which port a URL without one means: 80 where the service has it (RFC 9110, section 4.2.1), else its first. */
+function portlessPort(service: ServiceDefinition): number | undefined {
+  return (service.ports.find(({ port }) => port === 80) ?? service.ports[0])?.port;
+}

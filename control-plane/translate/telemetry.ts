@@ -1,0 +1,119 @@
+/** What the mesh's settings for traces and access logs mean for a listener. */
+import type { AccessLog } from "../../model/access-log.ts";
+import type { Cluster } from "../../model/cluster.ts";
+import type { JsonTemplate, Tracing, TracingProvider } from "../../model/http.ts";
+import type { MeshSettings } from "../mesh/state.ts";
+import { CLUSTER } from "./envoy-defaults.ts";
+
+/** The cluster of the trace collector. */
+export const COLLECTOR_CLUSTER = "outrigger|otlp";
+
+const FIELDS: JsonTemplate = {
+  start_time: "%START_TIME%",
+  method: "%REQ(:METHOD)%",
+  path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+  protocol: "%PROTOCOL%",
+  authority: "%REQ(:AUTHORITY)%",
+  response_code: "%RESPONSE_CODE%",
+  response_flags: "%RESPONSE_FLAGS%",
+  response_code_details: "%RESPONSE_CODE_DETAILS%",
+  upstream_transport_failure_reason: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+  bytes_received: "%BYTES_RECEIVED%",
+  bytes_sent: "%BYTES_SENT%",
+  duration: "%DURATION%",
+  route_name: "%ROUTE_NAME%",
+  upstream_cluster: "%UPSTREAM_CLUSTER%",
+  upstream_host: "%UPSTREAM_HOST%",
+  downstream_remote_address: "%DOWNSTREAM_REMOTE_ADDRESS%",
+  downstream_peer_uri_san: "%DOWNSTREAM_PEER_URI_SAN%",
+  request_id: "%REQ(X-REQUEST-ID)%",
+  traceparent: "%REQ(TRACEPARENT)%",
+  user_agent: "%REQ(USER-AGENT)%",
+};
+
+/** On stderr, because stdout belongs to the program that the sidecar runs. */
+export function accessLogs(settings: MeshSettings): readonly AccessLog[] {
+  if (settings.accessLog === "Off") return [];
+  return [
+    {
+      sink: { kind: "stderr" },
+      format: { kind: "json", fields: FIELDS },
+      filter:
+        settings.accessLog === "On"
+          ? null
+          : {
+              kind: "or",
+              filters: [
+                { kind: "status_code", op: "ge", value: 500 },
+                { kind: "response_flag", flags: [] },
+              ],
+            },
+    },
+  ];
+}
+
+/** Spans of the sidecar of `service`. */
+export function tracing(settings: MeshSettings, service: string): Tracing | null {
+  if (settings.tracing === null) return null;
+  const all = { numerator: 100, denominator: 100 };
+  return {
+    clientSampling: all,
+    randomSampling: { numerator: Math.round(settings.tracing.samplingPercent * 10_000), denominator: 1_000_000 },
+    overallSampling: all,
+    verbose: false,
+    maxPathTagLength: 256,
+    customTags: [],
+    spawnUpstreamSpan: true,
+    provider: provider(settings.tracing.endpoint, service),
+  };
+}
+
+function provider(endpoint: string, serviceName: string): TracingProvider {
+  const timeoutMs = 5000;
+  return {
+    serviceName,
+    export:
+      new URL(endpoint).protocol === "grpc:"
+        ? { protocol: "grpc", cluster: COLLECTOR_CLUSTER, timeoutMs }
+        : { protocol: "http", uri: endpoint, cluster: COLLECTOR_CLUSTER, timeoutMs },
+  };
+}
+
+/** Where traces go; null where tracing is off. */
+export function collectorCluster(settings: MeshSettings): Cluster | null {
+  if (settings.tracing === null) return null;
+  const url = new URL(settings.tracing.endpoint);
+  const grpc = url.protocol === "grpc:";
+  const port = url.port === "" ? (grpc ? 4317 : 80) : Number(url.port);
+  return {
+    ...CLUSTER,
+    name: COLLECTOR_CLUSTER,
+    discovery: {
+      kind: "strict_dns",
+      dns: { refreshRateMs: 5000, respectTtl: false, lookupFamily: "auto" },
+      endpoints: {
+        name: COLLECTOR_CLUSTER,
+        overprovisioningFactor: 140,
+        localities: [
+          {
+            locality: { region: "", zone: "", subZone: "" },
+            weight: null,
+            priority: 0,
+            endpoints: [
+              {
+                address: { kind: "tcp", host: url.hostname.replace(/^\[|\]$/g, ""), port },
+                weight: 1,
+                health: "healthy",
+                hostname: "",
+                transportSocketMatch: {},
+                workload: "",
+              },
+            ],
+          },
+        ],
+      },
+    },
+    connectTimeoutMs: 1000,
+    http: { ...CLUSTER.http, protocol: grpc ? "http2" : "http1" },
+  };
+}
