@@ -55,8 +55,9 @@ const trailer =
 const req = withArgument(headerOperator(requestHeader));
 const resp = withArgument(headerOperator(responseHeader));
 
-const pathOf = (c: FormatContext, original: boolean): string =>
-  original && c.info.originalPath !== "" ? c.info.originalPath : c.request.path;
+/** The path as it came, where the router has changed it. */
+const originalPath = (c: FormatContext): string | null => c.request.headers.get("x-envoy-original-path");
+const originalOrPath = (c: FormatContext): string => originalPath(c) ?? c.request.path;
 
 /** `%PATH(WQ|NQ:PATH|ORIG|ORIG_OR_PATH)%`: with or without query, as rewritten or as it came. */
 function compilePath(argument: string | null, command: Command): Extract {
@@ -68,8 +69,8 @@ function compilePath(argument: string | null, command: Command): Extract {
     throw new FormatError(`PATH takes PATH, ORIG or ORIG_OR_PATH, not ${which}`, command.position);
   }
   return (c) => {
-    if (which === "ORIG" && c.info.originalPath === "") return null;
-    const path = pathOf(c, which !== "PATH");
+    const path = which === "ORIG" ? originalPath(c) : which === "PATH" ? c.request.path : originalOrPath(c);
+    if (path === null) return null;
     return orNull(query === "NQ" ? (path.split("?", 1)[0] ?? "") : path);
   };
 }
@@ -87,12 +88,12 @@ export const HEADER_OPERATORS: OperatorTable = {
   TRAILER: withArgument(headerOperator(trailer)),
   RESPONSE_TRAILER: withArgument(headerOperator(trailer)),
   PATH: optionalArgument(compilePath),
-  QUERY_PARAM: withArgument((name) => (c) => new URLSearchParams(queryOf(pathOf(c, true))).get(name)),
+  QUERY_PARAM: withArgument((name) => (c) => new URLSearchParams(queryOf(originalOrPath(c))).get(name)),
   QUERY_PARAMS: optionalArgument((argument, command) => {
     if (argument !== null && argument !== "" && argument !== "ORIG") {
       throw new FormatError(`QUERY_PARAMS takes ORIG, not ${argument}`, command.position);
     }
-    return (c) => orNull(queryOf(pathOf(c, true)));
+    return (c) => orNull(queryOf(originalOrPath(c)));
   }),
   PROTOCOL: plain((c) => orNull(c.request.protocol)),
   GRPC_STATUS: optionalArgument((argument, command) => {

@@ -1,0 +1,65 @@
+/** What spans say of a request: OpenTelemetry's semantic conventions for HTTP, and what only a proxy knows. */
+import { formatFlags } from "../../model/flags.ts";
+import type { RequestView, StreamInfo } from "../stream-info.ts";
+import type { Attributes } from "./span.ts";
+
+/** Host and port of `host:port` or `[host]:port`; port 0 where there is none. */
+function splitAddress(address: string): { host: string; port: number } {
+  const match = /^\[?([^\]]*?)\]?(?::(\d+))?$/.exec(address);
+  return { host: match?.[1] ?? address, port: Number(match?.[2] ?? 0) };
+}
+
+function common(info: StreamInfo, request: RequestView, maxPathLength: number): Attributes {
+  const attributes: Attributes = { "http.request.method": request.method };
+  const path = (info.originalPath || request.path).slice(0, maxPathLength);
+  const mark = path.indexOf("?");
+  attributes["url.path"] = mark < 0 ? path : path.slice(0, mark);
+  if (mark >= 0) attributes["url.query"] = path.slice(mark + 1);
+  attributes["url.scheme"] = request.scheme;
+  attributes["network.protocol.version"] = request.protocol.replace("HTTP/", "");
+  if (info.responseCode > 0) attributes["http.response.status_code"] = info.responseCode;
+  if (info.flags !== 0) attributes["outrigger.response_flags"] = formatFlags(info.flags);
+  return attributes;
+}
+
+export function serverAttributes(info: StreamInfo, request: RequestView, maxPathLength: number): Attributes {
+  const { connection } = info;
+  const attributes = common(info, request, maxPathLength);
+  const authority = splitAddress(request.authority);
+  attributes["server.address"] = authority.host;
+  if (authority.port > 0) attributes["server.port"] = authority.port;
+  attributes["client.address"] = connection.remoteAddress;
+  attributes["http.request.body.size"] = info.bytesReceived;
+  attributes["http.response.body.size"] = info.bytesSent;
+  if (info.routeName !== "") attributes["http.route"] = info.routeName;
+  const userAgent = request.headers.get("user-agent");
+  if (userAgent !== null) attributes["user_agent.original"] = userAgent;
+  const requestId = request.headers.get("x-request-id");
+  if (requestId !== null) attributes["guid:x-request-id"] = requestId;
+  const peer = connection.tls?.peer?.uriSans[0];
+  if (peer !== undefined) attributes["outrigger.peer_identity"] = peer;
+  if (info.responseCodeDetails !== "") attributes["outrigger.response_code_details"] = info.responseCodeDetails;
+  return attributes;
+}
+
+export function clientAttributes(info: StreamInfo, request: RequestView, maxPathLength: number): Attributes {
+  const attributes = common(info, request, maxPathLength);
+  if (info.cluster !== "") attributes["upstream_cluster"] = info.cluster;
+  if (info.upstreamHost !== "") {
+    const { host, port } = splitAddress(info.upstreamHost);
+    attributes["server.address"] = host;
+    if (port > 0) attributes["server.port"] = port;
+  }
+  // Semantic conventions: how often the request was sent again, only where it was.
+  if (info.attempts > 1) attributes["http.request.resend_count"] = info.attempts - 1;
+  if (info.upstreamTransportFailure !== "") attributes["error.type"] = info.upstreamTransportFailure;
+  return attributes;
+}
+
+/** Why a server span counts as failed: semantic conventions leave 4xx to the caller. */
+export function errorOf(info: StreamInfo): string | null {
+  if (info.responseCode >= 500 || info.responseCode === 0) {
+    return info.explanation || info.responseCodeDetails || `HTTP ${info.responseCode}`;
+  }
+  return null;
+}
