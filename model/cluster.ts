@@ -92,6 +92,12 @@ export interface OutlierDetection {
   readonly failurePercentageThreshold: number;
   readonly failurePercentageMinimumHosts: number;
   readonly failurePercentageRequestVolume: number;
+  /** Absent: Envoy's default 100. Local origin errors only count apart when they are split. */
+  readonly enforcingLocalOriginSuccessRate?: number;
+  /** Absent: Envoy's default 0. */
+  readonly enforcingFailurePercentageLocalOrigin?: number;
+  /** One endpoint may be ejected whatever `maxEjectionPercent` says. Absent: Envoy's default, false. */
+  readonly alwaysEjectOneHost?: boolean;
 }
 
 /** `HttpProtocolOptions` (upstreams.http.v3). */
