@@ -22,6 +22,9 @@ export interface OtlpOptions {
   readonly onExport?: (spans: number, error: string | null) => void;
 }
 
+/** One object: the serializer groups spans by its identity. */
+const SCOPE = { name: "outrigger" };
+
 /** Spans kept while the SDK loads. */
 const MAX_WAITING = 2_048;
 
@@ -60,7 +63,8 @@ class OtlpSink implements SpanSink {
 
   async shutdown(): Promise<void> {
     const writer = await this.#loaded;
-    await writer?.processor.shutdown();
+    // The processor rejects when its last export fails, which `onExport` has told already.
+    await writer?.processor.shutdown().catch(() => undefined);
   }
 }
 
@@ -108,7 +112,7 @@ async function load(options: OtlpOptions): Promise<SpanWriter> {
       links: [],
       events: span.events.map(({ name, time, attributes }) => ({ name, time: hrTime(time), attributes })),
       resource,
-      instrumentationScope: { name: "outrigger" },
+      instrumentationScope: SCOPE,
       droppedAttributesCount: 0,
       droppedEventsCount: 0,
       droppedLinksCount: 0,

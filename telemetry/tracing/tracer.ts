@@ -60,7 +60,7 @@ class Tracer implements RequestTracer {
     this.#deps = deps;
     this.#policy = samplingPolicy(config);
     this.#tags = compileCustomTags(config.customTags);
-    this.#unsampled = new UnsampledTrace(deps.random);
+    this.#unsampled = new UnsampledTrace(deps.random, NOTHING);
   }
 
   start(request: RequestView, info: StreamInfo, route: RouteTracing | null = null): RequestTrace | null {
@@ -70,7 +70,10 @@ class Tracer implements RequestTracer {
     const policy =
       route === null || route.tracing === null ? this.#policy : samplingPolicy(this.#config, route.tracing);
     const sampled = came.sampled ?? decide(policy, request, random);
-    if (!sampled) return came.sampled === null && came === NOTHING ? this.#unsampled : null;
+    if (!sampled) {
+      if (came === NOTHING) return this.#unsampled;
+      return came.sampled === null ? new UnsampledTrace(random, came) : null;
+    }
     const trace = new SampledTrace(this.#deps, this.#config, this.#tags, came, request, route?.operation ?? "");
     info.traceId = trace.traceId;
     info.spanId = trace.serverSpanId;
@@ -82,14 +85,17 @@ class Tracer implements RequestTracer {
 /** Tells the next hop that this request is not sampled, so that no hop decides anew and traces stay whole. */
 class UnsampledTrace implements RequestTrace {
   readonly #random: Random;
+  readonly #came: Extracted;
 
-  constructor(random: Random) {
+  constructor(random: Random, came: Extracted) {
     this.#random = random;
+    this.#came = came;
   }
 
   inject(headers: HeaderMap): void {
-    const context = { traceId: randomTraceId(this.#random), spanId: randomSpanId(this.#random), sampled: false };
-    inject(headers, context, NOTHING, "");
+    const traceId = this.#came.parent?.traceId ?? randomTraceId(this.#random);
+    const spanId = this.#came.parent?.spanId ?? randomSpanId(this.#random);
+    inject(headers, { traceId, spanId, sampled: false }, this.#came, "");
   }
 
   event(): void {}
