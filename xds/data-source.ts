@@ -8,24 +8,15 @@ const utf8 = new TextDecoder();
 
 /** The text of a data source, "" if there is none or after an error was reported. */
 export function decodeText(source: DataSource | undefined, at: Place): string {
-  const bytes = decodeData(source, at);
-  return typeof bytes === "string" ? bytes : utf8.decode(bytes);
-}
-
-function decodeData(source: DataSource | undefined, at: Place): Uint8Array | string {
   if (!source) return "";
   const { specifier } = source;
   switch (specifier.case) {
     case "inlineString":
-    case "inlineBytes":
       return specifier.value;
+    case "inlineBytes":
+      return utf8.decode(specifier.value);
     case "filename":
-      try {
-        return at.findings.options.readFile(specifier.value);
-      } catch (error) {
-        at.field("filename").error(`cannot read ${JSON.stringify(specifier.value)}: ${messageOf(error)}`);
-        return "";
-      }
+      return readFile(specifier.value, at);
     case "environmentVariable": {
       const value = at.findings.options.environment[specifier.value];
       if (value === undefined) at.field("environment_variable").error(`${specifier.value} is not set`);
@@ -34,6 +25,20 @@ function decodeData(source: DataSource | undefined, at: Place): Uint8Array | str
     default:
       at.error("one of filename, inline_string, inline_bytes, environment_variable is required");
       return "";
+  }
+}
+
+function readFile(path: string, at: Place): string {
+  const { files, options } = at.findings;
+  let text = files.get(path);
+  if (text !== undefined) return text;
+  try {
+    text = utf8.decode(options.readFile(path));
+    files.set(path, text);
+    return text;
+  } catch (error) {
+    at.field("filename").error(`cannot read ${JSON.stringify(path)}: ${messageOf(error)}`);
+    return "";
   }
 }
 

@@ -24,6 +24,8 @@ export interface Findings {
   readonly options: DecodeOptions;
   readonly problems: Problem[];
   readonly notes: Problem[];
+  /** Texts of the files read so far, by path: many clusters name the same few. */
+  readonly files: Map<string, string>;
   /** Values of `layered_runtime`, later layers over earlier ones, by runtime key. */
   readonly runtime: Map<string, unknown>;
   /** Clusters that a gRPC service names, collected while decoding. */
@@ -51,6 +53,7 @@ export class Place {
       options,
       problems: [],
       notes: [],
+      files: new Map<string, string>(),
       runtime: new Map<string, unknown>(),
       grpcClusters: new Set(options.grpcClusters),
       http2Clusters: [],

@@ -1,0 +1,72 @@
+/** A bootstrap file, YAML or JSON, as `-c FILE` and `--config-yaml` give it, with positions in its errors. */
+import type { Problem } from "../core/errors.ts";
+import { BootstrapSchema } from "../generated/envoy/config/bootstrap/v3/bootstrap_pb.js";
+import type { Bootstrap } from "../model/bootstrap.ts";
+import { deepFreeze } from "../model/snapshot.ts";
+import { bootstrapCodec } from "./bootstrap.ts";
+import { locateProblems, parseText, type TextFile } from "./document.ts";
+import { messageFromJson } from "./json.ts";
+import { conclude, type Decoded, type DecodeOptions, Place } from "./place.ts";
+
+/**
+ * Decodes a bootstrap. Further texts are laid over the first as protobuf merges messages: lists are joined, single
+ * values replaced. Positions are given where there is one text only.
+ */
+export function decodeBootstrapText(texts: readonly TextFile[], options: DecodeOptions): Decoded<Bootstrap> {
+  let merged: unknown = {};
+  for (const text of texts) {
+    const parsed = parseText(text);
+    if ("problem" in parsed) return { ok: false, problems: [parsed.problem], notes: [] };
+    merged = merge(merged, parsed.json);
+  }
+  const decoded = decodeJson(merged, options);
+  const [only, more] = texts;
+  if (decoded.ok || !only || more) return decoded;
+  return { ...decoded, problems: locateProblems(decoded.problems, only) };
+}
+
+function decodeJson(json: unknown, options: DecodeOptions): Decoded<Bootstrap> {
+  const root = Place.root(options);
+  const message = messageFromJson(BootstrapSchema, json, root);
+  const malformed = root.findings.problems.splice(0);
+  const decoded = conclude(root, deepFreeze(bootstrapCodec.decode(message, root)));
+  if (malformed.length === 0) return decoded;
+  // A malformed value leaves a gap in its resource, about which the decoder would only mislead.
+  const unit = (problem: Problem): string => RESOURCE.exec(problem.path ?? "")?.[0] ?? problem.path ?? "";
+  const broken = new Set(malformed.map(unit));
+  const others = decoded.ok ? [] : decoded.problems.filter((problem) => !broken.has(unit(problem)));
+  const labelled = malformed.map((problem) => withResource(problem, json));
+  return { ok: false, problems: [...labelled, ...others], notes: decoded.notes };
+}
+
+/** A static resource, or a top-level field. */
+const RESOURCE = /^static_resources\.(\w+)\[(\d+)\]|^\w+/;
+const LABELS: Readonly<Record<string, string>> = { listeners: "listener", clusters: "cluster", secrets: "secret" };
+
+/** Shape errors are found before anyone knows what resource they are in. */
+function withResource(problem: Problem, json: unknown): Problem {
+  const [, list = "", index] = RESOURCE.exec(problem.path ?? "") ?? [];
+  const label = LABELS[list];
+  if (label === undefined) return problem;
+  const name = member(
+    member(member(member(json, "static_resources") ?? member(json, "staticResources"), list), index),
+    "name",
+  );
+  return { ...problem, resource: typeof name === "string" ? `${label} ${JSON.stringify(name)}` : label };
+}
+
+function member(value: unknown, key: string | undefined): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key ?? ""] : undefined;
+}
+
+function merge(below: unknown, above: unknown): unknown {
+  if (Array.isArray(below) && Array.isArray(above)) return [...below, ...above];
+  if (!isObject(below) || !isObject(above)) return above;
+  const merged: Record<string, unknown> = { ...below };
+  for (const [key, value] of Object.entries(above)) merged[key] = key in below ? merge(below[key], value) : value;
+  return merged;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
