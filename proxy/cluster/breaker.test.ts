@@ -12,10 +12,11 @@ const POLICY: BreakerPolicy = { errorPercent: 50, minimumCalls: 5, windowMs: 100
 
 function make(clock: MockClock, policy = POLICY, mode: "enforce" | "dry_run" = "enforce") {
   const changes: string[] = [];
-  const breaker = new Breaker(policy, mode, { clock, wheel: new TimerWheel(clock) }, (state, totals) => {
+  const stats = { breaker_would_reject: 0 };
+  const breaker = new Breaker(policy, mode, { clock, wheel: new TimerWheel(clock), stats }, (state, totals) => {
     changes.push(`${state} ${totals.failures}/${totals.calls}`);
   });
-  return { breaker, changes };
+  return { breaker, changes, stats };
 }
 
 function call(breaker: Breaker, success: boolean): boolean {
@@ -86,17 +87,18 @@ test("a probe whose caller went away, or that never ends, gives up its place", (
 
 test("a dry run counts what it would refuse, and refuses nothing", () => {
   using clock = mockClock();
-  const { breaker } = make(clock, POLICY, "dry_run");
+  const { breaker, stats } = make(clock, POLICY, "dry_run");
   for (let i = 0; i < 8; i++) assert.equal(call(breaker, false), true);
   assert.equal(breaker.state, "open");
-  assert.equal(breaker.rejected, 3);
+  assert.equal(breaker.rejected, 0);
+  assert.equal(stats.breaker_would_reject, 3);
   breaker.close();
 });
 
 test("old calls leave the window, and an idle breaker has no timer", () => {
   using clock = mockClock();
   const wheel = new TimerWheel(clock);
-  const breaker = new Breaker(POLICY, "enforce", { clock, wheel }, () => {});
+  const breaker = new Breaker(POLICY, "enforce", { clock, wheel, stats: { breaker_would_reject: 0 } }, () => {});
   for (let i = 0; i < 4; i++) breaker.record(false, 1);
   assert.equal(wheel.size, 1);
   clock.tick(1200);
@@ -132,7 +134,9 @@ test("makes the same transitions as plain opossum given each call", async () => 
       using clock = mockClock();
       const ours: CircuitState[] = [];
       const wheel = new TimerWheel(clock);
-      const breaker = new Breaker(policy, "enforce", { clock, wheel }, (state) => ours.push(state));
+      const breaker = new Breaker(policy, "enforce", { clock, wheel, stats: { breaker_would_reject: 0 } }, (state) =>
+        ours.push(state),
+      );
       const theirs: CircuitState[] = [];
       const oracle = new CircuitBreaker(
         (ok: boolean) => (ok ? Promise.resolve(true) : Promise.reject(new Error("failed"))),

@@ -27,12 +27,14 @@ export type BreakerListener = (state: CircuitState, totals: WindowTotals) => voi
 export interface BreakerDeps {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  /** Where calls are counted that a dry run would have refused. */
+  readonly stats: { breaker_would_reject: number };
 }
 
 export class Breaker {
   readonly policy: BreakerPolicy;
   readonly mode: ClusterExtension["mode"];
-  readonly #clock: Clock;
+  readonly #deps: BreakerDeps;
   readonly #window: RollingWindow;
   readonly #onChange: BreakerListener;
   /** Made when there is first something to decide. */
@@ -41,13 +43,13 @@ export class Breaker {
   #opened = 0;
   /** When the probe of a half-open breaker set out; null while its place is free. */
   #probeSince: number | null = null;
-  /** Calls that were refused, or in a dry run would have been, since it was made. */
+  /** Calls that were refused since it was made. */
   rejected = 0;
 
   constructor(policy: BreakerPolicy, mode: ClusterExtension["mode"], deps: BreakerDeps, onChange: BreakerListener) {
     this.policy = policy;
     this.mode = mode;
-    this.#clock = deps.clock;
+    this.#deps = deps;
     this.#window = new RollingWindow(policy.windowMs, deps.clock, deps.wheel);
     this.#onChange = onChange;
   }
@@ -63,8 +65,11 @@ export class Breaker {
   allow(): boolean {
     if (this.#state === "closed") return true;
     if (this.#state === "half_open" && this.#takeProbe()) return true;
+    if (this.mode === "dry_run") {
+      this.#deps.stats.breaker_would_reject++;
+      return true;
+    }
     this.rejected++;
-    if (this.mode === "dry_run") return true;
     this.#window.countReject();
     return false;
   }
@@ -134,7 +139,7 @@ export class Breaker {
   }
 
   #takeProbe(): boolean {
-    const now = this.#clock.now();
+    const now = this.#deps.clock.now();
     if (this.#probeSince !== null && now - this.#probeSince < this.policy.openForMs) return false;
     this.#probeSince = now;
     return true;
