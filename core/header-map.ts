@@ -19,6 +19,33 @@ function tagOf(name: string): number {
 /** A field whose line was taken out. */
 const REMOVED = -1;
 
+/**
+ * Sets of header names that a stage cares about, one bit each, so that a message with none of them is passed over
+ * after one look at each field. A bit that is set may be a false alarm (names share fingerprints), one that is clear
+ * never is.
+ */
+export class HeaderGroups {
+  readonly #bits = new Uint32Array(1024);
+
+  /** Puts `names` (lower case) into the group of `bit`. */
+  add(bit: number, names: readonly string[]): this {
+    for (const name of names) {
+      const slot = HeaderGroups.#slot(tagOf(name));
+      this.#bits[slot] = (this.#bits[slot] as number) | bit;
+    }
+    return this;
+  }
+
+  /** The groups of a fingerprint. */
+  of(tag: number): number {
+    return this.#bits[HeaderGroups.#slot(tag)] as number;
+  }
+
+  static #slot(tag: number): number {
+    return Math.imul(tag, 0x9e3779b1) >>> 22;
+  }
+}
+
 export class HeaderMap {
   /** The head that parsed fields point into, latin1. */
   text = "";
@@ -99,6 +126,40 @@ export class HeaderMap {
       if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) return true;
     }
     return false;
+  }
+
+  /** The first value of `name` (lower case); null where there is none. */
+  first(name: string): string | null {
+    const tag = tagOf(name);
+    for (let i = 0; i < this.count; i++) if (this.#tags[i] === tag && this.#nameIs(i, name)) return this.#valueAt(i);
+    for (let i = 0; i < this.#names.length; i++) {
+      if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
+        return this.#values[i] as string;
+      }
+    }
+    return null;
+  }
+
+  /** True if `test` accepts one of the values of `name` (lower case). */
+  some(name: string, test: (value: string) => boolean): boolean {
+    const tag = tagOf(name);
+    for (let i = 0; i < this.count; i++) {
+      if (this.#tags[i] === tag && this.#nameIs(i, name) && test(this.#valueAt(i))) return true;
+    }
+    for (let i = 0; i < this.#names.length; i++) {
+      if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
+        if (test(this.#values[i] as string)) return true;
+      }
+    }
+    return false;
+  }
+
+  /** The bits of the groups that some field may belong to: one pass, however many names the groups hold. */
+  groups(groups: HeaderGroups): number {
+    let bits = 0;
+    for (let i = 0; i < this.count; i++) bits |= groups.of(this.#tags[i] as number);
+    for (let i = 0; i < this.#names.length; i++) bits |= groups.of(this.#extraTags[i] as number);
+    return bits;
   }
 
   /** All values of `name` (lower case), in order. */
