@@ -7,8 +7,13 @@ import type { Address } from "../../model/address.ts";
 
 /** TLS on the way up, made by `proxy/tls/`. */
 export interface UpstreamTlsConnector {
-  /** Options for one connection; `host` is the endpoint's host name or address, `authority` the request's. */
-  options(host: string, authority: string): tls.ConnectionOptions;
+  /** One connection; `host` is the endpoint's host name or address. Throws when there is no usable certificate. */
+  begin(host: string): UpstreamHandshake;
+}
+
+/** One connection's handshake: remembers the material that it began with, whatever is rotated meanwhile. */
+export interface UpstreamHandshake {
+  readonly options: tls.ConnectionOptions;
   /** Checks the peer after the handshake: a sentence saying why it is refused, or null. */
   verify(socket: tls.TLSSocket): string | null;
   /** Puts a handshake error into words. */
@@ -20,7 +25,6 @@ export interface ConnectOptions {
   readonly timeoutMs: number;
   readonly tls: UpstreamTlsConnector | null;
   readonly hostname: string;
-  readonly authority: string;
   readonly localAddress: string | null;
   readonly keepAlive: { readonly timeS: number | null } | null;
 }
@@ -50,6 +54,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
   const { address } = options;
   let done = false;
   let timer: WheelTimer | null = null;
+  let handshake: UpstreamHandshake | null = null;
   const target: net.NetConnectOpts =
     address.kind === "pipe"
       ? { path: address.path, allowHalfOpen: true }
@@ -86,7 +91,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
   const onError = (error: Error): void => {
     fail(
       "connect_failure",
-      options.tls && raw.remoteAddress !== undefined ? options.tls.explain(error) : explainConnect(error),
+      handshake && raw.remoteAddress !== undefined ? handshake.explain(error) : explainConnect(error),
     );
   };
   const onClose = (): void => fail("connect_failure", "the connection was closed during its handshake");
@@ -96,14 +101,14 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
       fail("connect_timeout", `no connection within ${options.timeoutMs} ms`),
     );
   }
-  const tlsOptions = options.tls;
-  if (tlsOptions === null) {
+  if (options.tls === null) {
     raw.once("connect", succeed);
   } else {
     let secure: tls.TLSSocket;
     try {
+      handshake = options.tls.begin(options.hostname);
       secure = tls.connect({
-        ...tlsOptions.options(options.hostname, options.authority),
+        ...handshake.options,
         socket: raw,
         rejectUnauthorized: false,
       });
@@ -119,7 +124,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
     socket = secure;
     raw.on("error", onError);
     secure.once("secureConnect", () => {
-      const refused = tlsOptions.verify(secure);
+      const refused = handshake?.verify(secure) ?? null;
       if (refused !== null) fail("connect_failure", refused);
       else succeed();
     });

@@ -181,7 +181,6 @@ export class EndpointPool implements Pool, ClientOwner {
         timeoutMs: config.connectTimeoutMs,
         tls,
         hostname,
-        authority: "",
         localAddress: config.bindAddress?.kind === "tcp" ? config.bindAddress.host : null,
         keepAlive: config.tcpKeepalive,
       },

@@ -1,0 +1,139 @@
+/** The client's side of TLS for one cluster (`UpstreamTlsContext`): makes contexts at the first connection, checks servers. */
+import { isIP } from "node:net";
+import type { SecureContext, TLSSocket } from "node:tls";
+import { clockProblem } from "../../certs/rotation.ts";
+import type { Clock } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
+import type { CertificateMaterial, TrustMaterial } from "../../model/secret.ts";
+import type { PeerValidation, UpstreamTls } from "../../model/tls.ts";
+import type { UpstreamHandshake, UpstreamTlsConnector } from "../endpoint/connector.ts";
+import { peerEvidence } from "./connection.ts";
+import type { ContextCache } from "./context-cache.ts";
+import { explainHandshake, TlsFailure } from "./failure.ts";
+import { localCertificate } from "./local-certificate.ts";
+import { resolveCertificates, resolveTrust } from "./material.ts";
+import { compilePeerCheck, type PeerCheck } from "./peer-check.ts";
+import type { SecretsView } from "./secrets-view.ts";
+import { SessionCache } from "./session-cache.ts";
+
+interface ClientMaterial {
+  readonly certificates: readonly CertificateMaterial[];
+  readonly trust: TrustMaterial | null;
+  readonly context: SecureContext;
+}
+
+export class ClientTlsContext implements UpstreamTlsConnector {
+  readonly #config: UpstreamTls;
+  readonly #secrets: SecretsView;
+  readonly #contexts: ContextCache;
+  readonly #clock: Clock;
+  readonly #sessions: SessionCache;
+  /** By server name with `auto_sni_san_validation`, else one for all (""). */
+  readonly #checks = new Map<string, PeerCheck>();
+  #last: ClientMaterial | null = null;
+
+  /** Throws on a SAN regex that is not RE2 syntax. Makes no OpenSSL context yet. */
+  constructor(config: UpstreamTls, secrets: SecretsView, contexts: ContextCache, clock: Clock) {
+    this.#config = config;
+    this.#secrets = secrets;
+    this.#contexts = contexts;
+    this.#clock = clock;
+    this.#sessions = new SessionCache(config.maxSessionKeys);
+    this.#checkFor("");
+  }
+
+  /** Throws a TlsFailure `no_material` while a secret is missing or unusable: the connection must not be made then. */
+  begin(host: string): UpstreamHandshake {
+    const material = this.#material();
+    const { context } = material;
+    const serverName = this.#serverName(host);
+    const session = this.#sessions.find(serverName, context, this.#clock.wallTime());
+    const { alpn } = this.#config;
+    return {
+      options: {
+        secureContext: context,
+        rejectUnauthorized: false,
+        // Envoy checks names only as far as it is told to: `verify` does.
+        checkServerIdentity: () => undefined,
+        ...(serverName === "" ? {} : { servername: serverName }),
+        ...(alpn.length === 0 ? {} : { ALPNProtocols: alpn }),
+        ...(session === undefined ? {} : { session }),
+      },
+      verify: (socket) => this.#verify(socket, material, serverName),
+      explain: (error) => this.#explain(error, material),
+    };
+  }
+
+  #verify(socket: TLSSocket, { context, trust }: ClientMaterial, serverName: string): string | null {
+    // Node shows no certificate for a resumed session. It needs none: sessions are kept only of servers that were
+    // accepted, under this very context (and so these roots), and are offered no longer than their certificate lives.
+    if (socket.isSessionReused()) return null;
+    const evidence = peerEvidence(socket);
+    const { failure } = this.#checkFor(serverName)(evidence, trust?.roots ?? "", this.#clock.wallTime());
+    if (failure) return failure.message;
+    if (this.#config.maxSessionKeys === 0) return null;
+    const peerNotAfter = evidence.certificate?.validToDate.getTime() ?? 0;
+    const remember = (session: Buffer): void => this.#sessions.add({ session, serverName, context, peerNotAfter });
+    // TLS 1.3 sends tickets after the handshake, 1.2 within it.
+    if (socket.getProtocol() === "TLSv1.3") socket.on("session", remember);
+    else remember(socket.getSession() ?? Buffer.alloc(0));
+    return null;
+  }
+
+  #explain(error: Error, material: ClientMaterial): string {
+    const failure = explainHandshake(error, "server");
+    if (failure.kind !== "refused_by_peer") return failure.message;
+    // Most refusals are about our certificate, and most of those about time.
+    const own = material.certificates[0];
+    const info = own === undefined ? undefined : localCertificate(own)?.info;
+    const problem = info ? clockProblem(info, this.#clock.wallTime()) : null;
+    return problem === null ? failure.message : `${failure.message} (our own: ${problem})`;
+  }
+
+  /** `auto_host_sni`: the endpoint's host name; an address is no server name (RFC 6066 section 3). */
+  #serverName(host: string): string {
+    const { autoHostSni, sni } = this.#config;
+    const name = autoHostSni && host !== "" ? host : sni;
+    return isIP(name) === 0 ? name : "";
+  }
+
+  #checkFor(serverName: string): PeerCheck {
+    const { validation, autoSanValidation } = this.#config;
+    const key = autoSanValidation ? serverName : "";
+    let check = this.#checks.get(key);
+    if (!check) {
+      check = compilePeerCheck(key === "" ? validation : forServer(validation, key), "server", true);
+      this.#checks.set(key, check);
+    }
+    return check;
+  }
+
+  #material(): ClientMaterial {
+    const { config, last } = { config: this.#config, last: this.#last };
+    const certificates = resolveCertificates(config.certificates, this.#secrets);
+    const trust = resolveTrust(config.validation, this.#secrets);
+    if (last && last.trust === trust && last.certificates.every((item, index) => item === certificates[index]))
+      return last;
+    let context: SecureContext;
+    try {
+      context = this.#contexts.get({
+        side: "client",
+        params: config.params,
+        certificates,
+        trust,
+        sessionTickets: true,
+      });
+    } catch (error) {
+      throw new TlsFailure("no_material", `the cluster's TLS certificate cannot be used: ${messageOf(error)}`, error);
+    }
+    this.#last = { certificates, trust, context };
+    return this.#last;
+  }
+}
+
+/** `auto_sni_san_validation`: the name that was asked for takes the place of configured names. */
+function forServer(validation: PeerValidation | null, serverName: string): PeerValidation | null {
+  if (validation === null) return null;
+  const match = { kind: "exact", value: serverName, ignoreCase: true } as const;
+  return { ...validation, subjectAltNames: [{ type: "dns", match }] };
+}
