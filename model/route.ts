@@ -13,6 +13,8 @@ export interface RouteTable extends HeaderMutations {
   readonly internalOnlyHeaders: readonly string[];
   readonly filterOverrides: Readonly<Record<string, FilterOverride>>;
   readonly requestMirrors: readonly RequestMirror[];
+  /** Whether clusters that do not exist are an error; absent: only in a table inside its listener, as in Envoy. */
+  readonly validateClusters?: boolean;
 }
 
 /** Added and removed in this order on the way through: remove, then add. Header names are lower case in `remove`. */

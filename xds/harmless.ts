@@ -114,6 +114,69 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   "envoy.config.cluster.v3.UpstreamConnectionOptions": {
     set_local_interface_name_on_upstream_connections: "only feeds a log field that is not supported",
   },
+  "envoy.config.listener.v3.Listener": {
+    drain_type: "listeners drain when they are changed or the process ends, not when a health check fails",
+    tcp_fast_open_queue_length: "only saves a round trip where client and kernel agree on it",
+    connection_balance_config: "the kernel spreads connections over the workers",
+    reuse_port: "deprecated: enable_reuse_port decides",
+    ignore_global_conn_limit: "connections have no global limit",
+    max_connections_to_accept_per_socket_event: "only tunes how connections are taken from the kernel",
+    bypass_overload_manager: "there is no overload manager to bypass",
+  },
+  "envoy.config.listener.v3.FilterChain": {
+    metadata: "no filter reads it",
+  },
+  "envoy.config.route.v3.RouteConfiguration": {
+    metadata: "no filter reads it",
+  },
+  "envoy.config.route.v3.VirtualHost": {
+    metadata: "no filter reads it",
+    virtual_clusters: "only for statistics",
+  },
+  "envoy.config.route.v3.Route": {
+    stat_prefix: "only for statistics",
+  },
+  "envoy.config.route.v3.Decorator": {
+    propagate: "the operation's name is never sent upstream",
+  },
+  "envoy.config.route.v3.WeightedCluster": {
+    total_weight: "deprecated: the sum of the weights counts, as in Envoy",
+    runtime_key_prefix: "weights change by configuration, not while running",
+  },
+  "envoy.extensions.filters.http.router.v3.Router": {
+    dynamic_stats: "metrics have their own names and labels",
+    start_child_span: "deprecated: spawn_upstream_span decides",
+    suppress_grpc_request_failure_code_stats: "only for statistics",
+  },
+  "envoy.extensions.filters.http.rbac.v3.RBAC": {
+    shadow_rules_stat_prefix: "only for statistics",
+    track_per_rule_stats: "the metrics always name the policy",
+  },
+  "envoy.extensions.filters.network.rbac.v3.RBAC": {
+    shadow_rules_stat_prefix: "only for statistics",
+    enforcement_type: "what the rules look at does not change while a connection lives",
+  },
+  "envoy.extensions.filters.http.fault.v3.HTTPFault": {
+    delay_percent_runtime: "faults change by configuration, not while running",
+    abort_percent_runtime: "faults change by configuration, not while running",
+    delay_duration_runtime: "faults change by configuration, not while running",
+    abort_http_status_runtime: "faults change by configuration, not while running",
+    max_active_faults_runtime: "faults change by configuration, not while running",
+    response_rate_limit_percent_runtime: "faults change by configuration, not while running",
+    abort_grpc_status_runtime: "faults change by configuration, not while running",
+    disable_downstream_cluster_stats: "only for statistics",
+  },
+  "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": {
+    initial_read_buffer_size: "only tunes how the first bytes are read",
+  },
+  "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig": {
+    pack_trace_reason: "request ids carry no sampling decision: the trace context does",
+    use_request_id_for_trace_sampling: "request ids carry no sampling decision: the trace context does",
+  },
+  "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig": {
+    forward_reason_phrase: "the reason phrase is passed on as it came",
+    formatter_type_on_envoy_headers: "headers that the proxy adds are lower case",
+  },
   "envoy.type.matcher.v3.RegexMatcher": {
     google_re2: "names the only engine there is",
   },

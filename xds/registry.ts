@@ -2,7 +2,28 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { ClusterSchema } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "../generated/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ListenerSchema } from "../generated/envoy/config/listener/v3/listener_pb.js";
+import { FilterConfigSchema } from "../generated/envoy/config/route/v3/route_components_pb.js";
+import { RouteConfigurationSchema } from "../generated/envoy/config/route/v3/route_pb.js";
 import { OpenTelemetryConfigSchema } from "../generated/envoy/config/trace/v3/opentelemetry_pb.js";
+import { FileAccessLogSchema } from "../generated/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from "../generated/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+import { HTTPFaultSchema } from "../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import {
+  RBACSchema as HttpRbacSchema,
+  RBACPerRouteSchema,
+} from "../generated/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
+import { RouterSchema } from "../generated/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { HttpInspectorSchema } from "../generated/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
+import { TlsInspectorSchema } from "../generated/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
+import { HttpConnectionManagerSchema } from "../generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { RBACSchema as NetworkRbacSchema } from "../generated/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+import { PreserveCaseFormatterConfigSchema } from "../generated/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
+import { UuidRequestIdConfigSchema } from "../generated/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
+import { PreviousHostsPredicateSchema } from "../generated/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { RawBufferSchema } from "../generated/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { SecretSchema } from "../generated/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
@@ -15,6 +36,23 @@ import { TypedStructSchema as UdpaTypedStructSchema } from "../generated/udpa/ty
 import { TypedStructSchema } from "../generated/xds/type/v3/typed_struct_pb.js";
 
 const TYPES: readonly DescMessage[] = [
+  FileAccessLogSchema,
+  FilterConfigSchema,
+  HTTPFaultSchema,
+  HttpConnectionManagerSchema,
+  HttpInspectorSchema,
+  HttpRbacSchema,
+  ListenerSchema,
+  NetworkRbacSchema,
+  PreserveCaseFormatterConfigSchema,
+  PreviousHostsPredicateSchema,
+  RBACPerRouteSchema,
+  RouteConfigurationSchema,
+  RouterSchema,
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+  TlsInspectorSchema,
+  UuidRequestIdConfigSchema,
   ClusterSchema,
   ClusterLoadAssignmentSchema,
   DownstreamTlsContextSchema,
