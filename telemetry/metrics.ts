@@ -36,6 +36,7 @@ export class MetricsRegistry {
   readonly #clock: Clock;
   readonly #collectors = new Map<string, () => FamilySamples>();
   readonly #overflow: Family<CounterCell>;
+  readonly #before: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -81,8 +82,14 @@ export class MetricsRegistry {
     });
   }
 
+  /** Calls `prepare` at the start of each scrape: for figures that several families read. */
+  beforeCollect(prepare: () => void): void {
+    this.#before.push(prepare);
+  }
+
   /** Everything as plain data: what a worker sends to the thread that is scraped. */
   collect(): FamilySamples[] {
+    for (const prepare of this.#before) prepare();
     return [...this.#collectors.values()].map((collect) => collect());
   }
 
