@@ -57,6 +57,8 @@ export class HeaderMap {
   readonly #names: string[] = [];
   readonly #values: string[] = [];
   readonly #extraTags: number[] = [];
+  /** How many of those there are: the arrays keep their length from message to message, so that none grows twice. */
+  #extra = 0;
   #edited = false;
 
   /** A map with the given fields. */
@@ -71,11 +73,7 @@ export class HeaderMap {
     this.text = "";
     this.count = 0;
     this.#edited = false;
-    if (this.#names.length > 0) {
-      this.#names.length = 0;
-      this.#values.length = 0;
-      this.#extraTags.length = 0;
-    }
+    this.#extra = 0;
   }
 
   /** Records a field of `text` (parsers only). Offsets are into `text`. */
@@ -95,7 +93,7 @@ export class HeaderMap {
 
   /** How many fields there are. */
   get size(): number {
-    let size = this.#names.length;
+    let size = this.#extra;
     for (let i = 0; i < this.count; i++) if (this.#tags[i] !== REMOVED) size++;
     return size;
   }
@@ -110,7 +108,7 @@ export class HeaderMap {
         found = found === null ? value : `${found},${value}`;
       }
     }
-    for (let i = 0; i < this.#names.length; i++) {
+    for (let i = 0; i < this.#extra; i++) {
       if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
         const value = this.#values[i] as string;
         found = found === null ? value : `${found},${value}`;
@@ -122,7 +120,7 @@ export class HeaderMap {
   has(name: string): boolean {
     const tag = tagOf(name);
     for (let i = 0; i < this.count; i++) if (this.#tags[i] === tag && this.#nameIs(i, name)) return true;
-    for (let i = 0; i < this.#names.length; i++) {
+    for (let i = 0; i < this.#extra; i++) {
       if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) return true;
     }
     return false;
@@ -132,7 +130,7 @@ export class HeaderMap {
   first(name: string): string | null {
     const tag = tagOf(name);
     for (let i = 0; i < this.count; i++) if (this.#tags[i] === tag && this.#nameIs(i, name)) return this.#valueAt(i);
-    for (let i = 0; i < this.#names.length; i++) {
+    for (let i = 0; i < this.#extra; i++) {
       if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
         return this.#values[i] as string;
       }
@@ -146,7 +144,7 @@ export class HeaderMap {
     for (let i = 0; i < this.count; i++) {
       if (this.#tags[i] === tag && this.#nameIs(i, name) && test(this.#valueAt(i))) return true;
     }
-    for (let i = 0; i < this.#names.length; i++) {
+    for (let i = 0; i < this.#extra; i++) {
       if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
         if (test(this.#values[i] as string)) return true;
       }
@@ -158,7 +156,7 @@ export class HeaderMap {
   groups(groups: HeaderGroups): number {
     let bits = 0;
     for (let i = 0; i < this.count; i++) bits |= groups.of(this.#tags[i] as number);
-    for (let i = 0; i < this.#names.length; i++) bits |= groups.of(this.#extraTags[i] as number);
+    for (let i = 0; i < this.#extra; i++) bits |= groups.of(this.#extraTags[i] as number);
     return bits;
   }
 
@@ -173,9 +171,10 @@ export class HeaderMap {
 
   /** Adds a field after those that are there; `name` in the case in which it shall be sent. */
   append(name: string, value: string): void {
-    this.#names.push(name);
-    this.#values.push(value);
-    this.#extraTags.push(tagOf(name));
+    const i = this.#extra++;
+    this.#names[i] = name;
+    this.#values[i] = value;
+    this.#extraTags[i] = tagOf(name);
   }
 
   /** Replaces every field called `name` (any case) by one. */
@@ -195,11 +194,9 @@ export class HeaderMap {
         removed = true;
       }
     }
-    for (let i = this.#names.length - 1; i >= 0; i--) {
+    for (let i = this.#extra - 1; i >= 0; i--) {
       if (this.#extraTags[i] === tag && (this.#names[i] as string).toLowerCase() === name) {
-        this.#names.splice(i, 1);
-        this.#values.splice(i, 1);
-        this.#extraTags.splice(i, 1);
+        this.#removeExtra(i);
         removed = true;
       }
     }
@@ -213,7 +210,7 @@ export class HeaderMap {
       const base = i * WIDTH;
       visit(this.text.slice(this.#at[base], this.#at[base + 1]), this.#valueAt(i));
     }
-    for (let i = 0; i < this.#names.length; i++) visit(this.#names[i] as string, this.#values[i] as string);
+    for (let i = 0; i < this.#extra; i++) visit(this.#names[i] as string, this.#values[i] as string);
   }
 
   /** The fields as HTTP/1 lines, each ending with CRLF; no empty line at the end. */
@@ -238,7 +235,7 @@ export class HeaderMap {
         if (runStart >= 0) lines += this.text.slice(runStart, runEnd);
       }
     }
-    for (let i = 0; i < this.#names.length; i++) lines += `${this.#names[i]}: ${this.#values[i]}\r\n`;
+    for (let i = 0; i < this.#extra; i++) lines += `${this.#names[i]}: ${this.#values[i]}\r\n`;
     return lines;
   }
 
@@ -259,6 +256,15 @@ export class HeaderMap {
       copy.append(name, value);
     });
     return copy;
+  }
+
+  #removeExtra(at: number): void {
+    this.#extra--;
+    for (let i = at; i < this.#extra; i++) {
+      this.#names[i] = this.#names[i + 1] as string;
+      this.#values[i] = this.#values[i + 1] as string;
+      this.#extraTags[i] = this.#extraTags[i + 1] as number;
+    }
   }
 
   #valueAt(i: number): string {
