@@ -44,6 +44,11 @@ export class TimerWheel {
     return this.#armed;
   }
 
+  /** The clock's time, monotonic ms. */
+  now(): number {
+    return this.#clock.now();
+  }
+
   /** Arms `timer` to fire once after `delayMs`; one that is armed already moves to the new time. */
   arm(timer: WheelTimer, delayMs: number): void {
     if (timer.slot >= 0) this.cancel(timer);

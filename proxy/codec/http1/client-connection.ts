@@ -155,6 +155,11 @@ export class Http1ClientConnection implements UpstreamStream {
     }
   }
 
+  /** Returns a connection that was taken from its pool but not used. */
+  giveBack(): void {
+    this.#owner.onIdle(this);
+  }
+
   /** Closes an idle connection, or marks a busy one as not to be used again. */
   retire(): void {
     this.#reusable = false;
@@ -349,8 +354,13 @@ export class Http1ClientConnection implements UpstreamStream {
     if (this.#state === State.untilClose) {
       this.#reusable = false;
       this.#finish(null, 0);
-    } else if (this.#state === State.tunnel) this.#handler?.onResponseEnd(null);
-    else if (this.#state === State.idle || this.#state === State.closed) this.socket.destroy();
+    } else if (this.#state === State.tunnel) {
+      const handler = this.#handler;
+      this.#handler = null;
+      this.#state = State.closed;
+      this.socket.end();
+      handler?.onResponseEnd(null);
+    } else if (this.#state === State.idle || this.#state === State.closed) this.socket.destroy();
     else
       this.#fail(
         "remote_reset",

@@ -43,12 +43,16 @@ export interface ServerOptions extends RequestHeadLimits {
   readonly closeDelayMs: number;
   /** 0: no limit. */
   readonly maxRequests: number;
+  /** How long the connection may live before it is drained; 0: no limit. */
+  readonly maxDurationMs: number;
 }
 
 const State = { head: 0, length: 1, chunked: 2, waiting: 3, tunnel: 4, closed: 5, draining: 6 } as const;
 
 /** Parsing is synchronous and its results are copied, so that all connections share one. */
 const framing = new Framing();
+
+const CHUNKED = "transfer-encoding: chunked\r\n";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -78,11 +82,15 @@ export class Http1ServerConnection implements DownstreamStream {
   #outBody: BodyKind = Body.none;
   #paused = false;
   #drained = 0;
+  #idleSince = 0;
   #busy = false;
+  /** Body bytes come without framing and must be given chunks of their own. */
+  #frame = false;
   #gone = false;
   readonly #idleTimer: WheelTimer;
   #requestTimer: WheelTimer | null = null;
   #closeTimer: WheelTimer | null = null;
+  #durationTimer: WheelTimer | null = null;
 
   constructor(socket: Socket, options: ServerOptions, handler: ServerHandler, wheel: TimerWheel) {
     this.socket = socket;
@@ -97,6 +105,9 @@ export class Http1ServerConnection implements DownstreamStream {
     socket.on("error", () => this.#teardown());
     socket.on("close", () => this.#teardown());
     this.#armIdle();
+    if (options.maxDurationMs > 0) {
+      this.#durationTimer = wheel.after(options.maxDurationMs, () => this.drain(options.closeDelayMs));
+    }
   }
 
   /** True while no request is being served. */
@@ -104,10 +115,18 @@ export class Http1ServerConnection implements DownstreamStream {
     return this.#current === null;
   }
 
-  /** Finishes what is under way, announces the end with `Connection: close`, and closes. */
-  drain(): void {
+  /**
+   * Announces the end with `Connection: close` in the next response and closes after it. An idle connection is given
+   * `graceMs` for a request that may be on its way already: closing under it would fail that request.
+   */
+  drain(graceMs: number): void {
     this.#drain = true;
-    if (this.#current === null && this.#state === State.head && this.#held === null) this.#finish();
+    if (this.#current === null && this.#state === State.head) this.#wheel.arm(this.#idleTimer, Math.max(1, graceMs));
+  }
+
+  /** The current response is the connection's last. */
+  closeAfterResponse(): void {
+    this.#keepAlive = false;
   }
 
   /** Feeds bytes that were read before this connection took the socket over. */
@@ -215,7 +234,6 @@ export class Http1ServerConnection implements DownstreamStream {
     }
     this.#requestDone = false;
     this.#responseDone = false;
-    if (this.#idleTimer.armed) this.#wheel.cancel(this.#idleTimer);
     if (after < 0) {
       this.#current = handler;
       this.#keepAlive = false;
@@ -280,16 +298,15 @@ export class Http1ServerConnection implements DownstreamStream {
     if (!this.#requestDone) this.#keepAlive = false;
     if (this.#drain) this.#keepAlive = false;
     this.#outBody = body;
-    if (body === Body.chunked) {
-      if (this.#http10) {
-        this.#outBody = Body.untilClose;
-        this.#keepAlive = false;
-      } else text += "transfer-encoding: chunked\r\n";
-    } else if (body === Body.untilClose) {
+    this.#frame = false;
+    if (body === Body.chunked) text += CHUNKED;
+    else if (body === Body.untilClose) {
+      // RFC 9112, section 6.3: a 1.0 peer takes the end of the connection as the body's end; others get chunks.
       if (this.#http10) this.#keepAlive = false;
       else {
-        this.#outBody = Body.untilClose;
-        this.#keepAlive = false;
+        this.#frame = true;
+        this.#outBody = Body.chunked;
+        text += CHUNKED;
       }
     }
     if (head.status !== 101) {
@@ -306,12 +323,17 @@ export class Http1ServerConnection implements DownstreamStream {
 
   sendData(bytes: Buffer): boolean {
     const socket = this.socket;
-    if (this.#outHead !== "") {
-      const head = this.#outHead;
-      this.#outHead = "";
-      return joinHead(socket, head, bytes);
+    let head = this.#outHead;
+    this.#outHead = "";
+    if (this.#frame) {
+      head += `${bytes.length.toString(16)}\r\n`;
+      socket.cork();
+      joinHead(socket, head, bytes);
+      const more = socket.write("\r\n", "latin1");
+      socket.uncork();
+      return more;
     }
-    return socket.write(bytes);
+    return head === "" ? socket.write(bytes) : joinHead(socket, head, bytes);
   }
 
   sendEnd(trailers: HeaderMap | null): void {
@@ -404,11 +426,17 @@ export class Http1ServerConnection implements DownstreamStream {
   }
 
   #armIdle(): void {
-    if (this.#options.idleTimeoutMs > 0) this.#wheel.arm(this.#idleTimer, this.#options.idleTimeoutMs);
+    this.#idleSince = this.#wheel.now();
+    if (!this.#idleTimer.armed && this.#options.idleTimeoutMs > 0)
+      this.#wheel.arm(this.#idleTimer, this.#options.idleTimeoutMs);
   }
 
+  /** The timer is not armed anew for each request: when it fires it looks when the last one ended. */
   #onIdle(): void {
-    if (this.#current === null) this.#finish();
+    if (this.#current !== null) return;
+    const left = this.#drain ? 0 : this.#idleSince + this.#options.idleTimeoutMs - this.#wheel.now();
+    if (left > 1) this.#wheel.arm(this.#idleTimer, left);
+    else this.#finish();
   }
 
   #armRequestTimer(): void {
@@ -472,6 +500,7 @@ export class Http1ServerConnection implements DownstreamStream {
     this.#wheel.cancel(this.#idleTimer);
     if (this.#requestTimer) this.#wheel.cancel(this.#requestTimer);
     if (this.#closeTimer) this.#wheel.cancel(this.#closeTimer);
+    if (this.#durationTimer) this.#wheel.cancel(this.#durationTimer);
     current?.onDownstreamReset();
     this.#handler.onClose();
   }

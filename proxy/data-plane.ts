@@ -1,0 +1,161 @@
+/**
+ * The data plane as a whole: takes each frozen snapshot, builds what is new, swaps it in, and drains what is gone.
+ * Make before break: clusters come before the routes that use them, and go after them.
+ */
+
+import type { WorkloadCertificate } from "../certs/workload-certificate.ts";
+import type { Clock } from "../core/clock.ts";
+import { messageOf, type Problem } from "../core/errors.ts";
+import { logger } from "../core/log.ts";
+import type { Random } from "../core/random.ts";
+import { TimerWheel } from "../core/timer-wheel.ts";
+import type { Watch } from "../core/watch.ts";
+import type { Listener } from "../model/listener.ts";
+import type { RouteTable } from "../model/route.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import { EMPTY_SNAPSHOT } from "../model/snapshot.ts";
+import type { ClusterObserver } from "./cluster/events.ts";
+import { ListenerRuntime } from "./listener-runtime.ts";
+import { UpstreamClusters } from "./outbound.ts";
+import type { ProxyTelemetry } from "./proxy-telemetry.ts";
+import { type CompiledRouteTable, compileRouteTable } from "./router/compile-routes.ts";
+import { ContextCache } from "./tls/context-cache.ts";
+import { secretsView } from "./tls/secrets-view.ts";
+
+export interface DataPlaneOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: ProxyTelemetry;
+  readonly clusterObserver: ClusterObserver;
+  /** The workload's own certificate and roots; null where only the configuration brings certificates. */
+  readonly identity: Pick<Watch<WorkloadCertificate>, "get"> | null;
+  /** Name of the workload in metrics: `orders.default`. */
+  readonly workload: string;
+  /** How long connections of a listener that is gone or draining may last, ms. */
+  readonly drainMs: number;
+}
+
+const log = logger("proxy");
+
+export class DataPlane {
+  readonly wheel: TimerWheel;
+  readonly clusters: UpstreamClusters;
+  readonly #options: DataPlaneOptions;
+  readonly #listeners = new Map<string, ListenerRuntime>();
+  /** Compiled route tables by the data that they were compiled from. */
+  readonly #tables = new WeakMap<RouteTable, CompiledRouteTable>();
+  #snapshot: Snapshot = EMPTY_SNAPSHOT;
+  #applying: Promise<unknown> = Promise.resolve();
+  #draining = false;
+
+  constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    this.wheel = new TimerWheel(options.clock);
+    const secrets = secretsView({ get: () => this.#snapshot }, options.identity);
+    const contexts = new ContextCache();
+    this.clusters = new UpstreamClusters({
+      clock: options.clock,
+      wheel: this.wheel,
+      random: options.random,
+      log: logger("cluster"),
+      observer: options.clusterObserver,
+      secrets,
+      contexts,
+    });
+    this.#deps = {
+      ...options,
+      wheel: this.wheel,
+      clusters: this.clusters,
+      secrets,
+      contexts,
+      table: (t) => this.#table(t),
+    };
+  }
+
+  readonly #deps: ConstructorParameters<typeof ListenerRuntime>[1];
+
+  /** The snapshot in force. */
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get listeners(): Iterable<ListenerRuntime> {
+    return this.#listeners.values();
+  }
+
+  /**
+   * Puts a snapshot in force; calls are carried out one after another. Returns what could not be done (a port in use):
+   * the rest is in force all the same.
+   */
+  apply(snapshot: Snapshot): Promise<readonly Problem[]> {
+    const done = this.#applying.then(() => this.#apply(snapshot));
+    this.#applying = done.catch(() => undefined);
+    return done;
+  }
+
+  async #apply(snapshot: Snapshot): Promise<readonly Problem[]> {
+    const problems: Problem[] = [];
+    this.#snapshot = snapshot;
+    this.clusters.addAndChange(snapshot);
+    for (const listener of snapshot.listeners.values()) {
+      if (this.#draining) break;
+      const problem = await this.#applyListener(listener, snapshot);
+      if (problem !== null) problems.push(problem);
+    }
+    for (const [name, runtime] of this.#listeners) {
+      if (snapshot.listeners.has(name)) continue;
+      this.#listeners.delete(name);
+      runtime.retire(this.#options.drainMs);
+    }
+    this.clusters.removeUnused(snapshot);
+    for (const problem of problems) log.error({ ...problem }, "a part of the configuration is not in force");
+    return problems;
+  }
+
+  async #applyListener(listener: Listener, snapshot: Snapshot): Promise<Problem | null> {
+    const known = this.#listeners.get(listener.name);
+    try {
+      if (known !== undefined) {
+        await known.update(listener, snapshot, this.#options.drainMs);
+        return null;
+      }
+      const runtime = new ListenerRuntime(listener, this.#deps);
+      runtime.useRoutes(snapshot);
+      await runtime.bind();
+      this.#listeners.set(listener.name, runtime);
+      return null;
+    } catch (error) {
+      return { resource: `listener "${listener.name}"`, message: messageOf(error) };
+    }
+  }
+
+  #table(table: RouteTable): CompiledRouteTable {
+    let compiled = this.#tables.get(table);
+    if (compiled === undefined) {
+      compiled = compileRouteTable(table);
+      this.#tables.set(table, compiled);
+    }
+    return compiled;
+  }
+
+  /**
+   * Stops accepting, tells callers to go (`Connection: close`), and waits until requests under way have ended or the
+   * deadline has passed; then everything is closed. One deadline for all of it.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    for (const listener of this.#listeners.values()) listener.drain(deadlineMs);
+    const { clock } = this.#options;
+    const end = clock.now() + deadlineMs;
+    while (clock.now() < end && [...this.#listeners.values()].some((listener) => listener.connections > 0)) {
+      await new Promise<void>((resolve) => clock.after(10, resolve));
+    }
+    this.close();
+  }
+
+  close(): void {
+    this.#draining = true;
+    for (const listener of this.#listeners.values()) listener.close();
+    this.clusters.close();
+  }
+}

@@ -1,0 +1,73 @@
+/** Compiles a connection manager's configuration to what its exchanges run on. */
+import type { HttpConnectionManager } from "../../model/http.ts";
+import type { ForwardAction } from "../../model/route.ts";
+import type { RequestTracer } from "../../telemetry/tracing/tracer.ts";
+import type { ServerOptions } from "../codec/http1/server-connection.ts";
+import { type CompiledFilters, compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
+import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
+import { type ConnectionManagerDeps, compileConnectionManager } from "../router/connection-manager.ts";
+import { compileForwardRule, type ForwardRule } from "./forward-rule.ts";
+import { compileLocalReplies } from "./local-reply.ts";
+import type { HttpContext, HttpRuntime, Observe } from "./runtime.ts";
+
+export interface RuntimeParts {
+  readonly config: HttpConnectionManager;
+  readonly context: HttpContext;
+  readonly manager: ConnectionManagerDeps;
+  readonly filters: FilterDeps;
+  readonly tracer: RequestTracer | null;
+  readonly callerIsLocal: boolean;
+  readonly bufferLimit: number;
+  readonly routes: () => CompiledRouteTable | null;
+  readonly observe: Observe;
+}
+
+export function compileRuntime(parts: RuntimeParts): HttpRuntime {
+  const { config, context } = parts;
+  const router = config.filters.find((filter) => filter.kind === "router");
+  const filters: CompiledFilters = compileFilters(config.filters, parts.filters);
+  const rules = new WeakMap<CompiledRoute, ForwardRule>();
+  return {
+    config,
+    context,
+    stages: compileConnectionManager(config, parts.manager),
+    localReplies: compileLocalReplies(config.localReply),
+    tracer: parts.tracer,
+    callerIsLocal: parts.callerIsLocal,
+    bufferLimit: parts.bufferLimit,
+    timeoutOptions: {
+      tellUpstream: router?.kind === "router" ? !router.suppressEnvoyHeaders : true,
+      respectExpected: router?.kind === "router" ? router.respectExpectedRqTimeout : false,
+    },
+    keepOriginals: router?.kind === "router" ? !router.suppressEnvoyHeaders : true,
+    routes: parts.routes,
+    filters: (route) => filters.forRoute(route),
+    forwardRule(route, action: ForwardAction) {
+      let rule = rules.get(route);
+      if (rule === undefined) {
+        rule = compileForwardRule(route, action);
+        rules.set(route, rule);
+      }
+      return rule;
+    },
+    observe: parts.observe,
+  };
+}
+
+/** What a connection needs of its connection manager's configuration. */
+export function serverOptions(config: HttpConnectionManager): ServerOptions {
+  return {
+    maxFields: config.maxHeadersCount,
+    maxHeadBytes: config.maxRequestHeadersKb * 1024,
+    acceptHttp10: config.http1.acceptHttp10,
+    defaultHostForHttp10: config.http1.defaultHostForHttp10,
+    allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
+    allowChunkedLength: config.http1.allowChunkedLength,
+    idleTimeoutMs: config.idleTimeoutMs,
+    headTimeoutMs: config.requestHeadersTimeoutMs,
+    requestTimeoutMs: config.requestTimeoutMs,
+    closeDelayMs: config.delayedCloseTimeoutMs,
+    maxRequests: config.maxRequestsPerConnection,
+    maxDurationMs: config.maxConnectionDurationMs,
+  };
+}

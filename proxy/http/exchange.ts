@@ -1,0 +1,489 @@
+/**
+ * One request and its response, from the head's arrival to the last byte: routing, filters, the upstream's part, local
+ * replies, and one observation at the end. Exchanges are reused, so every way out goes through `#finish`.
+ */
+import type { HeaderMap } from "../../core/header-map.ts";
+import { WheelTimer } from "../../core/timer-wheel.ts";
+import { Flag } from "../../model/flags.ts";
+import type { ForwardAction } from "../../model/route.ts";
+import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
+import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
+import type { Http1ServerConnection } from "../codec/http1/server-connection.ts";
+import { Body, type BodyKind, type DownstreamHandler } from "../codec/stream.ts";
+import type { FilterContext, FilterStage } from "../filters/filter.ts";
+import type { CompiledRoute } from "../router/compile-routes.ts";
+import { afterResponse, afterRetry, type Failure, failures } from "./failures.ts";
+import { RequestHead, ResponseHead } from "./message.ts";
+import { type MirrorRequest, mirrorRequest } from "./mirror.ts";
+import type { HttpRuntime, RequestTrace } from "./runtime.ts";
+import { allowedUpgrade } from "./upgrade.ts";
+import { UpstreamRequest } from "./upstream-request.ts";
+
+const Phase = { idle: 0, filters: 1, upstream: 2, responding: 3, done: 4 } as const;
+
+const LOCAL_STAGES: readonly FilterStage[] = [];
+
+export class Exchange implements DownstreamHandler, FilterContext {
+  readonly request: RequestHead = new RequestHead();
+  readonly info: StreamInfo;
+  headRequest = false;
+  /** The request asks for another protocol and may have it. */
+  upgrading = false;
+  #runtime: HttpRuntime | null = null;
+  #stream: Http1ServerConnection | null = null;
+  #phase: number = Phase.idle;
+  #route: CompiledRoute | null = null;
+  #body: BodyKind = Body.none;
+  #requestEnded = false;
+  #trailers: HeaderMap | null = null;
+  /** Request body that came while filters were deciding. */
+  #early: Buffer[] = [];
+  #stages: readonly FilterStage[] = LOCAL_STAGES;
+  #stage = 0;
+  readonly #upstream: UpstreamRequest;
+  readonly #localResponse = new ResponseHead();
+  #response: ResponseHead;
+  #responseTrailers: HeaderMap | null = null;
+  #endCallbacks: (() => void)[] | null = null;
+  #mirrors: MirrorRequest[] | null = null;
+  #trace: RequestTrace | null = null;
+  #lastActivity = 0;
+  #idleTimeoutMs = 0;
+  /** Tells callbacks of an earlier use of this object apart from those of the current one. */
+  #generation = 0;
+  readonly #idleTimer: WheelTimer;
+  readonly #durationTimer: WheelTimer;
+  /** Called when the exchange may serve another request. */
+  readonly #recycle: (exchange: Exchange) => void;
+
+  constructor(connection: ConnectionInfo, recycle: (exchange: Exchange) => void) {
+    this.info = new StreamInfo(connection);
+    this.#recycle = recycle;
+    this.#upstream = new UpstreamRequest(this);
+    this.#response = this.#localResponse;
+    this.#idleTimer = new WheelTimer(() => this.#onIdle());
+    this.#durationTimer = new WheelTimer(() => this.fail(failures.maxDuration));
+  }
+
+  /** Starts the clock; the request's head has been parsed into `request`. */
+  #open(runtime: HttpRuntime, stream: Http1ServerConnection, connection: ConnectionInfo): void {
+    const { clock } = runtime.context;
+    this.#runtime = runtime;
+    this.#stream = stream;
+    this.#generation++;
+    this.#phase = Phase.filters;
+    const now = clock.now();
+    this.#lastActivity = now;
+    const { info } = this;
+    info.reset(connection);
+    info.startedAt = now;
+    info.startTime = clock.wallTime();
+    this.headRequest = this.request.method === "HEAD";
+  }
+
+  begin(
+    runtime: HttpRuntime,
+    stream: Http1ServerConnection,
+    connection: ConnectionInfo,
+    body: BodyKind,
+    expectContinue: boolean,
+    wantsUpgrade: boolean,
+  ): void {
+    this.#open(runtime, stream, connection);
+    const { request, info } = this;
+    const { config } = runtime;
+    info.originalPath = request.path;
+    this.#body = body;
+    this.#requestEnded = body === Body.none;
+    if (this.#requestEnded) info.requestEndAt = info.startedAt;
+    if (connection.tls !== null && request.scheme === "http") request.scheme = "https";
+    this.upgrading = false;
+    this.#armIdle(config.streamIdleTimeoutMs);
+    if (config.maxStreamDurationMs > 0) runtime.context.wheel.arm(this.#durationTimer, config.maxStreamDurationMs);
+
+    const upgrade = wantsUpgrade ? (request.headers.get("upgrade") ?? "").toLowerCase() : "";
+    const refusal = runtime.stages.mutateRequest(request, info, upgrade);
+    if (refusal !== null) {
+      info.flags |= refusal.flags;
+      const head = this.#localHead(refusal.status, refusal.body, refusal.details);
+      if (refusal.location !== null) head.headers.append("location", refusal.location);
+      if (refusal.closes) stream.closeAfterResponse();
+      this.#sendLocal(head, refusal.body);
+      return;
+    }
+    if (expectContinue && !config.proxy100Continue) {
+      request.headers.remove("expect");
+      stream.sendContinue();
+    }
+    if (runtime.tracer !== null) this.#trace = runtime.tracer.start(request, info);
+    const route = runtime.routes()?.find(request, info, runtime.context.random) ?? null;
+    this.#route = route;
+    if (route !== null) {
+      info.routeName = route.route.name;
+      info.virtualHost = route.virtualHostName;
+    }
+    if (upgrade !== "" && upgrade !== "h2c") {
+      if (!allowedUpgrade(upgrade, config, route)) {
+        this.fail(failures.upgradeRefused);
+        return;
+      }
+      this.upgrading = true;
+      // Bytes of the new protocol follow the head; the request ends when they do.
+      this.#requestEnded = false;
+    }
+    this.#stages = runtime.filters(route);
+    this.#stage = 0;
+    this.#runFilters();
+  }
+
+  #runFilters(): void {
+    while (this.#stage < this.#stages.length) {
+      const stage = this.#stages[this.#stage++] as FilterStage;
+      if (!stage.onRequest(this)) return;
+    }
+    this.#dispatch();
+  }
+
+  resume(): void {
+    if (this.#phase === Phase.filters) this.#runFilters();
+  }
+
+  delay(delayMs: number, callback: () => void): void {
+    const generation = this.#generation;
+    const wheel = this.#runtime?.context.wheel;
+    const timer = wheel?.after(delayMs, () => {
+      if (generation === this.#generation && this.#phase !== Phase.done) callback();
+    });
+    if (timer && wheel) this.onEnd(() => wheel.cancel(timer));
+  }
+
+  onEnd(callback: () => void): void {
+    this.#endCallbacks ??= [];
+    this.#endCallbacks.push(callback);
+  }
+
+  /** Filters have let the request through: what the route says is done. */
+  #dispatch(): void {
+    const route = this.#route;
+    if (route === null) {
+      this.fail(failures.noRoute);
+      return;
+    }
+    const { action } = route.route;
+    switch (action.kind) {
+      case "forward":
+        this.#forward(route, action);
+        break;
+      case "redirect": {
+        const location = route.redirectLocation(this.request);
+        const head = this.#localHead(action.status, "", "direct_response");
+        head.headers.append("location", location);
+        this.#sendLocal(head, "");
+        break;
+      }
+      case "direct_response":
+        this.localReply(action.status, action.body, "direct_response", 0);
+        break;
+      default:
+        this.localReply(404, "", "direct_response", 0);
+    }
+  }
+
+  #forward(route: CompiledRoute, action: ForwardAction): void {
+    const runtime = this.#runtime as HttpRuntime;
+    const { request, info } = this;
+    const name = route.clusterFor(request);
+    const cluster = runtime.context.cluster(name);
+    if (cluster === null) {
+      this.fail({ ...failures.noCluster, status: action.clusterNotFoundStatus });
+      return;
+    }
+    info.cluster = name;
+    const { wheel } = runtime.context;
+    const upstream = this.#upstream;
+    upstream.prepare(runtime, runtime.forwardRule(route, action), cluster);
+    if (cluster.config.lbPolicy.kind === "ring_hash") upstream.hash = route.hash(request, info);
+    if (route.idleTimeoutMs !== null) this.#armIdle(route.idleTimeoutMs);
+    const duration = streamDuration(action, request.headers);
+    if (duration !== null) {
+      wheel.cancel(this.#durationTimer);
+      if (duration > 0) wheel.arm(this.#durationTimer, duration);
+    }
+    route.applyRequest(request, info, runtime.keepOriginals);
+    if (this.#trace !== null) this.#trace.inject(request.headers);
+    this.#phase = Phase.upstream;
+    if (route.mirrors.length > 0) {
+      this.#mirrors = mirrorRequest(route, runtime, request, this.#body, this.#requestEnded);
+    }
+    const early = this.#early;
+    upstream.start(this.#body, this.#requestEnded && early.length === 0, info.startedAt);
+    if (early.length > 0) {
+      this.#early = [];
+      for (const bytes of early) this.#passData(bytes);
+      if (this.#requestEnded) this.#passEnd(this.#trailers);
+    }
+  }
+
+  #armIdle(ms: number): void {
+    this.#idleTimeoutMs = ms;
+    const { wheel } = (this.#runtime as HttpRuntime).context;
+    if (ms > 0) wheel.arm(this.#idleTimer, ms);
+    else wheel.cancel(this.#idleTimer);
+  }
+
+  /** Idle timers are not armed anew for each byte: when one fires it looks when something last moved. */
+  #onIdle(): void {
+    const runtime = this.#runtime;
+    if (runtime === null) return;
+    const left = this.#lastActivity + this.#idleTimeoutMs - runtime.context.clock.now();
+    if (left > 1) runtime.context.wheel.arm(this.#idleTimer, left);
+    else this.fail(this.#requestEnded ? failures.streamIdle : failures.requestIdle);
+  }
+
+  // The caller's side.
+
+  onRequestData(bytes: Buffer, payload: number): void {
+    const runtime = this.#runtime;
+    if (runtime === null || this.#phase === Phase.done) return;
+    this.info.bytesReceived += payload;
+    this.#lastActivity = runtime.context.clock.now();
+    if (this.#phase === Phase.filters) {
+      this.#early.push(bytes);
+      if (this.info.bytesReceived > runtime.bufferLimit) this.pauseRequest();
+      return;
+    }
+    this.#passData(bytes);
+  }
+
+  #passData(bytes: Buffer): void {
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.sendData(bytes);
+    this.#upstream.sendData(bytes);
+  }
+
+  onRequestEnd(trailers: HeaderMap | null): void {
+    const runtime = this.#runtime;
+    if (runtime === null || this.#phase === Phase.done) return;
+    this.#requestEnded = true;
+    const kept = runtime.config.http1.enableTrailers ? trailers : null;
+    this.#trailers = kept;
+    this.info.requestEndAt = runtime.context.clock.now();
+    if (this.#phase !== Phase.filters) this.#passEnd(kept);
+  }
+
+  #passEnd(trailers: HeaderMap | null): void {
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.sendEnd();
+    this.#upstream.sendEnd(trailers);
+  }
+
+  onDownstreamReset(): void {
+    if (this.#phase === Phase.done || this.#runtime === null) return;
+    this.info.flags |= Flag.DC;
+    this.info.responseCodeDetails = "downstream_remote_disconnect";
+    this.#upstream.cancel();
+    this.#finish();
+  }
+
+  onDownstreamWritable(): void {
+    this.#upstream.resumeResponse();
+  }
+
+  pauseRequest(): void {
+    this.#stream?.pauseRequest();
+  }
+
+  resumeRequest(): void {
+    this.#stream?.resumeRequest();
+  }
+
+  // The upstream's side.
+
+  get timeoutOptions(): TimeoutOptions {
+    return (this.#runtime as HttpRuntime).timeoutOptions;
+  }
+
+  get wantsUnframed(): boolean {
+    return this.#stream?.wantsUnframed ?? false;
+  }
+
+  /** The request's head as an HTTP/1.1 upstream gets it. */
+  requestHeadText(body: BodyKind): string {
+    const { request } = this;
+    let text = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${request.authority}\r\n${request.headers.toHttp1()}`;
+    if (body === Body.chunked) text += "transfer-encoding: chunked\r\n";
+    if (this.#route?.includeRequestAttemptCount) text += `x-envoy-attempt-count: ${this.info.attempts}\r\n`;
+    return `${text}\r\n`;
+  }
+
+  onRetry(status: number, delayMs: number): void {
+    this.#trace?.event("retry", {
+      "http.response.status_code": status,
+      "outrigger.retry.delay_ms": Math.round(delayMs),
+    });
+  }
+
+  onUpstreamInformational(head: ResponseHead): void {
+    // RFC 9110, section 15.2: 100 belongs to the hop that asked for it; it passes only if the request's Expect did.
+    if (head.status === 100 && !this.#runtime?.config.proxy100Continue) return;
+    this.#stream?.sendInformational(head);
+  }
+
+  onUpstreamHead(head: ResponseHead, body: BodyKind, now: number): void {
+    const runtime = this.#runtime;
+    const stream = this.#stream;
+    if (runtime === null || stream === null) return;
+    this.#phase = Phase.responding;
+    this.#response = head;
+    this.#lastActivity = now;
+    const { info, request } = this;
+    info.responseCode = head.status;
+    info.responseCodeDetails = "via_upstream";
+    runtime.stages.mutateUpstreamResponse(head, info);
+    const route = this.#route;
+    if (route !== null) {
+      if (route.includeAttemptCountInResponse) head.headers.set("x-envoy-attempt-count", String(info.attempts));
+      route.applyResponse(head.headers, info, request);
+    }
+    runtime.stages.mutateResponse(head, info, request);
+    stream.sendHead(head, body);
+    if (head.status === 101) {
+      stream.startTunnel();
+      this.#idleTimeoutMs = runtime.config.streamIdleTimeoutMs;
+    }
+  }
+
+  /** False: the caller reads more slowly than the upstream sends. */
+  onUpstreamData(bytes: Buffer, payload: number): boolean {
+    const runtime = this.#runtime;
+    const stream = this.#stream;
+    if (runtime === null || stream === null) return true;
+    this.info.bytesSent += payload;
+    this.#lastActivity = runtime.context.clock.now();
+    return stream.sendData(bytes);
+  }
+
+  flushResponse(): void {
+    this.#stream?.flush();
+  }
+
+  onUpstreamEnd(trailers: HeaderMap | null): void {
+    const runtime = this.#runtime;
+    const stream = this.#stream;
+    if (runtime === null || stream === null) return;
+    this.info.upstreamLastByteReceivedAt = runtime.context.clock.now();
+    const kept = runtime.config.http1.enableTrailers ? trailers : null;
+    this.#responseTrailers = kept;
+    this.#complete(stream, kept);
+  }
+
+  // Local replies.
+
+  /** Ends the exchange because of a failure: an answer if none has begun, else a visible cut. */
+  fail(failure: Failure, detail = ""): void {
+    const stream = this.#stream;
+    const runtime = this.#runtime;
+    if (stream === null || runtime === null || this.#phase === Phase.done) return;
+    const { info } = this;
+    info.flags |= failure.flags;
+    info.explanation = detail === "" ? failure.sentence : `${failure.sentence}: ${detail}`;
+    this.#upstream.cancel();
+    if (this.#phase === Phase.responding) {
+      info.responseCodeDetails = afterResponse(failure);
+      stream.abort();
+      this.#finish();
+      return;
+    }
+    let body = info.attempts > 1 ? afterRetry(failure) : failure.body;
+    if (runtime.callerIsLocal) body = runtime.localReplies.explain(failure, info);
+    let { details } = failure;
+    if (info.upstreamTransportFailure !== "")
+      details = details.replace("}", `|${info.upstreamTransportFailure.replaceAll(" ", "_")}}`);
+    const head = this.#localHead(failure.status, body, details);
+    if (failure.overloaded) head.headers.append("x-envoy-overloaded", "true");
+    this.#sendLocal(head, body);
+  }
+
+  localReply(status: number, body: string, details: string, flags: number): void {
+    if (this.#phase === Phase.done || this.#phase === Phase.responding) return;
+    this.info.flags |= flags;
+    this.#sendLocal(this.#localHead(status, body, details), body);
+  }
+
+  /** The request was malformed or too slow: answered, and the connection ends. */
+  reject(runtime: HttpRuntime, stream: Http1ServerConnection, connection: ConnectionInfo, failure: Failure): void {
+    if (this.#phase === Phase.idle) this.#open(runtime, stream, connection);
+    this.fail(failure);
+  }
+
+  #localHead(status: number, body: string, details: string): ResponseHead {
+    const head = this.#localResponse;
+    head.clear();
+    head.status = status;
+    this.info.responseCode = status;
+    this.info.responseCodeDetails = details;
+    const { headers } = head;
+    headers.append("content-length", String(Buffer.byteLength(body)));
+    if (body !== "") headers.append("content-type", "text/plain");
+    return head;
+  }
+
+  #sendLocal(head: ResponseHead, text: string): void {
+    const runtime = this.#runtime;
+    const stream = this.#stream;
+    if (runtime === null || stream === null) return;
+    const { info, request } = this;
+    this.#response = head;
+    // Envoy gives the route's response headers to what the router answers, but not to what came before routing.
+    if (this.#route !== null && this.#stage >= this.#stages.length)
+      this.#route.applyResponse(head.headers, info, request);
+    const body = runtime.localReplies.apply(head, text, info, request);
+    runtime.stages.mutateLocalResponse(head, info, request);
+    info.responseCode = head.status;
+    this.#phase = Phase.responding;
+    const bytes = body === "" || this.headRequest ? null : Buffer.from(body);
+    stream.sendHead(head, bytes === null ? Body.none : Body.length);
+    if (bytes !== null) {
+      info.bytesSent += bytes.length;
+      stream.sendData(bytes);
+    }
+    this.#complete(stream, null);
+  }
+
+  #complete(stream: Http1ServerConnection, trailers: HeaderMap | null): void {
+    // Observed and recycled first: ending the response may begin the next request on this very connection.
+    this.#finish();
+    stream.sendEnd(trailers);
+  }
+
+  #finish(): void {
+    const runtime = this.#runtime;
+    if (runtime === null) return;
+    this.#phase = Phase.done;
+    const { info } = this;
+    const { clock, wheel } = runtime.context;
+    info.endedAt = clock.now();
+    wheel.cancel(this.#idleTimer);
+    wheel.cancel(this.#durationTimer);
+    if (this.#endCallbacks !== null) {
+      for (const callback of this.#endCallbacks) callback();
+      this.#endCallbacks = null;
+    }
+    if (this.#mirrors !== null) {
+      if (!this.#requestEnded) for (const mirror of this.#mirrors) mirror.cancel();
+      this.#mirrors = null;
+    }
+    runtime.observe(info, this.request, this.#response, this.#route, this.#responseTrailers);
+    if (this.#trace !== null) {
+      this.#trace.finish(info, this.request);
+      this.#trace = null;
+    }
+    this.#runtime = null;
+    this.#stream = null;
+    this.#route = null;
+    this.#trailers = null;
+    this.#responseTrailers = null;
+    this.#response = this.#localResponse;
+    if (this.#early.length > 0) this.#early = [];
+    this.#phase = Phase.idle;
+    this.#recycle(this);
+  }
+}

@@ -1,0 +1,138 @@
+/** How answers that the proxy itself gives look: Envoy's `LocalReplyConfig`, and plain words for the local application. */
+
+import { Flag, type FlagName } from "../../model/flags.ts";
+import type { LocalReplyConfig, LocalReplyFilter, LocalReplyFormat } from "../../model/http.ts";
+import { compileFormat, compileJsonFormat, type Format } from "../../telemetry/format.ts";
+import type { StreamInfo } from "../../telemetry/stream-info.ts";
+import { compileHeaderMatch } from "../router/compile-matcher.ts";
+import { applyLevels, compileLevels } from "../router/header-mutations.ts";
+import type { Failure } from "./failures.ts";
+import type { RequestHead, ResponseHead } from "./message.ts";
+
+/** `%LOCAL_REPLY_BODY%` is only known while a reply is made: it is filled in after the other operators have run. */
+const BODY_OPERATOR = "%LOCAL_REPLY_BODY%";
+const BODY_MARK = "\u0001local-reply-body\u0001";
+
+export interface LocalReplies {
+  /** Applies the first mapper that matches and the body format; returns the body, whose headers are in `head`. */
+  apply(head: ResponseHead, body: string, info: StreamInfo, request: RequestHead): string;
+  /** What went wrong, for the application beside this sidecar: which hop, which cause, what was tried, what to do. */
+  explain(failure: Failure, info: StreamInfo): string;
+}
+
+type Test = (info: StreamInfo, request: RequestHead, status: number) => boolean;
+
+interface BodyFormat {
+  readonly contentType: string;
+  readonly format: Format;
+  readonly json: boolean;
+}
+
+/** Compiles `local_reply_config`. */
+export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
+  if (config.mappers.length === 0 && config.bodyFormat === null) return { apply: (_head, body) => body, explain };
+  const mappers = config.mappers.map((mapper) => ({
+    test: compileFilter(mapper.filter),
+    status: mapper.statusCode,
+    body: mapper.body,
+    format: mapper.bodyFormat === null ? null : compileBody(mapper.bodyFormat),
+    levels: compileLevels([{ add: mapper.headersToAdd, remove: [] }]),
+  }));
+  const general = config.bodyFormat === null ? null : compileBody(config.bodyFormat);
+  return {
+    explain,
+    apply(head, given, info, request) {
+      const mapper = mappers.find(({ test }) => test(info, request, head.status));
+      let text = given;
+      if (mapper) {
+        if (mapper.status !== null) {
+          head.status = mapper.status;
+          info.responseCode = mapper.status;
+        }
+        if (mapper.body !== null) text = mapper.body;
+        if (mapper.levels !== null) {
+          applyLevels(mapper.levels, head.headers, {
+            info,
+            request,
+            responseHeaders: head.headers,
+            responseTrailers: null,
+          });
+        }
+      }
+      const format = mapper?.format ?? general;
+      if (format !== null) {
+        const written = format.format({ info, request, responseHeaders: head.headers, responseTrailers: null });
+        text = written.replaceAll(BODY_MARK, () => (format.json ? JSON.stringify(text).slice(1, -1) : text));
+      }
+      if (text !== given || format !== null) {
+        head.headers.set("content-length", String(Buffer.byteLength(text)));
+        head.headers.set("content-type", format?.contentType ?? "text/plain");
+      }
+      return text;
+    },
+  };
+}
+
+function compileBody(body: LocalReplyFormat): BodyFormat {
+  if (body.format.kind === "text") {
+    const template = body.format.template.replaceAll(BODY_OPERATOR, BODY_MARK);
+    return { contentType: body.contentType || "text/plain", format: compileFormat(template), json: false };
+  }
+  const fields = JSON.parse(
+    JSON.stringify(body.format.fields).replaceAll(BODY_OPERATOR, JSON.stringify(BODY_MARK).slice(1, -1)),
+  );
+  // JSON writes the mark's control characters as escapes: they are put back so that one replacement finds it.
+  const format = compileJsonFormat(fields);
+  return {
+    contentType: body.contentType || "application/json",
+    format: (context) => format(context).replaceAll(JSON.stringify(BODY_MARK).slice(1, -1), BODY_MARK),
+    json: true,
+  };
+}
+
+function compileFilter(filter: LocalReplyFilter): Test {
+  switch (filter.kind) {
+    case "status_code": {
+      const { op, value } = filter;
+      if (op === "eq") return (_info, _request, status) => status === value;
+      if (op === "ge") return (_info, _request, status) => status >= value;
+      return (_info, _request, status) => status <= value;
+    }
+    case "response_flag": {
+      const flags = filter.flags as readonly FlagName[];
+      if (flags.length === 0) return (info) => info.flags !== 0;
+      const bits = flags.reduce((sum, name) => sum | (Flag[name] ?? 0), 0);
+      return (info) => (info.flags & bits) !== 0;
+    }
+    case "header": {
+      const test = compileHeaderMatch(filter.header);
+      return (_info, request) => test(request);
+    }
+    case "and": {
+      const tests = filter.filters.map(compileFilter);
+      return (info, request, status) => tests.every((test) => test(info, request, status));
+    }
+    case "or": {
+      const tests = filter.filters.map(compileFilter);
+      return (info, request, status) => tests.some((test) => test(info, request, status));
+    }
+  }
+}
+
+/** What to do about each kind of failure, as far as an application's developer can do something. */
+const ADVICE: readonly (readonly [flag: number, advice: string])[] = [
+  [Flag.UH, "see /clusters on the sidecar's admin port for the reason of each endpoint"],
+  [Flag.UF, "check that the service runs and that its sidecar is ready"],
+  [Flag.UO, "raise the limit in its ResiliencePolicy, or wait until the service recovers"],
+  [Flag.UT, "raise the timeout in its ResiliencePolicy, or find out why the service is slow"],
+  [Flag.NR, "check the host name, and that a Service of that name exists in the mesh"],
+  [Flag.UC, "look into the service's own log at this moment"],
+];
+
+function explain(failure: Failure, info: StreamInfo): string {
+  const target = info.cluster === "" ? "" : ` to ${info.cluster}`;
+  const host = info.upstreamHost === "" ? "" : `, last at ${info.upstreamHost}`;
+  const tried = info.attempts > 0 ? ` Tried ${info.attempts} ${info.attempts === 1 ? "time" : "times"}${host}.` : "";
+  const advice = ADVICE.find(([flag]) => (failure.flags & flag) !== 0)?.[1];
+  return `Outrigger: the call${target} failed on its way out: ${info.explanation}.${tried}${advice ? ` What to do: ${advice}.` : ""}\n`;
+}

@@ -1,0 +1,159 @@
+/**
+ * Copies of requests that are sent to another cluster and whose answers nobody reads (Envoy's request shadowing). A
+ * mirror never holds up or fails the request that it copies: what does not fit its buffer is not mirrored.
+ */
+import type { HeaderMap } from "../../core/header-map.ts";
+import type { EndpointState } from "../cluster/endpoint-state.ts";
+import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
+import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import { Body, type BodyKind, type UpstreamHandler } from "../codec/stream.ts";
+import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
+import type { UpstreamCluster } from "../outbound.ts";
+import { drawInteger, inFraction } from "../router/compile-matcher.ts";
+import type { CompiledRoute } from "../router/compile-routes.ts";
+import { type RequestHead, ResponseHead } from "./message.ts";
+import type { HttpRuntime } from "./runtime.ts";
+
+/** Envoy appends this to a mirrored request's host, so that its logs can be told apart. */
+const SHADOW_SUFFIX = "-shadow";
+
+/** A mirrored request that is not answered is given up after Envoy's default route timeout. */
+const TIMEOUT_MS = 15_000;
+
+export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
+  readonly response: ResponseHead = new ResponseHead();
+  readonly headRequest: boolean;
+  readonly hash = null;
+  readonly hostSelectionRetries = 0;
+  readonly triedHosts: readonly object[] = [];
+  readonly #runtime: HttpRuntime;
+  readonly #cluster: UpstreamCluster;
+  readonly #head: string;
+  readonly #body: BodyKind;
+  #endpoint: EndpointState<EndpointPool> | null = null;
+  #pool: EndpointPool | null = null;
+  #connection: Http1ClientConnection | null = null;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #over = false;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(runtime: HttpRuntime, cluster: UpstreamCluster, head: string, body: BodyKind, headRequest: boolean) {
+    this.#runtime = runtime;
+    this.#cluster = cluster;
+    this.#head = head;
+    this.#body = body;
+    this.headRequest = headRequest;
+  }
+
+  sendData(bytes: Buffer): void {
+    if (this.#over) return;
+    this.#heldBytes += bytes.length;
+    if (this.#heldBytes > this.#runtime.bufferLimit) this.cancel();
+    else this.#held.push(bytes);
+  }
+
+  /** The request is complete: only now is a connection taken, so that a slow caller holds none. */
+  sendEnd(): void {
+    if (this.#over) return;
+    const { wheel } = this.#runtime.context;
+    const timer = wheel.after(TIMEOUT_MS, () => this.cancel());
+    this.#cancelTimer = () => wheel.cancel(timer);
+    const endpoint = this.#cluster.choose(this);
+    if (endpoint === null) {
+      this.#end();
+      return;
+    }
+    this.#endpoint = endpoint;
+    endpoint.activeRequests++;
+    endpoint.rq_total++;
+    this.#pool = this.#cluster.poolOf(endpoint);
+    const connection = this.#pool.acquire(this);
+    if (connection !== null) this.onConnection(connection);
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    if (this.#connection === null) this.#pool?.forget(this);
+    else this.#cluster.stats.upstream_rq_active--;
+    this.#connection?.cancel();
+    this.#end();
+  }
+
+  onConnection(connection: Http1ClientConnection): void {
+    this.#connection = connection;
+    const { stats } = this.#cluster;
+    stats.upstream_rq_total++;
+    stats.upstream_rq_active++;
+    connection.begin(this, false);
+    connection.sendHead(this.#head, this.#body);
+    for (const bytes of this.#held) connection.sendData(bytes);
+    this.#held = [];
+    connection.sendEnd(null);
+  }
+
+  onPoolFailure(): void {
+    this.#end();
+  }
+
+  onInformational(): void {}
+
+  onResponseHead(): void {
+    this.#endpoint?.recordResponse(this.response.status);
+    this.#cluster.stats.countStatus(this.response.status);
+  }
+
+  onResponseData(): void {}
+  onResponseFlush(): void {}
+  onUpstreamWritable(): void {}
+
+  onResponseEnd(_trailers: HeaderMap | null): void {
+    this.#cluster.stats.upstream_rq_active--;
+    this.#end();
+  }
+
+  onUpstreamReset(): void {
+    this.#cluster.stats.upstream_rq_active--;
+    this.#endpoint?.recordLocalOriginFailure("reset");
+    this.#end();
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#held = [];
+    this.#cancelTimer();
+    if (this.#endpoint !== null) this.#endpoint.activeRequests--;
+    this.#endpoint = null;
+    this.#connection = null;
+  }
+}
+
+/** Begins the mirrors that the route asks for; null if none is due. The request's head is final. */
+export function mirrorRequest(
+  route: CompiledRoute,
+  runtime: HttpRuntime,
+  request: RequestHead,
+  body: BodyKind,
+  ended: boolean,
+): MirrorRequest[] | null {
+  let mirrors: MirrorRequest[] | null = null;
+  for (const mirror of route.mirrors) {
+    if (mirror.fraction !== null && !inFraction(mirror.fraction, drawInteger(runtime.context.random))) continue;
+    const cluster = runtime.context.cluster(mirror.cluster);
+    if (cluster === null) continue;
+    const host = mirror.disableShadowHostSuffix ? request.authority : shadowHost(request.authority);
+    let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${host}\r\n${request.headers.toHttp1()}`;
+    if (body === Body.chunked) head += "transfer-encoding: chunked\r\n";
+    const copy = new MirrorRequest(runtime, cluster, `${head}\r\n`, body, request.method === "HEAD");
+    mirrors ??= [];
+    mirrors.push(copy);
+    if (ended && body === Body.none) copy.sendEnd();
+  }
+  return mirrors;
+}
+
+/** The suffix goes before a port: `orders:80` becomes `orders-shadow:80`. */
+function shadowHost(authority: string): string {
+  const port = /:\d+$/.exec(authority);
+  return port ? `${authority.slice(0, port.index)}${SHADOW_SUFFIX}${port[0]}` : authority + SHADOW_SUFFIX;
+}

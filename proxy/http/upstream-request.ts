@@ -1,0 +1,428 @@
+/**
+ * The way of one request to a cluster: limits, breaker, balancer, pool, attempts and retries, and the deadlines over
+ * them. What Envoy calls the router filter. It decides nothing by itself: `cluster/` does.
+ */
+import type { HeaderMap } from "../../core/header-map.ts";
+import { WheelTimer } from "../../core/timer-wheel.ts";
+import { Flag } from "../../model/flags.ts";
+import type { EndpointState } from "../cluster/endpoint-state.ts";
+import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
+import type { ResourceLimits } from "../cluster/resource-limits.ts";
+import { type ResetKind, RetryState } from "../cluster/retry.ts";
+import { RequestTimeouts } from "../cluster/timeouts.ts";
+import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler } from "../codec/stream.ts";
+import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
+import type { UpstreamCluster } from "../outbound.ts";
+import { isGrpc } from "../router/compile-routes.ts";
+import type { Exchange } from "./exchange.ts";
+import { type Failure, failures } from "./failures.ts";
+import type { ForwardRule } from "./forward-rule.ts";
+import { ResponseHead } from "./message.ts";
+import type { HttpContext, HttpRuntime } from "./runtime.ts";
+
+const NO_HOSTS: readonly object[] = [];
+
+export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
+  readonly response: ResponseHead = new ResponseHead();
+  readonly #exchange: Exchange;
+  readonly #timeouts = new RequestTimeouts();
+  /** Made with the first request that may be retried. */
+  #retryState: RetryState | null = null;
+  /** The state above while this request may be retried. */
+  #retry: RetryState | null = null;
+  #context: HttpContext | null = null;
+  #cluster: UpstreamCluster | null = null;
+  #rule: ForwardRule | null = null;
+  #limits: ResourceLimits | null = null;
+  #endpoint: EndpointState<EndpointPool> | null = null;
+  #connection: Http1ClientConnection | null = null;
+  /** The pool in whose queue this waits; it may not be the endpoint's pool any more. */
+  #waitsAt: EndpointPool | null = null;
+  /** The response head of the final attempt has been handed on. */
+  #answered = false;
+  #tunnel = false;
+  #explains = false;
+  /** Request body so far, while it may have to be sent (again). */
+  #buffer: Buffer[] = [];
+  #buffered = 0;
+  #bufferLimit = 0;
+  #replayable = true;
+  #requestEnded = false;
+  #requestTrailers: HeaderMap | null = null;
+  #body: BodyKind = Body.none;
+  #startedAt = 0;
+  /** For the balancer. */
+  hash: bigint | null = null;
+  readonly #deadline: WheelTimer;
+  readonly #tryDeadline: WheelTimer;
+  readonly #backoff: WheelTimer;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+    this.#deadline = new WheelTimer(() => this.#onDeadline());
+    this.#tryDeadline = new WheelTimer(() => this.#onTryDeadline());
+    this.#backoff = new WheelTimer(() => this.#retryNow());
+  }
+
+  get hostSelectionRetries(): number {
+    return this.#retry?.hostSelectionRetries ?? 0;
+  }
+
+  get triedHosts(): readonly object[] {
+    return this.#retry?.triedHosts ?? NO_HOSTS;
+  }
+
+  get headRequest(): boolean {
+    return this.#exchange.headRequest;
+  }
+
+  /**
+   * Takes the request's time limits and retry rules out of its headers: before anything else changes them. Then `start`.
+   */
+  prepare(runtime: HttpRuntime, rule: ForwardRule, cluster: UpstreamCluster): void {
+    const { request } = this.#exchange;
+    const { context } = runtime;
+    this.#context = context;
+    this.#rule = rule;
+    this.#cluster = cluster;
+    this.#limits = cluster.limitsFor(rule.priority);
+    this.#explains = runtime.callerIsLocal;
+    this.#bufferLimit = runtime.bufferLimit;
+    const grpc = isGrpc(request.headers.first("content-type"));
+    this.#timeouts.set(rule.timeouts, request.headers, grpc, runtime.timeoutOptions);
+    const policy = cluster.config.outrigger !== null ? rule.safeRetry : rule.retry;
+    this.#retryState ??= new RetryState(context.clock, context.random);
+    this.#retry = this.#retryState.begin(policy, request, { stats: cluster.stats, limits: this.#limits })
+      ? this.#retryState
+      : null;
+  }
+
+  /** Begins; the request's head is final. `ended`: it has no body. */
+  start(body: BodyKind, ended: boolean, now: number): void {
+    const cluster = this.#cluster as UpstreamCluster;
+    const context = this.#context as HttpContext;
+    this.#body = body;
+    this.#requestEnded = ended;
+    this.#replayable = true;
+    this.#answered = false;
+    this.#startedAt = now;
+    const { breaker } = cluster;
+    if (breaker !== null && !breaker.allow()) {
+      this.#release();
+      this.#exchange.fail(failures.breakerOpen);
+      return;
+    }
+    if (ended && this.#timeouts.routeMs > 0) context.wheel.arm(this.#deadline, this.#timeouts.routeMs);
+    this.#attempt(cluster);
+  }
+
+  /** Request body bytes, in the framing of the body kind. */
+  sendData(bytes: Buffer): void {
+    if (this.#cluster === null) return;
+    const connection = this.#connection;
+    if (!this.#tunnel && (connection === null || (this.#retry !== null && this.#replayable))) this.#keep(bytes);
+    if (connection !== null && !connection.sendData(bytes)) this.#exchange.pauseRequest();
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#buffer.push(bytes);
+    this.#buffered += bytes.length;
+    if (this.#buffered <= this.#bufferLimit) return;
+    if (this.#connection === null) this.#exchange.pauseRequest();
+    else {
+      // As in Envoy, a body too large to keep can't be sent again.
+      this.#replayable = false;
+      this.#dropBuffer();
+    }
+  }
+
+  sendEnd(trailers: HeaderMap | null): void {
+    if (this.#cluster === null || this.#requestEnded) return;
+    this.#requestEnded = true;
+    this.#requestTrailers = trailers;
+    if (this.#tunnel) {
+      this.#connection?.endTunnel();
+      return;
+    }
+    if (this.#timeouts.routeMs > 0) this.#context?.wheel.arm(this.#deadline, this.#timeouts.routeMs);
+    if (this.#connection !== null) this.#connection.sendEnd(trailers);
+    this.#armTryDeadline();
+  }
+
+  /** The caller is gone, or has been answered without this: whatever is under way is given up. */
+  cancel(): void {
+    const cluster = this.#cluster;
+    if (cluster === null) return;
+    if (!this.#answered) {
+      this.#endpoint?.recordAbandoned();
+      cluster.breaker?.abandon();
+      cluster.stats.upstream_rq_cancelled++;
+    }
+    this.#dropAttempt();
+    this.#release();
+  }
+
+  pauseResponse(): void {
+    this.#connection?.pauseResponse();
+  }
+
+  resumeResponse(): void {
+    this.#connection?.resumeResponse();
+  }
+
+  #retryNow(): void {
+    const cluster = this.#cluster;
+    if (cluster === null || this.#rule === null || this.#context === null) return;
+    const { request } = this.#exchange;
+    const elapsed = this.#context.clock.now() - this.#startedAt;
+    const grpc = isGrpc(request.headers.first("content-type"));
+    this.#timeouts.tellUpstream(this.#rule.timeouts, request.headers, grpc, this.#exchange.timeoutOptions, elapsed);
+    this.#attempt(cluster);
+  }
+
+  #attempt(cluster: UpstreamCluster): void {
+    const exchange = this.#exchange;
+    const endpoint = cluster.choose(this);
+    if (endpoint === null) {
+      cluster.breaker?.abandon();
+      this.#release();
+      exchange.fail(failures.noHealthyUpstream, this.#explains ? cluster.why() : "");
+      return;
+    }
+    this.#endpoint = endpoint;
+    const { info } = exchange;
+    info.attempts++;
+    info.upstreamHost = endpoint.name;
+    endpoint.activeRequests++;
+    endpoint.rq_total++;
+    this.#retry?.onHostAttempted(endpoint);
+    if (this.#requestEnded) this.#armTryDeadline();
+    const pool = cluster.poolOf(endpoint);
+    this.#waitsAt = pool;
+    const connection = pool.acquire(this);
+    if (connection !== null) this.onConnection(connection);
+  }
+
+  #armTryDeadline(): void {
+    if (this.#timeouts.perTryMs > 0) this.#context?.wheel.arm(this.#tryDeadline, this.#timeouts.perTryMs);
+  }
+
+  onConnection(connection: Http1ClientConnection): void {
+    this.#waitsAt = null;
+    const cluster = this.#cluster;
+    if (cluster === null || this.#limits === null) {
+      connection.giveBack();
+      return;
+    }
+    if (!this.#limits.tryAcquireRequest()) {
+      connection.giveBack();
+      this.#onFailure("overflow", "too many requests are active (max_requests)");
+      return;
+    }
+    const exchange = this.#exchange;
+    this.#connection = connection;
+    const { stats } = cluster;
+    stats.upstream_rq_total++;
+    stats.upstream_rq_active++;
+    connection.begin(this, exchange.wantsUnframed);
+    connection.sendHead(exchange.requestHeadText(this.#body), this.#body);
+    for (const bytes of this.#buffer) connection.sendData(bytes);
+    if (this.#requestEnded) connection.sendEnd(this.#requestTrailers);
+    else {
+      connection.flush();
+      exchange.resumeRequest();
+    }
+    if (this.#retry === null || !this.#replayable) this.#dropBuffer();
+  }
+
+  onPoolFailure(failure: UpstreamFailure, detail: string): void {
+    this.#waitsAt = null;
+    this.#onFailure(failure, detail);
+  }
+
+  onInformational(head: ResponseHead): void {
+    this.#exchange.onUpstreamInformational(head);
+  }
+
+  onResponseHead(body: BodyKind): void {
+    const cluster = this.#cluster;
+    const endpoint = this.#endpoint;
+    const context = this.#context;
+    if (cluster === null || endpoint === null || context === null) return;
+    const { status, headers } = this.response;
+    const now = context.clock.now();
+    const { info } = this.#exchange;
+    info.upstreamFirstByteReceivedAt = now;
+    endpoint.recordResponse(status);
+    if (status === 101 && !this.#exchange.upgrading) {
+      this.#onFailure("protocol_error", "the upstream switched protocols without being asked to");
+      return;
+    }
+    const retry = this.#retry;
+    if (retry !== null && this.#replayable) {
+      const delay = retry.shouldRetryResponse(status, headers);
+      if (delay >= 0) {
+        const connection = this.#connection;
+        this.#connection = null;
+        this.#endAttempt();
+        connection?.discard();
+        this.#retryAfter(delay, status);
+        return;
+      }
+      if (retry.gaveUp) info.flags |= Flag.URX;
+    }
+    this.#answered = true;
+    context.wheel.cancel(this.#tryDeadline);
+    this.#dropBuffer();
+    cluster.stats.countStatus(status);
+    cluster.breaker?.record(status < 500, now - this.#startedAt);
+    if (status === 101) {
+      this.#tunnel = true;
+      context.wheel.cancel(this.#deadline);
+    }
+    this.#exchange.onUpstreamHead(this.response, body, now);
+  }
+
+  onResponseData(bytes: Buffer, payload: number): void {
+    if (!this.#exchange.onUpstreamData(bytes, payload)) this.#connection?.pauseResponse();
+  }
+
+  onResponseFlush(): void {
+    if (this.#answered) this.#exchange.flushResponse();
+  }
+
+  onResponseEnd(trailers: HeaderMap | null): void {
+    if (this.#cluster === null) return;
+    this.#connection = null;
+    this.#endAttempt();
+    this.#release();
+    this.#exchange.onUpstreamEnd(trailers);
+  }
+
+  onUpstreamReset(failure: UpstreamFailure, detail: string): void {
+    this.#onFailure(failure, detail);
+  }
+
+  onUpstreamWritable(): void {
+    this.#exchange.resumeRequest();
+  }
+
+  /** An attempt failed without a response, or in the middle of one. */
+  #onFailure(failure: UpstreamFailure, detail: string): void {
+    const endpoint = this.#endpoint;
+    if (this.#cluster === null) return;
+    const connection = this.#connection;
+    const reused = connection !== null && connection.requests > 1 && !connection.answered;
+    this.#dropAttempt();
+    const connecting = failure === "connect_failure" || failure === "connect_timeout";
+    if (endpoint !== null && failure !== "overflow" && failure !== "local_close") {
+      endpoint.recordLocalOriginFailure(connecting ? "connect_failed" : "reset");
+    }
+    if (connecting) this.#exchange.info.upstreamTransportFailure = detail;
+    this.#retryOrFail(failure, connection !== null, reused, failures[failure], detail);
+  }
+
+  /** The one place where a failed attempt becomes a retry or the end. `cluster/retry.ts` decides. */
+  #retryOrFail(kind: ResetKind, sent: boolean, reused: boolean, failure: Failure, detail: string): void {
+    const cluster = this.#cluster;
+    if (cluster === null || this.#context === null) return;
+    const retry = this.#retry;
+    if (!this.#answered) {
+      if (retry !== null && this.#replayable) {
+        const delay = retry.shouldRetryReset(kind, sent, reused);
+        if (delay >= 0) {
+          this.#retryAfter(delay, 0);
+          return;
+        }
+        if (retry.gaveUp) this.#exchange.info.flags |= Flag.URX;
+      }
+      if (kind === "overflow") cluster.breaker?.abandon();
+      else cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
+      cluster.stats.countStatus(failure.status);
+    }
+    this.#release();
+    this.#exchange.fail(failure, detail);
+  }
+
+  #retryAfter(delay: number, status: number): void {
+    if (this.#cluster === null) return;
+    this.#cluster.stats.upstream_rq_retry++;
+    this.#exchange.onRetry(status, delay);
+    this.#context?.wheel.arm(this.#backoff, delay);
+  }
+
+  #onDeadline(): void {
+    const cluster = this.#cluster;
+    if (cluster === null || this.#context === null) return;
+    this.#endpoint?.recordLocalOriginFailure("timeout");
+    cluster.stats.upstream_rq_timeout++;
+    if (!this.#answered) cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
+    this.#dropAttempt();
+    this.#release();
+    this.#exchange.fail(failures.timeout);
+  }
+
+  #onTryDeadline(): void {
+    const cluster = this.#cluster;
+    if (cluster === null || this.#answered) return;
+    this.#endpoint?.recordLocalOriginFailure("timeout");
+    cluster.stats.upstream_rq_per_try_timeout++;
+    const sent = this.#connection !== null;
+    this.#dropAttempt();
+    this.#retryOrFail("per_try_timeout", sent, false, failures.perTryTimeout, "");
+  }
+
+  /** Lets go of the connection or of the place in its queue. */
+  #dropAttempt(): void {
+    if (this.#waitsAt !== null) {
+      this.#waitsAt.forget(this);
+      this.#waitsAt = null;
+    }
+    const connection = this.#connection;
+    this.#connection = null;
+    if (connection !== null) {
+      this.#endAttempt();
+      connection.cancel();
+    } else if (this.#endpoint !== null) {
+      this.#endpoint.activeRequests--;
+      this.#endpoint = null;
+    }
+    this.#context?.wheel.cancel(this.#tryDeadline);
+  }
+
+  /** The attempt that had a connection is over. */
+  #endAttempt(): void {
+    if (this.#endpoint !== null) this.#endpoint.activeRequests--;
+    this.#endpoint = null;
+    this.#context?.wheel.cancel(this.#tryDeadline);
+    this.#limits?.releaseRequest();
+    if (this.#cluster !== null) this.#cluster.stats.upstream_rq_active--;
+  }
+
+  #dropBuffer(): void {
+    if (this.#buffered === 0) return;
+    this.#buffer = [];
+    this.#buffered = 0;
+  }
+
+  /** Nothing of this request is left behind. */
+  #release(): void {
+    const context = this.#context;
+    if (context === null) return;
+    context.wheel.cancel(this.#deadline);
+    context.wheel.cancel(this.#tryDeadline);
+    context.wheel.cancel(this.#backoff);
+    this.#retry?.finish(this.#answered);
+    this.#retry = null;
+    this.#dropBuffer();
+    this.#context = null;
+    this.#cluster = null;
+    this.#rule = null;
+    this.#limits = null;
+    this.#endpoint = null;
+    this.#tunnel = false;
+    this.#requestTrailers = null;
+    this.hash = null;
+  }
+}

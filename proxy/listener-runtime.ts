@@ -1,0 +1,241 @@
+/**
+ * One listener as it lives through configurations. Its socket stays bound and its connections stay open as long as the
+ * filter chain that they came through means the same; only what is new to a connection applies to new ones.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Clock } from "../core/clock.ts";
+import type { Random } from "../core/random.ts";
+import type { TimerWheel } from "../core/timer-wheel.ts";
+import type { HttpConnectionManager } from "../model/http.ts";
+import type { FilterChain, Listener } from "../model/listener.ts";
+import type { RouteTable } from "../model/route.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import { compileNetworkRbac } from "./filters/rbac-network.ts";
+import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
+import { compileObserve } from "./http/observe.ts";
+import type { HttpContext, HttpRuntime } from "./http/runtime.ts";
+import { InboundListener } from "./inbound.ts";
+import type { CompiledFilterChain } from "./listener/compile-chain.ts";
+import { BoundListener } from "./listener/listener.ts";
+import type { UpstreamClusters } from "./outbound.ts";
+import type { ProxyTelemetry } from "./proxy-telemetry.ts";
+import type { CompiledRouteTable } from "./router/compile-routes.ts";
+import { findLocalAddress } from "./router/forwarded.ts";
+import { newRequestId } from "./router/request-id.ts";
+import type { ContextCache } from "./tls/context-cache.ts";
+import type { SecretsView } from "./tls/secrets-view.ts";
+import { ServerTlsContext } from "./tls/server-context.ts";
+
+export interface ListenerDeps {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  readonly telemetry: ProxyTelemetry;
+  readonly clusters: UpstreamClusters;
+  readonly secrets: SecretsView;
+  readonly contexts: ContextCache;
+  readonly workload: string;
+  /** Compiles a route table, or finds it compiled. */
+  readonly table: (table: RouteTable) => CompiledRouteTable;
+}
+
+/** Where the runtime of a filter chain is kept: replaced under the connections that came through the chain. */
+interface ChainSlot {
+  readonly config: FilterChain;
+  runtime: HttpRuntime;
+  readonly compiled: CompiledFilterChain;
+}
+
+export class ListenerRuntime {
+  readonly #deps: ListenerDeps;
+  #config: Listener;
+  #bound: BoundListener | null = null;
+  #inbound: InboundListener;
+  /** Earlier versions whose connections are still open. */
+  readonly #old = new Set<InboundListener>();
+  #slots: ChainSlot[] = [];
+  /** RDS tables in force, by name. */
+  #tables: ReadonlyMap<string, CompiledRouteTable> = new Map();
+
+  constructor(config: Listener, deps: ListenerDeps) {
+    this.#deps = deps;
+    this.#config = config;
+    this.#inbound = this.#compile(config);
+  }
+
+  get config(): Listener {
+    return this.#config;
+  }
+
+  get boundAddress(): { readonly host: string; readonly port: number } | null {
+    return this.#bound?.boundAddress ?? null;
+  }
+
+  /** Open connections, those of earlier versions included. */
+  get connections(): number {
+    let open = this.#inbound.connections;
+    for (const old of this.#old) open += old.connections;
+    return open;
+  }
+
+  async bind(): Promise<void> {
+    if (!this.#config.bindToPort) return;
+    this.#bound = await BoundListener.bind(this.#config, this.#inbound.accept);
+  }
+
+  useRoutes(snapshot: Snapshot): void {
+    const tables = new Map<string, CompiledRouteTable>();
+    for (const name of routeNames(this.#config)) {
+      const table = snapshot.routes.get(name);
+      if (table !== undefined) tables.set(name, this.#deps.table(table));
+    }
+    this.#tables = tables;
+  }
+
+  async update(config: Listener, snapshot: Snapshot, drainMs: number): Promise<void> {
+    if (config === this.#config) {
+      this.useRoutes(snapshot);
+      return;
+    }
+    const before = this.#config;
+    const moved = !isDeepStrictEqual(before.address, config.address) || before.bindToPort !== config.bindToPort;
+    const old = this.#inbound;
+    const oldSlots = this.#slots;
+    this.#config = config;
+    this.useRoutes(snapshot);
+    const next = this.#compile(config);
+    if (moved) {
+      const oldBound = this.#bound;
+      try {
+        this.#bound = config.bindToPort ? await BoundListener.bind(config, next.accept) : null;
+      } catch (error) {
+        this.#config = before;
+        this.#slots = oldSlots;
+        throw error;
+      }
+      oldBound?.stopAccepting();
+    } else this.#bound?.update(config, next.accept);
+    this.#inbound = next;
+    const kept = oldSlots.every((slot) => this.#adopt(slot));
+    this.#old.add(old);
+    if (!kept || moved) old.drain(drainMs);
+    this.#forgetEnded();
+  }
+
+  /** The listener is gone from the configuration. */
+  retire(drainMs: number): void {
+    this.drain(drainMs);
+    this.#deps.wheel.after(drainMs, () => this.close());
+  }
+
+  /** Accepts no more; connections end with their next response, at the latest after `graceMs`. */
+  drain(graceMs: number): void {
+    this.#bound?.stopAccepting();
+    this.#inbound.drain(graceMs);
+    for (const old of this.#old) old.drain(graceMs);
+  }
+
+  close(): void {
+    this.#bound?.stopAccepting();
+    this.#bound?.destroyConnections();
+  }
+
+  /** Connections of the slot's chain follow the new configuration if its chain means the same to a connection. */
+  #adopt(slot: ChainSlot): boolean {
+    const heir = this.#slots.find(
+      ({ config }) =>
+        config.name === slot.config.name &&
+        isDeepStrictEqual([config.match, config.tls], [slot.config.match, slot.config.tls]),
+    );
+    if (heir === undefined) return false;
+    slot.runtime = heir.runtime;
+    return true;
+  }
+
+  #forgetEnded(): void {
+    for (const old of this.#old) if (old.connections === 0) this.#old.delete(old);
+  }
+
+  #compile(config: Listener): InboundListener {
+    this.#slots = [];
+    const { clock, wheel, telemetry } = this.#deps;
+    return new InboundListener(config, (chain) => this.#compileChain(config, chain), {
+      clock,
+      wheel,
+      observer: telemetry.connections(config),
+    });
+  }
+
+  #compileChain(listener: Listener, chain: FilterChain): CompiledFilterChain {
+    const { secrets, contexts } = this.#deps;
+    const manager = chain.filters.find((filter) => filter.kind === "http_connection_manager");
+    if (manager?.kind !== "http_connection_manager") {
+      throw new Error(`filter chain "${chain.name}" has no connection manager`);
+    }
+    const checks = chain.filters.flatMap((filter) =>
+      filter.kind === "rbac" ? [compileNetworkRbac(filter, this.#deps.telemetry.rbac(filter.statPrefix))] : [],
+    );
+    const slot: ChainSlot = {
+      config: chain,
+      runtime: this.#compileRuntime(listener, manager.config),
+      compiled: {
+        name: chain.name,
+        tls: chain.tls === null ? null : new ServerTlsContext(chain.tls, secrets, contexts),
+        handshakeTimeoutMs: chain.transportSocketConnectTimeoutMs,
+        check: (info) => {
+          for (const check of checks) {
+            const denied = check(info);
+            if (denied !== null) return denied;
+          }
+          return null;
+        },
+        serverOptions: serverOptions(manager.config),
+        runtime: () => slot.runtime,
+      },
+    };
+    this.#slots.push(slot);
+    return slot.compiled;
+  }
+
+  #compileRuntime(listener: Listener, config: HttpConnectionManager): HttpRuntime {
+    const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
+    const context: HttpContext = { clock, wheel, random, cluster: (name) => clusters.get(name) };
+    const { routes } = config;
+    const inline = routes.kind === "inline" ? this.#deps.table(routes.table) : null;
+    const name = routes.kind === "rds" ? routes.name : "";
+    return compileRuntime({
+      config,
+      context,
+      manager: { clock, newRequestId, localAddress: findLocalAddress() },
+      filters: { random, counters: (filter, outcome) => telemetry.filterCounter(filter, outcome) },
+      tracer: telemetry.tracer(config),
+      // Only Outrigger's own configuration says so: under plain Envoy configuration the bodies are Envoy's.
+      callerIsLocal: listener.trafficDirection === "outbound" && listener.outrigger !== null,
+      bufferLimit: listener.perConnectionBufferLimitBytes,
+      routes: () => inline ?? this.#tables.get(name) ?? null,
+      observe: compileObserve({
+        metrics: telemetry.requests,
+        accessLogs: telemetry.accessLogs(config.accessLogs),
+        direction: listener.trafficDirection,
+        workload,
+        destination: (cluster) => {
+          const service = clusters.get(cluster)?.config.outrigger?.service;
+          return service ? `${service.name}.${service.namespace}` : cluster;
+        },
+      }),
+    });
+  }
+}
+
+function routeNames(listener: Listener): string[] {
+  const chains = listener.defaultFilterChain
+    ? [...listener.filterChains, listener.defaultFilterChain]
+    : listener.filterChains;
+  return chains.flatMap((chain) =>
+    chain.filters.flatMap((filter) =>
+      filter.kind === "http_connection_manager" && filter.config.routes.kind === "rds"
+        ? [filter.config.routes.name]
+        : [],
+    ),
+  );
+}

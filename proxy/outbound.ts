@@ -1,0 +1,147 @@
+/**
+ * The way out: the clusters of the configuration in force, each from its balancer and breaker down to the sockets. Only
+ * what belongs to which stands here; `cluster/` decides, `endpoint/` keeps connections, `tls/` secures them.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/log.ts";
+import type { Random } from "../core/random.ts";
+import type { TimerWheel } from "../core/timer-wheel.ts";
+import type { Cluster } from "../model/cluster.ts";
+import type { EndpointMetadata, EndpointSet } from "../model/endpoint.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import type { UpstreamTls } from "../model/tls.ts";
+import { ClusterState } from "./cluster/cluster-state.ts";
+import type { EndpointState } from "./cluster/endpoint-state.ts";
+import type { ClusterObserver } from "./cluster/events.ts";
+import type { UpstreamTlsConnector } from "./endpoint/connector.ts";
+import { EndpointPool } from "./endpoint/pool.ts";
+import { ClientTlsContext } from "./tls/client-context.ts";
+import type { ContextCache } from "./tls/context-cache.ts";
+import type { SecretsView } from "./tls/secrets-view.ts";
+
+export type UpstreamCluster = ClusterState<EndpointPool>;
+
+export interface OutboundDeps {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly observer: ClusterObserver;
+  readonly secrets: SecretsView;
+  readonly contexts: ContextCache;
+}
+
+const EMPTY: Omit<EndpointSet, "name"> = { localities: [], overprovisioningFactor: 140 };
+
+export class UpstreamClusters {
+  readonly #deps: OutboundDeps;
+  readonly #clusters = new Map<string, UpstreamCluster>();
+  /** The endpoint set that each EDS cluster was last given. */
+  readonly #endpoints = new Map<string, EndpointSet>();
+  /** TLS contexts live as long as the configuration that they are made of. */
+  readonly #tls = new WeakMap<UpstreamTls, ClientTlsContext>();
+  #onReady: () => void = () => undefined;
+
+  constructor(deps: OutboundDeps) {
+    this.#deps = deps;
+  }
+
+  get(name: string): UpstreamCluster | null {
+    return this.#clusters.get(name) ?? null;
+  }
+
+  all(): Iterable<UpstreamCluster> {
+    return this.#clusters.values();
+  }
+
+  /** Names of clusters whose first endpoints are not known yet. */
+  unready(): string[] {
+    return [...this.#clusters.values()].filter((cluster) => !cluster.ready).map((cluster) => cluster.name);
+  }
+
+  /** Calls back each time a cluster becomes ready. */
+  onReady(callback: () => void): void {
+    this.#onReady = callback;
+  }
+
+  /** Adds and changes clusters; `removeUnused` takes the others away once nothing refers to them. */
+  addAndChange(snapshot: Snapshot): void {
+    for (const config of snapshot.clusters.values()) {
+      let cluster = this.#clusters.get(config.name);
+      if (cluster === undefined) {
+        cluster = this.#create(config);
+        this.#clusters.set(config.name, cluster);
+      } else cluster.updateConfig(config);
+      if (config.discovery.kind !== "eds") continue;
+      const name = config.discovery.serviceName || config.name;
+      const set = snapshot.endpoints.get(name) ?? null;
+      const before = this.#endpoints.get(config.name);
+      if (set !== null && set !== before) {
+        this.#endpoints.set(config.name, set);
+        cluster.updateEndpoints(set);
+      } else if (set === null && before === undefined) {
+        // The control plane's patience has run out (`initial_fetch_timeout`): the cluster serves, with nobody in it.
+        const empty = { name, ...EMPTY };
+        this.#endpoints.set(config.name, empty);
+        cluster.updateEndpoints(empty);
+      }
+    }
+  }
+
+  removeUnused(snapshot: Snapshot): void {
+    for (const [name, cluster] of this.#clusters) {
+      if (snapshot.clusters.has(name)) continue;
+      this.#clusters.delete(name);
+      this.#endpoints.delete(name);
+      cluster.drain("the cluster was removed from the configuration");
+    }
+  }
+
+  close(): void {
+    for (const cluster of this.#clusters.values()) cluster.close();
+    this.#clusters.clear();
+  }
+
+  #create(config: Cluster): UpstreamCluster {
+    const { clock, wheel, random, log, observer } = this.#deps;
+    return new ClusterState<EndpointPool>(config, {
+      clock,
+      wheel,
+      random,
+      log,
+      observer,
+      onReady: () => this.#onReady(),
+      createPool: (endpoint, cluster) =>
+        new EndpointPool(
+          endpoint,
+          {
+            get config() {
+              return cluster.config;
+            },
+            stats: cluster.stats,
+            limits: cluster.limits,
+            tls: (target) => this.#tlsFor(cluster.config, target),
+          },
+          { clock, wheel },
+        ),
+    });
+  }
+
+  /** Envoy's `transport_socket_matches`: the first whose labels the endpoint has, else the cluster's own. */
+  #tlsFor(config: Cluster, endpoint: EndpointState<EndpointPool>): UpstreamTlsConnector | null {
+    const labels = endpoint.config.transportSocketMatch;
+    const match = config.tlsMatches.find((candidate) => includes(labels, candidate.match));
+    const tls = match === undefined ? config.tls : match.tls;
+    if (tls === null) return null;
+    let context = this.#tls.get(tls);
+    if (context === undefined) {
+      context = new ClientTlsContext(tls, this.#deps.secrets, this.#deps.contexts, this.#deps.clock);
+      this.#tls.set(tls, context);
+    }
+    return context;
+  }
+}
+
+function includes(labels: EndpointMetadata, wanted: EndpointMetadata): boolean {
+  return Object.entries(wanted).every(([name, value]) => labels[name] === value);
+}
