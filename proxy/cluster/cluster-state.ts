@@ -119,7 +119,7 @@ export class ClusterState<P extends Pool = Pool> {
       for (const endpoint of this.endpoints) this.#renewPool(endpoint, "the cluster's connection settings changed");
     }
     if (!same((c) => c.discovery)) this.#discover();
-    this.#balancer = null;
+    this.#onHealthChange();
   }
 
   /** Takes a set of endpoints; those that are known by their address keep their pools and counts. */
@@ -272,7 +272,6 @@ export class ClusterState<P extends Pool = Pool> {
       onChange: () => this.#onHealthChange(),
     });
     for (const endpoint of this.endpoints) this.#detector.add(endpoint);
-    this.#onHealthChange();
   }
 
   #rebuild(): LoadBalancer<EndpointState<P>> {

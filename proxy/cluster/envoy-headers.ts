@@ -45,7 +45,7 @@ export function removeRetryHeaders(headers: HeaderMap): void {
   for (const name of RETRY_HEADERS) headers.remove(name);
 }
 
-/** An unsigned decimal number, as Envoy reads these headers; null for anything else. */
+/** An unsigned decimal number, as Envoy reads these headers; null for anything else, a list of several fields too. */
 export function parseUnsigned(text: string | null): number | null {
   return text !== null && /^[ \t]*\+?\d+[ \t]*$/.test(text) ? Number(text) : null;
 }

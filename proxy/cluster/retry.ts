@@ -166,7 +166,7 @@ export class RetryState {
       for (const test of this.#responseTests) if (test(status, headers)) return true;
     }
     if (!hasGrpcCondition(on)) return false;
-    const grpcStatus = parseUnsigned(headers.first("grpc-status"));
+    const grpcStatus = parseUnsigned(headers.get("grpc-status"));
     return grpcStatus !== null && (on & grpcStatusBit(grpcStatus)) !== 0;
   }
 
@@ -253,7 +253,7 @@ export class RetryState {
   }
 
   #mergeDetails(headers: HeaderMap): void {
-    this.#left = parseUnsigned(headers.first(MAX_RETRIES)) ?? this.#left;
+    this.#left = parseUnsigned(headers.get(MAX_RETRIES)) ?? this.#left;
     const codes = headers.get(RETRIABLE_STATUS_CODES);
     if (codes !== null) {
       const numbers = splitList(codes).flatMap((code) => parseUnsigned(code) ?? []);

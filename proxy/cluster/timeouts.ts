@@ -81,21 +81,21 @@ export class RequestTimeouts {
   }
 
   #merge(headers: HeaderMap, respectExpected: boolean): void {
-    const expected = respectExpected ? headers.first(EXPECTED_TIMEOUT) : null;
+    const expected = respectExpected ? headers.get(EXPECTED_TIMEOUT) : null;
     if (expected !== null) {
       this.routeMs = parseUnsigned(expected) ?? this.routeMs;
     } else {
-      this.routeMs = parseUnsigned(headers.first(UPSTREAM_TIMEOUT)) ?? this.routeMs;
+      this.routeMs = parseUnsigned(headers.get(UPSTREAM_TIMEOUT)) ?? this.routeMs;
       headers.remove(UPSTREAM_TIMEOUT);
     }
-    this.perTryMs = parseUnsigned(headers.first(PER_TRY_TIMEOUT)) ?? this.perTryMs;
+    this.perTryMs = parseUnsigned(headers.get(PER_TRY_TIMEOUT)) ?? this.perTryMs;
     headers.remove(PER_TRY_TIMEOUT);
   }
 }
 
 /** What the caller's `grpc-timeout` allows, at most `maxMs`; without the header, `maxMs`. */
 function grpcTimeout(headers: HeaderMap, maxMs: number): number {
-  const asked = parseGrpcTimeout(headers.first("grpc-timeout")) ?? 0;
+  const asked = parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0;
   if (maxMs !== 0 && (asked === 0 || asked > maxMs)) return maxMs;
   return asked;
 }
@@ -107,7 +107,7 @@ function grpcTimeout(headers: HeaderMap, maxMs: number): number {
 export function streamDuration(action: ForwardAction, headers: HeaderMap): number | null {
   if (action.maxStreamDurationMs === null) return null;
   if (action.maxGrpcTimeoutMs !== null) {
-    const asked = parseGrpcTimeout(headers.first("grpc-timeout"));
+    const asked = parseGrpcTimeout(headers.get("grpc-timeout"));
     if (asked !== null) return action.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, action.maxGrpcTimeoutMs);
   }
   return action.maxStreamDurationMs;
