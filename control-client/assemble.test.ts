@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_SNAPSHOT, type Snapshot } from "../model/snapshot.ts";
+import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import { Assembler, type AssemblerOptions, type Assembly } from "./assemble.ts";
-import type { ResourceKind, ResourceOf, ResourceUpdate } from "./resources.ts";
+import type { ResourceUpdate } from "./resources.ts";
 import {
   certificateSecret,
   downstreamTls,
@@ -26,7 +27,7 @@ const DYNAMIC: AssemblerOptions = {
 
 function update<K extends ResourceKind>(
   kind: K,
-  values: readonly ResourceOf[K][],
+  values: readonly ResourceModels[K][],
   removed: readonly string[] = [],
   version = "1",
 ): ResourceUpdate {

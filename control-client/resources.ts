@@ -1,20 +1,5 @@
 /** The five kinds of xDS resource and what is true of each: its type URL, its own service, and what absence means. */
-import type { Cluster } from "../model/cluster.ts";
-import type { EndpointSet } from "../model/endpoint.ts";
-import type { Listener } from "../model/listener.ts";
-import type { RouteTable } from "../model/route.ts";
-import type { Secret } from "../model/secret.ts";
-
-/** The model type of each kind. */
-export interface ResourceOf {
-  cluster: Cluster;
-  endpoint: EndpointSet;
-  listener: Listener;
-  route: RouteTable;
-  secret: Secret;
-}
-
-export type ResourceKind = keyof ResourceOf;
+import { type ResourceKind, type ResourceModels, TYPE_URLS } from "../xds/resources.ts";
 
 /** Kinds that are fetched by name because something refers to them. */
 export type NamedKind = "endpoint" | "route" | "secret";
@@ -34,7 +19,7 @@ export const KINDS: readonly ResourceKind[] = ["cluster", "endpoint", "listener"
 
 export const FACTS: Readonly<Record<ResourceKind, KindFacts>> = {
   cluster: {
-    typeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+    typeUrl: TYPE_URLS.cluster,
     api: "CDS",
     wildcard: true,
     service: {
@@ -44,7 +29,7 @@ export const FACTS: Readonly<Record<ResourceKind, KindFacts>> = {
     },
   },
   endpoint: {
-    typeUrl: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+    typeUrl: TYPE_URLS.endpoint,
     api: "EDS",
     wildcard: false,
     service: {
@@ -54,7 +39,7 @@ export const FACTS: Readonly<Record<ResourceKind, KindFacts>> = {
     },
   },
   listener: {
-    typeUrl: "type.googleapis.com/envoy.config.listener.v3.Listener",
+    typeUrl: TYPE_URLS.listener,
     api: "LDS",
     wildcard: true,
     service: {
@@ -64,7 +49,7 @@ export const FACTS: Readonly<Record<ResourceKind, KindFacts>> = {
     },
   },
   route: {
-    typeUrl: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    typeUrl: TYPE_URLS.route,
     api: "RDS",
     wildcard: false,
     service: {
@@ -74,7 +59,7 @@ export const FACTS: Readonly<Record<ResourceKind, KindFacts>> = {
     },
   },
   secret: {
-    typeUrl: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+    typeUrl: TYPE_URLS.secret,
     api: "SDS",
     wildcard: false,
     service: {
@@ -85,13 +70,6 @@ export const FACTS: Readonly<Record<ResourceKind, KindFacts>> = {
   },
 };
 
-const BY_TYPE_URL: ReadonlyMap<string, ResourceKind> = new Map(KINDS.map((kind) => [FACTS[kind].typeUrl, kind]));
-
-/** The kind of a type URL, or undefined for a type that nobody here subscribes to. */
-export function kindOf(typeUrl: string): ResourceKind | undefined {
-  return BY_TYPE_URL.get(typeUrl);
-}
-
 /** What a source says has changed of one kind; unchanged resources are not mentioned. */
 export type ResourceUpdate = { readonly [K in ResourceKind]: UpdateOf<K> }[ResourceKind];
 
@@ -99,7 +77,7 @@ export interface UpdateOf<K extends ResourceKind> {
   readonly kind: K;
   /** `version_info`, or `system_version_info` of the delta variant. */
   readonly version: string;
-  readonly upserts: ReadonlyMap<string, ResourceOf[K]>;
+  readonly upserts: ReadonlyMap<string, ResourceModels[K]>;
   /** Gone; for a kind that is fetched by name: the server says that there is no such resource. */
   readonly removed: readonly string[];
 }

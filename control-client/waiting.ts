@@ -1,7 +1,8 @@
 /** What an assembly still lacks, said for people, and the key under which a time limit can end the wait. */
 import type { ConfigSource } from "../model/bootstrap.ts";
+import type { ResourceKind } from "../xds/resources.ts";
 import type { Reference } from "./references.ts";
-import { FACTS, type NamedKind, type ResourceKind } from "./resources.ts";
+import { FACTS, type NamedKind } from "./resources.ts";
 
 export interface Waiting {
   /** Several things can wait for the same one: they share its key and its time limit. */

@@ -9,6 +9,7 @@ import type { Cluster } from "../model/cluster.ts";
 import type { Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
+import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import {
   clusterReferences,
   listenerClusters,
@@ -16,11 +17,11 @@ import {
   type Reference,
   tableClusters,
 } from "./references.ts";
-import type { NamedKind, ResourceKind, ResourceOf } from "./resources.ts";
+import type { NamedKind } from "./resources.ts";
 import * as wait from "./waiting.ts";
 
 /** Resources that have arrived, by kind and name. */
-export type Held = { readonly [K in ResourceKind]: Map<string, ResourceOf[K]> };
+export type Held = { readonly [K in ResourceKind]: Map<string, ResourceModels[K]> };
 
 export type Active = Pick<Snapshot, "clusters" | "listeners" | "routes">;
 

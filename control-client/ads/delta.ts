@@ -1,11 +1,13 @@
 /** The Delta variant: requests and responses say only what changes, and each resource has a version of its own. */
+
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
 import type { NodeIdentity } from "../../model/bootstrap.ts";
-import { FACTS, type ResourceKind } from "../resources.ts";
+import type { ResourceKind } from "../../xds/resources.ts";
+import { FACTS } from "../resources.ts";
 import { errorDetail } from "./error-detail.ts";
 import type { Examined, Inventory } from "./inventory.ts";
 import { nodeMessage } from "./node.ts";

@@ -19,7 +19,8 @@ const node = { id: "n", cluster: "c", locality: { region: "", zone: "", subZone:
 function transport(...addresses: string[]): GrpcTransport {
   return new GrpcTransport({
     clock: systemClock,
-    targets: addresses.map((address) => ({ address, credentials: () => credentials.createInsecure(), options: {} })),
+    targets: () =>
+      addresses.map((address) => ({ address, credentials: () => credentials.createInsecure(), options: {} })),
     method: METHOD,
     metadata: [{ key: "x-token", value: "t" }],
     connectTimeoutMs: 2000,
@@ -86,11 +87,11 @@ test("a server that is lost is reported", async () => {
 test("the next attempt goes to the next target", async () => {
   const server = await ScriptedServer.start(wire);
   const both = transport("127.0.0.1:1", `127.0.0.1:${server.port}`);
-  assert.equal(both.target, "127.0.0.1:1");
   assert.match(await open(both).connected, /^closed/);
-  assert.equal(both.target, `127.0.0.1:${server.port}`);
+  assert.equal(both.target, "127.0.0.1:1");
   const second = open(both);
   assert.equal(await second.connected, "connected");
+  assert.equal(both.target, `127.0.0.1:${server.port}`);
   second.stream.cancel();
   server.stop();
 });
@@ -123,7 +124,7 @@ test("Unix sockets work", async () => {
 test("credentials that cannot be had yet are a failed attempt, not a crash", async () => {
   const broken = new GrpcTransport({
     clock: systemClock,
-    targets: [
+    targets: () => [
       {
         address: "127.0.0.1:1",
         credentials: () => {

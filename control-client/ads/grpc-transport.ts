@@ -23,8 +23,8 @@ export interface GrpcTarget {
 
 export interface GrpcTransportOptions {
   readonly clock: Clock;
-  /** Tried in turn. */
-  readonly targets: readonly GrpcTarget[];
+  /** Tried in turn, asked anew for each attempt. May throw: then the attempt has failed. */
+  readonly targets: () => readonly GrpcTarget[];
   /** `/package.Service/Method`. */
   readonly method: string;
   readonly metadata: readonly { readonly key: string; readonly value: string }[];
@@ -49,28 +49,28 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 export class GrpcTransport implements XdsTransport {
   readonly #options: GrpcTransportOptions;
   #attempts = 0;
+  #target = "";
 
-  /** Throws RangeError without a target. */
   constructor(options: GrpcTransportOptions) {
-    if (options.targets.length === 0) throw new RangeError("a gRPC transport needs at least one target");
     this.#options = options;
   }
 
   get target(): string {
-    return this.#next()?.address ?? "";
+    return this.#target;
   }
 
   open(handlers: StreamHandlers): XdsStream {
     const stream = new GrpcStream(this.#options, handlers);
-    const target = this.#next();
-    this.#attempts++;
-    if (target) stream.connect(target);
+    try {
+      const targets = this.#options.targets();
+      const target = targets[this.#attempts++ % targets.length];
+      if (!target) throw new Error("there is no address for it");
+      this.#target = target.address;
+      stream.connect(target);
+    } catch (error) {
+      stream.fail(messageOf(error));
+    }
     return stream;
-  }
-
-  #next(): GrpcTarget | undefined {
-    const { targets } = this.#options;
-    return targets[this.#attempts % targets.length];
   }
 }
 
@@ -86,17 +86,16 @@ class GrpcStream implements XdsStream {
     this.#handlers = handlers;
   }
 
+  /** Throws if there are no credentials for the target yet. */
   connect(target: GrpcTarget): void {
-    let client: Client;
-    try {
-      client = new Client(target.address, target.credentials(), { ...CHANNEL_OPTIONS, ...target.options });
-    } catch (error) {
-      // `closed` must not come before `open` has returned.
-      setImmediate(() => this.#finish(messageOf(error)));
-      return;
-    }
+    const client = new Client(target.address, target.credentials(), { ...CHANNEL_OPTIONS, ...target.options });
     this.#client = client;
     this.#awaitConnection(client, this.#options.clock.wallTime() + this.#options.connectTimeoutMs);
+  }
+
+  /** Ends the stream, but not before `open` has returned. */
+  fail(reason: string): void {
+    setImmediate(() => this.#finish(reason));
   }
 
   #awaitConnection(client: Client, deadline: number): void {

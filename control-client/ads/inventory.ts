@@ -2,9 +2,11 @@
  * The resources of one kind that a stream holds, by a digest of their bytes: what comes again unchanged is recognised
  * before it is decoded (one edited timeout makes a control plane send everything again).
  */
+
 import { hash } from "node:crypto";
 import type { Problem } from "../../core/errors.ts";
-import { FACTS, type ResourceKind, type ResourceOf } from "../resources.ts";
+import type { ResourceKind, ResourceModels } from "../../xds/resources.ts";
+import { FACTS } from "../resources.ts";
 import type { EncodedResource, ResourceDecoder } from "./decoder.ts";
 
 /** One resource of a response. */
@@ -17,7 +19,7 @@ export interface Item {
 
 /** What a response's resources turned out to be; nothing is held yet. */
 export interface Examined<K extends ResourceKind> {
-  readonly upserts: Map<string, ResourceOf[K]>;
+  readonly upserts: Map<string, ResourceModels[K]>;
   /** Every good resource by name, changed or not. */
   readonly entries: Map<string, Entry>;
   /** Names of refused resources, where they could be read. */

@@ -2,25 +2,20 @@
  * One conversation with a control plane, over as many streams as it takes: connects, subscribes, acknowledges, and
  * after a broken stream waits (jittered, growing) and subscribes again with the versions held.
  */
+
 import { type BackoffPolicy, backoffDelay } from "../../core/backoff.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { messageOf, type Problem } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import { kindOf, type ResourceKind } from "../../xds/resources.ts";
 import type { XdsObserver } from "../observer.ts";
-import { FACTS, kindOf, type ResourceKind, type ResourceUpdate } from "../resources.ts";
+import { FACTS } from "../resources.ts";
+import type { ResourceSource, SourceSink, SourceStatus } from "../source/source.ts";
 import type { ResourceDecoder } from "./decoder.ts";
 import { Slices } from "./slices.ts";
 import type { StreamHandlers, XdsStream, XdsTransport } from "./transport.ts";
 import type { Incoming, Variant } from "./variant.ts";
-
-/** Where a session's findings go. */
-export interface SessionSink {
-  update(update: ResourceUpdate): void;
-  refused(kind: ResourceKind, names: readonly string[], problems: readonly Problem[]): void;
-  /** Connected or no longer: see `AdsSession.status`. */
-  changed(): void;
-}
 
 export interface SessionOptions {
   readonly clock: Clock;
@@ -30,23 +25,14 @@ export interface SessionOptions {
   readonly transport: XdsTransport;
   readonly variant: Variant;
   readonly decoder: ResourceDecoder;
-  readonly sink: SessionSink;
+  readonly sink: SourceSink;
   /** Envoy's defaults: 500 ms, 30 s. */
   readonly backoff: BackoffPolicy;
   /** A server that takes the stream but gives a newcomer no answer for this long is left, ms. */
   readonly stuckAfterMs: number;
 }
 
-export interface SessionStatus {
-  readonly connected: boolean;
-  readonly target: string;
-  /** What the server calls itself, "" if it does not. */
-  readonly server: string;
-  /** Why the last stream ended, "" while connected. */
-  readonly lastError: string;
-}
-
-export class AdsSession {
+export class AdsSession implements ResourceSource {
   readonly #o: SessionOptions;
   readonly #slices: Slices;
   #stream: XdsStream | null = null;
@@ -76,19 +62,17 @@ export class AdsSession {
     this.#timer = null;
   }
 
-  status(): SessionStatus {
+  status(): SourceStatus {
     const connected = this.#connectedAt !== null;
     return { connected, target: this.#target, server: this.#server, lastError: connected ? "" : this.#lastError };
   }
 
-  /** Sets the names wanted of a kind (none are needed for clusters and listeners). */
   want(kind: ResourceKind, names: ReadonlySet<string>): void {
     this.#send(this.#o.variant.want(kind, names));
   }
 
   #connect(): void {
     this.#timer = null;
-    this.#target = this.#o.transport.target;
     let stream: XdsStream | null = null;
     const current = (): boolean => stream !== null && this.#stream === stream;
     const handlers: StreamHandlers = {
@@ -104,6 +88,7 @@ export class AdsSession {
     };
     stream = this.#o.transport.open(handlers);
     this.#stream = stream;
+    this.#target = this.#o.transport.target;
   }
 
   #onConnected(): void {
@@ -114,7 +99,6 @@ export class AdsSession {
     this.#send(this.#o.variant.open());
     // A server that knows what we hold may rightly have nothing to say.
     if (!this.#o.variant.holdsAny) this.#watchForAnswer();
-    this.#o.sink.changed();
   }
 
   #watchForAnswer(): void {
@@ -157,8 +141,8 @@ export class AdsSession {
     if (!current()) return;
     const settled = variant.settle(kind, incoming, examined);
     this.#send([settled.reply]);
-    this.#report(kind, incoming.version, settled.problems, settled.update?.upserts.size ?? 0);
-    if (settled.update) this.#o.sink.update(settled.update);
+    this.#report(kind, incoming.version, settled.problems, settled.update.upserts.size);
+    this.#o.sink.update(settled.update);
     if (settled.problems.length > 0) this.#o.sink.refused(kind, settled.refused, settled.problems);
   }
 
@@ -179,7 +163,7 @@ export class AdsSession {
   }
 
   #onClosed(reason: string): void {
-    const { clock, random, backoff, log, observer, sink } = this.#o;
+    const { clock, random, backoff, log, observer } = this.#o;
     // A long quiet stream was healthy too: a server need not say anything to a client that is up to date.
     if (this.#connectedAt !== null && clock.now() - this.#connectedAt >= backoff.maxMs) this.#attempt = 0;
     this.#endStream();
@@ -189,7 +173,6 @@ export class AdsSession {
     log.warn({ target: this.#target, reason, retryInMs: Math.round(delay) }, "lost the control plane");
     this.#timer?.cancel();
     this.#timer = clock.after(delay, () => this.#connect());
-    sink.changed();
   }
 
   #endStream(): void {

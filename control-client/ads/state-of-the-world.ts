@@ -2,6 +2,7 @@
  * The State-of-the-World variant. A request always lists all names; a response lists everything for clusters and
  * listeners (so absence is removal), but only what changed for kinds that are fetched by name.
  */
+
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   DiscoveryRequestSchema,
@@ -9,7 +10,8 @@ import {
   ResourceSchema,
 } from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
 import type { NodeIdentity } from "../../model/bootstrap.ts";
-import { FACTS, type ResourceKind } from "../resources.ts";
+import type { ResourceKind } from "../../xds/resources.ts";
+import { FACTS } from "../resources.ts";
 import type { EncodedResource } from "./decoder.ts";
 import { errorDetail } from "./error-detail.ts";
 import type { Examined, Inventory, Item } from "./inventory.ts";
@@ -78,19 +80,16 @@ export class StateOfTheWorld implements Variant {
     const subscription = this.#subscriptions.ensure(kind);
     const { problems, refused } = examined;
     subscription.nonce = incoming.nonce;
-    // Envoy takes the good clusters and listeners of a response that it refuses; of the other kinds, none.
-    const taken = problems.length === 0 || subscription.wildcard;
-    if (problems.length === 0) subscription.version = incoming.version;
     const present = (name: string): boolean => examined.entries.has(name) || refused.has(name);
     // A refused resource without a readable name could be any of those that seem to be absent.
     const removed =
       subscription.wildcard && !refused.has("") ? [...subscription.inventory.names()].filter((n) => !present(n)) : [];
-    const update = taken ? subscription.take(incoming.version, examined, removed) : null;
+    const update = subscription.take(incoming.version, examined, removed);
     return {
       reply: this.#request(subscription, { errorDetail: errorDetail(problems) }),
       update: update as Settled["update"],
       problems,
-      refused: taken ? [...refused] : [...refused, ...examined.entries.keys()],
+      refused: [...refused],
     };
   }
 

@@ -1,5 +1,7 @@
 /** One kind of resource on a stream: what is wanted, what is held, and where the exchange of nonces stands. */
-import { FACTS, type ResourceKind, type ResourceOf, type UpdateOf } from "../resources.ts";
+
+import type { ResourceKind, ResourceModels } from "../../xds/resources.ts";
+import { FACTS, type UpdateOf } from "../resources.ts";
 import { type Examined, Inventory } from "./inventory.ts";
 
 export class Subscription<K extends ResourceKind> {
@@ -42,14 +44,18 @@ export class Subscription<K extends ResourceKind> {
     return { added, dropped };
   }
 
-  /** Holds what is good and wanted, lets go of `removed`, and says what has changed thereby. */
+  /**
+   * Holds what is good and wanted, lets go of `removed`, and says what has changed thereby. The version in force stays
+   * what it was when part of the response was refused.
+   */
   take(version: string, examined: Examined<K>, removed: readonly string[]): UpdateOf<K> {
+    if (examined.problems.length === 0) this.version = version;
     const wanted = (name: string): boolean => this.wildcard || this.names.has(name);
-    const upserts = new Map<string, ResourceOf[K]>();
+    const upserts = new Map<string, ResourceModels[K]>();
     for (const [name, value] of examined.upserts) if (wanted(name)) upserts.set(name, value);
     this.inventory.hold(new Map([...examined.entries].filter(([name]) => wanted(name))));
     for (const name of removed) this.inventory.drop(name);
-    return { kind: this.kind, version, upserts, removed };
+    return { kind: this.kind, version: this.version, upserts, removed };
   }
 }
 

@@ -15,7 +15,7 @@ export interface XdsStream {
 }
 
 export interface XdsTransport {
-  /** Where the next stream goes, for people. */
+  /** Where the newest stream goes, for people; "" before the first. */
   readonly target: string;
   /** Begins to connect. No handler is called before it returns. */
   open(handlers: StreamHandlers): XdsStream;

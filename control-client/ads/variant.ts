@@ -2,8 +2,10 @@
  * What the two variants of the xDS protocol have in common, as a contract: pure state machines between bytes and
  * updates. They know neither streams nor time; a session drives them.
  */
+
 import type { Problem } from "../../core/errors.ts";
-import type { ResourceKind, ResourceUpdate } from "../resources.ts";
+import type { ResourceKind } from "../../xds/resources.ts";
+import type { ResourceUpdate } from "../resources.ts";
 import type { Examined, Inventory, Item } from "./inventory.ts";
 
 /** A response in the terms of either variant. */
@@ -22,8 +24,11 @@ export interface Incoming {
 export interface Settled {
   /** The ACK or NACK. */
   readonly reply: Uint8Array;
-  /** null when nothing of it was taken. */
-  readonly update: ResourceUpdate | null;
+  /**
+   * What was taken: every good resource, also beside refused ones. (Envoy does the same, in both variants, unless the
+   * protos' own constraints are violated: then it takes nothing of the response.)
+   */
+  readonly update: ResourceUpdate;
   /** Empty for an ACK. */
   readonly problems: readonly Problem[];
   /** Names of the resources that were refused. */

@@ -1,6 +1,8 @@
 /** A decoder for tests of the transport: a resource is JSON `{"name", "bad"?}`, and its model is just that. */
+
+import type { ResourceKind, ResourceModels } from "../../xds/resources.ts";
 import type { DecodedResource, EncodedResource, ResourceDecoder } from "../ads/decoder.ts";
-import { FACTS, type ResourceKind, type ResourceOf } from "../resources.ts";
+import { FACTS } from "../resources.ts";
 
 interface TestResource {
   readonly name: string;
@@ -12,10 +14,14 @@ export class JsonDecoder implements ResourceDecoder {
   /** How many resources were decoded. */
   decoded = 0;
 
-  decode<K extends ResourceKind>(_kind: K, { value }: EncodedResource): DecodedResource<K> {
+  decode<K extends ResourceKind>(kind: K, { value }: EncodedResource): DecodedResource<K> {
+    return this.decodeJson(kind, JSON.parse(new TextDecoder().decode(value)));
+  }
+
+  decodeJson<K extends ResourceKind>(_kind: K, json: unknown): DecodedResource<K> {
     this.decoded++;
-    const resource = JSON.parse(new TextDecoder().decode(value)) as TestResource;
-    if (!resource.bad) return { ok: true, name: resource.name, value: resource as unknown as ResourceOf[K] };
+    const resource = json as TestResource;
+    if (!resource.bad) return { ok: true, name: resource.name, value: resource as unknown as ResourceModels[K] };
     const problems = Object.entries(resource.bad).map(([path, message]) => ({
       resource: `resource "${resource.name}"`,
       path,

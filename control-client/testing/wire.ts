@@ -1,4 +1,5 @@
 /** Both variants of the protocol as a server sees them, in one shape, so that one script drives either. */
+
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Node } from "../../generated/envoy/config/core/v3/base_pb.js";
 import {
@@ -7,8 +8,9 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
+import { kindOf, type ResourceKind } from "../../xds/resources.ts";
 import type { EncodedResource } from "../ads/decoder.ts";
-import { FACTS, kindOf, type ResourceKind } from "../resources.ts";
+import { FACTS } from "../resources.ts";
 
 /** A request as a script looks at it. */
 export interface SeenRequest {
