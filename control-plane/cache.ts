@@ -5,16 +5,11 @@
  */
 import { hash } from "node:crypto";
 import { WORKLOAD_ROOTS } from "../model/tls.ts";
+import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import type { MeshState } from "./mesh/state.ts";
 import type { Workload } from "./mesh/workload.ts";
 import { NodeCache } from "./node-cache.ts";
-import {
-  type EncodedResource,
-  type EncodeResource,
-  RESOURCE_KINDS,
-  type ResourceKind,
-  type ResourceModels,
-} from "./resource.ts";
+import { type EncodedResource, type EncodeResource, RESOURCE_KINDS } from "./resource.ts";
 import { outboundCluster, serviceEndpoints } from "./translate/cluster.ts";
 import { httpProxyRouteTable } from "./translate/http-proxy.ts";
 import { clusterName, httpProxyRouteTableName, routeTableName } from "./translate/names.ts";
@@ -30,7 +25,7 @@ export interface CacheChange {
 
 export class ResourceCache {
   /** How often each kind was translated since the start: the cost of changes. */
-  readonly translated: Record<ResourceKind, number> = { cluster: 0, endpoints: 0, listener: 0, route: 0, secret: 0 };
+  readonly translated: Record<ResourceKind, number> = { cluster: 0, endpoint: 0, listener: 0, route: 0, secret: 0 };
   readonly #encode: EncodeResource;
   readonly #listeners = new Set<(change: CacheChange) => void>();
   readonly #shared = new Map<ResourceKind, Map<string, EncodedResource>>(
@@ -134,14 +129,14 @@ export class ResourceCache {
         const name = clusterNameOf(old, port);
         if (next?.definition.ports.some((p) => p.port === port)) continue;
         this.#drop("cluster", name, change);
-        this.#drop("endpoints", name, change);
+        this.#drop("endpoint", name, change);
       }
       if (!next) continue;
       for (const { port } of next.definition.ports) {
         const name = clusterNameOf(next, port);
         if (clustersChanged) this.#put("cluster", name, outboundCluster(next, port, state.trustDomain), change);
         if (tagsChanged || old?.endpoints.get(port) !== next.endpoints.get(port)) {
-          this.#put("endpoints", name, serviceEndpoints(next, port), change);
+          this.#put("endpoint", name, serviceEndpoints(next, port), change);
         }
       }
     }
@@ -214,7 +209,7 @@ export class ResourceCache {
 
   #encoded<K extends ResourceKind>(kind: K, name: string, value: ResourceModels[K]): EncodedResource {
     this.translated[kind]++;
-    const bytes = this.#encode(kind, value);
+    const bytes = this.#encode(kind, value).value;
     return { name, bytes, version: hash("sha256", bytes).slice(0, 16) };
   }
 

@@ -1,8 +1,10 @@
 /** The resources that one sidecar has of its own: its listeners and the cluster of its application. */
+
+import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import type { AccessPolicyManifest } from "./manifest/access-policy.ts";
 import type { MeshState } from "./mesh/state.ts";
 import type { Workload } from "./mesh/workload.ts";
-import type { EncodedResource, ResourceKind, ResourceModels } from "./resource.ts";
+import type { EncodedResource } from "./resource.ts";
 import { policiesFor } from "./translate/access.ts";
 import { allocateSlots, slotCount } from "./translate/addresses.ts";
 import { inboundCluster } from "./translate/cluster.ts";

@@ -5,8 +5,9 @@
  */
 import { hash } from "node:crypto";
 import type { Clock, Timer } from "../../core/clock.ts";
+import type { ResourceKind } from "../../xds/resources.ts";
 import type { ResourceCache } from "../cache.ts";
-import { type EncodedResource, RESOURCE_KINDS, type ResourceKind } from "../resource.ts";
+import { type EncodedResource, RESOURCE_KINDS } from "../resource.ts";
 import { type Nack, Subscription } from "./subscription.ts";
 import type { Half, Response, Variant } from "./variant.ts";
 
@@ -25,11 +26,11 @@ export interface SessionOptions {
 const ORDER: readonly (readonly [ResourceKind, Half])[] = [
   ["secret", "both"],
   ["cluster", "additions"],
-  ["endpoints", "additions"],
+  ["endpoint", "additions"],
   ["listener", "both"],
   ["route", "both"],
   ["cluster", "removals"],
-  ["endpoints", "removals"],
+  ["endpoint", "removals"],
 ];
 
 /** How long listeners and routes wait for the client to take up the endpoints of new clusters, ms. */
@@ -90,7 +91,7 @@ export class Session {
     const { outstanding } = subscription;
     if (outstanding === null || outstanding.nonce !== nonce) return;
     subscription.outstanding = null;
-    if (kind === "endpoints") for (const name of outstanding.names) this.#awaited.delete(name);
+    if (kind === "endpoint") for (const name of outstanding.names) this.#awaited.delete(name);
     if (refusal === null) {
       subscription.acked = outstanding.version;
       subscription.nack = null;
@@ -108,7 +109,7 @@ export class Session {
       const subscription = this.#subscriptions.get(kind);
       if (!subscription) continue;
       if (subscription.outstanding) return;
-      if (kind === "listener" && this.#awaited.size > 0) {
+      if ((kind === "listener" || kind === "route") && this.#awaited.size > 0) {
         this.#patience ??= this.#options.clock.after(ENDPOINTS_PATIENCE_MS, () => this.#loseTheirPatience());
         return;
       }
@@ -123,7 +124,7 @@ export class Session {
     }
     this.#patience?.cancel();
     this.#patience = null;
-    this.#applied = this.#options.cache.revision;
+    if (this.#idle) this.#applied = this.#options.cache.revision;
   }
 
   /** The newest revision of the mesh that is in force at the client as a whole. */
@@ -181,8 +182,8 @@ export class Session {
    */
   #expectEndpoints({ added, replaced }: { readonly added: string[]; readonly replaced: string[] }): void {
     const { cache, nodeId } = this.#options;
-    for (const name of added) if (cache.lookup(nodeId, "endpoints", name)) this.#awaited.add(name);
-    const endpoints = this.#subscriptions.get("endpoints");
+    for (const name of added) if (cache.lookup(nodeId, "endpoint", name)) this.#awaited.add(name);
+    const endpoints = this.#subscriptions.get("endpoint");
     for (const name of replaced) {
       if (!endpoints?.wants(name)) continue;
       endpoints.held.delete(name);

@@ -1,5 +1,7 @@
 /** What one stream wants of one kind of resource, what it was sent, and what it is still owed. */
-import type { EncodedResource, ResourceKind } from "../resource.ts";
+
+import type { ResourceKind } from "../../xds/resources.ts";
+import type { EncodedResource } from "../resource.ts";
 
 /** Told to the client: there is no such resource. */
 export const ABSENT = "";

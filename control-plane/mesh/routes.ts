@@ -49,7 +49,7 @@ export function attachRoutes(
           rule,
           backends,
           mirrors,
-          call: ruleCallPolicy(route, rule, parent.name, policies),
+          call: ruleCallPolicy(route, rule, parent, policies),
         }),
       );
       attached.set(key, [...(attached.get(key) ?? []), ...rules]);
@@ -62,14 +62,14 @@ export function attachRoutes(
 function ruleCallPolicy(
   route: RouteManifest,
   rule: AttachedRule["rule"],
-  parent: string,
+  parent: ParentRef,
   policies: PolicyIndex,
 ): CallPolicy {
   const { namespace, name } = route.value.metadata;
   const policy = callPolicy([
     ...(rule.name === "" ? [] : (policies.get(targetKey("HTTPRoute", namespace, name, rule.name)) ?? [])),
     ...(policies.get(targetKey("HTTPRoute", namespace, name)) ?? []),
-    ...(policies.get(targetKey("Service", namespace, parent)) ?? []),
+    ...(policies.get(targetKey("Service", parent.namespace ?? namespace, parent.name)) ?? []),
   ]);
   return {
     ...policy,

@@ -5,7 +5,7 @@ import { formatIdentity } from "../../model/identity.ts";
 import { type UpstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import type { MeshEndpoint, ServiceState, TrafficPolicy } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
-import { CLUSTER, OUTLIER_DETECTION, TLS_PARAMS } from "./envoy-defaults.ts";
+import { ADS, CLUSTER, OUTLIER_DETECTION, TLS_PARAMS } from "./envoy-defaults.ts";
 import { clusterName, inboundClusterName, sniName } from "./names.ts";
 
 /** Offered by sidecars to each other; the second is what any HTTP/1.1 peer understands. */
@@ -26,7 +26,7 @@ export function outboundCluster(service: ServiceState, port: number, trustDomain
   return {
     ...CLUSTER,
     name,
-    discovery: { kind: "eds", serviceName: name },
+    discovery: { kind: "eds", serviceName: name, source: ADS },
     connectTimeoutMs: traffic.connectMs,
     lbPolicy: balancing(traffic),
     limits: { default: limits(traffic), high: limits(traffic) },

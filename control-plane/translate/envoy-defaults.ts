@@ -1,9 +1,13 @@
 /** Envoy's own defaults, spelled out once: translation says only where a mesh differs. */
+import type { ConfigSource } from "../../model/bootstrap.ts";
 import type { Cluster, OutlierDetection } from "../../model/cluster.ts";
 import type { Http2Options, HttpConnectionManager } from "../../model/http.ts";
 import type { FilterChainMatch, Listener } from "../../model/listener.ts";
 import type { HeaderMutations, RequestMirror, RetryPolicy } from "../../model/route.ts";
 import type { TlsParams } from "../../model/tls.ts";
+
+/** The stream that a resource came by; wait for it without end, as nothing else could take its place. */
+export const ADS: ConfigSource = { kind: "ads", initialFetchTimeoutMs: 0 };
 
 export const NO_MUTATIONS: HeaderMutations = {
   requestHeadersToAdd: [],

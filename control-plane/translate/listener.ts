@@ -9,7 +9,7 @@ import type { MeshSettings, ServiceDefinition, ServicePort } from "../mesh/state
 import type { Workload } from "../mesh/workload.ts";
 import { accessFilters, dependsOnPath } from "./access.ts";
 import { MESH_ALPN } from "./cluster.ts";
-import { ANY_CONNECTION, HTTP_CONNECTION_MANAGER, LISTENER, RETRY, TLS_PARAMS } from "./envoy-defaults.ts";
+import { ADS, ANY_CONNECTION, HTTP_CONNECTION_MANAGER, LISTENER, RETRY, TLS_PARAMS } from "./envoy-defaults.ts";
 import { authority, clusterName, httpProxyRouteTableName, inboundClusterName } from "./names.ts";
 import { ANY_REQUEST } from "./route-match.ts";
 import { forward, route, routeTable, virtualHost } from "./route-table.ts";
@@ -39,7 +39,7 @@ export function outboundListener(
 ): Listener {
   const name = clusterName(service, port.port);
   const http = connectionManager(name, workload, settings, {
-    routes: { kind: "rds", name: routes },
+    routes: { kind: "rds", name: routes, source: ADS },
     http1: http1Options(authority(service, port.port)),
   });
   return {
@@ -58,7 +58,7 @@ export function outboundListener(
 /** Where the application's calls arrive that name the sidecar as their HTTP proxy. */
 export function httpProxyListener(workload: Workload, settings: MeshSettings): Listener {
   const http = connectionManager(HTTP_PROXY_LISTENER, workload, settings, {
-    routes: { kind: "rds", name: httpProxyRouteTableName(workload.namespace) },
+    routes: { kind: "rds", name: httpProxyRouteTableName(workload.namespace), source: ADS },
     http1: http1Options(""),
   });
   const host = workload.loopback.kind === "single" ? workload.loopback.host : workload.address;

@@ -2,6 +2,7 @@
 import type { AccessLog } from "../../model/access-log.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { JsonTemplate, Tracing, TracingProvider } from "../../model/http.ts";
+import type { Fraction } from "../../model/matcher.ts";
 import type { MeshSettings } from "../mesh/state.ts";
 import { CLUSTER } from "./envoy-defaults.ts";
 
@@ -58,7 +59,7 @@ export function tracing(settings: MeshSettings, service: string): Tracing | null
   const all = { numerator: 100, denominator: 100 };
   return {
     clientSampling: all,
-    randomSampling: { numerator: Math.round(settings.tracing.samplingPercent * 10_000), denominator: 1_000_000 },
+    randomSampling: percentFraction(settings.tracing.samplingPercent),
     overallSampling: all,
     verbose: false,
     maxPathTagLength: 256,
@@ -66,6 +67,12 @@ export function tracing(settings: MeshSettings, service: string): Tracing | null
     spawnUpstreamSpan: true,
     provider: provider(settings.tracing.endpoint, service),
   };
+}
+
+function percentFraction(percent: number): Fraction {
+  return Number.isInteger(percent)
+    ? { numerator: percent, denominator: 100 }
+    : { numerator: Math.round(percent * 100), denominator: 10_000 };
 }
 
 function provider(endpoint: string, serviceName: string): TracingProvider {
@@ -79,7 +86,10 @@ function provider(endpoint: string, serviceName: string): TracingProvider {
   };
 }
 
-/** Where traces go; null where tracing is off. */
+/**
+ * Where traces go; null where tracing is off. It names the address only: until upstreams speak HTTP/2, the exporter
+ * brings its own gRPC channel, and a cluster that asks for HTTP/2 would be refused.
+ */
 export function collectorCluster(settings: MeshSettings): Cluster | null {
   if (settings.tracing === null) return null;
   const url = new URL(settings.tracing.endpoint);
@@ -114,6 +124,5 @@ export function collectorCluster(settings: MeshSettings): Cluster | null {
       },
     },
     connectTimeoutMs: 1000,
-    http: { ...CLUSTER.http, protocol: grpc ? "http2" : "http1" },
   };
 }

@@ -1,0 +1,194 @@
+/** The control plane, assembled: manifests and registrations → state → resources → sidecars. */
+import { CertificateAuthority } from "../certs/ca.ts";
+import { JoinTokens } from "../certs/join-token.ts";
+import { type RootRotationPolicy, startRootRotation } from "../certs/root-rotation.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
+import { type Logger, logger } from "../core/log.ts";
+import { type Random, systemRandom } from "../core/random.ts";
+import { encodeResource } from "../xds/resources.ts";
+import { AdsServer } from "./ads/server.ts";
+import { adsServiceDefinition } from "./ads/service.ts";
+import { ResourceCache } from "./cache.ts";
+import { DirectorySource } from "./directory.ts";
+import { bindGrpc, type GrpcPort, plaintext, plaintextPeer, tlsPeer } from "./grpc-ports.ts";
+import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
+import { Mesh } from "./mesh/mesh.ts";
+import type { Finding } from "./mesh/state.ts";
+import { ControlPlaneMetrics } from "./metrics.ts";
+import { LeaseFile } from "./registry/lease-file.ts";
+import { Registry } from "./registry/registry.ts";
+import { serverIdentity } from "./server-credentials.ts";
+import { type ControlPlaneStatus, controlPlaneStatus } from "./status.ts";
+import { StatusServer } from "./status-server.ts";
+
+export interface ControlPlaneOptions {
+  /** Directory of manifests; null: none, and every service follows from its workloads. */
+  readonly configDir: string | null;
+  /** CA, join tokens and registrations are kept here. */
+  readonly stateDir: string;
+  /** Default: `cluster.local`. */
+  readonly trustDomain?: string;
+  /** Plaintext xDS, always on 127.0.0.1. Default: 15010; 0: any free port. */
+  readonly xdsPort?: number;
+  /** xDS and CA over TLS. Default: 15012; 0: any free port. */
+  readonly xdsTlsPort?: number;
+  /** Where the TLS port is bound. Default: 127.0.0.1. */
+  readonly xdsTlsHost?: string;
+  /** Status and metrics over HTTP on 127.0.0.1. Default: 15014; 0: any free port. */
+  readonly statusPort?: number;
+  /** What a workload's certificate lives that asks for nothing, ms. Default: the CA's (24 h). */
+  readonly certLifetimeMs?: number;
+  /** null: roots are not rotated by time. */
+  readonly rootRotation?: RootRotationPolicy | null;
+  /** How long a workload whose stream broke stays in its services, ms. Default: 3 s. */
+  readonly graceMs?: number;
+  /** How long the workloads of the last run have to come back, ms. Default: 60 s. */
+  readonly leaseMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Logger;
+}
+
+export interface ControlPlane {
+  /** `host:port` of each port. */
+  readonly addresses: { readonly xds: string; readonly xdsTls: string; readonly status: string };
+  readonly ca: CertificateAuthority;
+  readonly joinTokens: JoinTokens;
+  /** What `/status` answers. */
+  status(): ControlPlaneStatus;
+  /** Reads the manifests again without waiting for an event. */
+  rescan(): Promise<void>;
+  /** Ends the streams (sidecars go on with what they have) and frees the ports. */
+  close(): Promise<void>;
+}
+
+const LOOPBACK = "127.0.0.1";
+
+/** Starts a control plane. Rejects with a `UserError` for a bad directory, a damaged state or a port that is in use. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const cleanups: (() => void | Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
+  };
+  try {
+    return await assemble(options, cleanups, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function assemble(
+  options: ControlPlaneOptions,
+  cleanups: (() => void | Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<ControlPlane> {
+  const { clock = systemClock, random = systemRandom, log = logger("control-plane"), stateDir } = options;
+  const trustDomain = options.trustDomain ?? "cluster.local";
+
+  const ca = new CertificateAuthority({
+    stateDir,
+    trustDomain,
+    clock,
+    ...(options.certLifetimeMs === undefined ? {} : { defaultLifetimeMs: options.certLifetimeMs }),
+  });
+  const joinTokens = new JoinTokens(stateDir, clock);
+  if (options.rootRotation) {
+    const rotation = startRootRotation(
+      ca,
+      options.rootRotation,
+      clock,
+      (step) => log.info({ step }, "root rotation"),
+      (error) => log.error({ error: messageOf(error) }, "root rotation failed; it is tried again"),
+    );
+    cleanups.push(() => rotation.stop());
+  }
+
+  const mesh = new Mesh(trustDomain);
+  const cache = new ResourceCache(encodeResource, mesh.state);
+  const refresh = (): void => cache.update(mesh.state);
+  cleanups.push(ca.bundle.subscribe((roots) => cache.setRoots(roots)));
+
+  const registry = new Registry({
+    clock,
+    file: new LeaseFile(stateDir, clock, log),
+    ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
+    ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
+  });
+  for (const { workload } of registry.views()) mesh.setRegistration(workload.id, registry.get(workload.id));
+  registry.subscribe((id) => {
+    mesh.setRegistration(id, registry.get(id));
+    refresh();
+  });
+
+  const source = options.configDir === null ? null : new DirectorySource({ directory: options.configDir, clock });
+  const manifests = (): ManifestSet => source?.manifests.get() ?? NO_MANIFESTS;
+  if (source) {
+    cleanups.push(() => source.close());
+    await source.start();
+    const tell = findingsTeller(log);
+    source.manifests.subscribe((set) => {
+      mesh.setManifests(set.objects);
+      tell(mesh.state.findings);
+      refresh();
+    });
+  }
+  refresh();
+
+  const metrics = new ControlPlaneMetrics({ manifests, registry: () => registry, cache: () => cache });
+  const ads = new AdsServer({ cache, registry, trustDomain, clock, log, observer: metrics });
+  const identity = await serverIdentity(ca, clock, random, log);
+  cleanups.push(() => identity.stop());
+
+  const status = (): ControlPlaneStatus =>
+    controlPlaneStatus({ state: mesh.state, manifests: manifests(), registry, cache, sessions: ads.sessions() });
+  const statusServer = new StatusServer({
+    host: LOOPBACK,
+    port: options.statusPort ?? 15_014,
+    status,
+    metrics: metrics.registry,
+  });
+  const statusPort = await statusServer.listen();
+  cleanups.push(() => statusServer.close());
+
+  // Last to open and first to close: a stream that ends from here on is our doing, and its workload stays registered.
+  const tlsHost = options.xdsTlsHost ?? LOOPBACK;
+  const services = (peerOf: typeof tlsPeer) => [
+    { definition: adsServiceDefinition, implementation: ads.implementation(peerOf) },
+  ];
+  const open = async (host: string, port: number, secure: boolean): Promise<GrpcPort> => {
+    const credentials = secure ? identity.credentials : plaintext;
+    const bound = await bindGrpc(host, port, credentials, services(secure ? tlsPeer : plaintextPeer));
+    cleanups.push(() => bound.close());
+    return bound;
+  };
+  const xds = await open(LOOPBACK, options.xdsPort ?? 15_010, false);
+  const xdsTls = await open(tlsHost, options.xdsTlsPort ?? 15_012, true);
+  cleanups.push(() => {
+    registry.close();
+    ads.close();
+  });
+
+  const addresses = {
+    xds: `${LOOPBACK}:${xds.port}`,
+    xdsTls: `${tlsHost}:${xdsTls.port}`,
+    status: `${LOOPBACK}:${statusPort}`,
+  };
+  log.info({ ...addresses, trustDomain, services: mesh.state.services.size }, "control plane is up");
+  return { addresses, ca, joinTokens, status, rescan: async () => source?.rescan(), close };
+}
+
+/** Logs each finding once for as long as it stands. */
+function findingsTeller(log: Logger): (findings: readonly Finding[]) => void {
+  let told = new Set<string>();
+  return (findings) => {
+    const now = new Set<string>();
+    for (const { key, source, message } of findings) {
+      const text = `${source}: ${key}: ${message}`;
+      now.add(text);
+      if (!told.has(text)) log.warn({}, text);
+    }
+    told = now;
+  };
+}

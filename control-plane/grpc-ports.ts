@@ -1,0 +1,60 @@
+/** The control plane's two gRPC ports: plaintext for this machine, TLS for everybody with a certificate or a token. */
+import {
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { parseAltNames } from "../certs/inspect.ts";
+import { messageOf, UserError } from "../core/errors.ts";
+import type { Peer } from "./ads/authorize.ts";
+
+const SERVER_OPTIONS = {
+  // A sidecar that is gone without a word is noticed within 15 s.
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 5000,
+};
+
+export interface GrpcService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
+/** A bound gRPC server. */
+export interface GrpcPort {
+  readonly port: number;
+  close(): void;
+}
+
+/** Binds `services`. Rejects with a `UserError` when the port can't be had; port 0 takes any. */
+export function bindGrpc(
+  host: string,
+  port: number,
+  credentials: ServerCredentials,
+  services: readonly GrpcService[],
+): Promise<GrpcPort> {
+  const server = new Server(SERVER_OPTIONS);
+  for (const { definition, implementation } of services) server.addService(definition, implementation);
+  const at = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(at, credentials, (error, bound) => {
+      if (error) reject(new UserError(`xDS port ${at}: ${messageOf(error)}`));
+      else resolve({ port: bound, close: () => server.forceShutdown() });
+    });
+  });
+}
+
+export const plaintext: ServerCredentials = ServerCredentials.createInsecure();
+
+/** The peer of a call on the plaintext port. */
+export function plaintextPeer(call: ServerDuplexStream<unknown, unknown>): Peer {
+  return { address: call.getPeer(), secure: false, uris: [] };
+}
+
+/** The peer of a call on the TLS port; its names count only if its certificate was verified. */
+export function tlsPeer(call: ServerDuplexStream<unknown, unknown>): Peer {
+  const names = call.getAuthContext().sslPeerCertificate?.subjectaltname ?? "";
+  const uris = parseAltNames(names).flatMap(({ type, value }) => (type === "URI" ? [value] : []));
+  return { address: call.getPeer(), secure: true, uris };
+}
