@@ -9,8 +9,11 @@ import type { RequestHead } from "../http/message.ts";
 export interface FilterContext {
   readonly request: RequestHead;
   readonly info: StreamInfo;
-  /** Answers in the upstream's place. `details` is Envoy's %RESPONSE_CODE_DETAILS%, `flags` bits of model/flags.ts. */
-  localReply(status: number, body: string, details: string, flags: number): void;
+  /**
+   * Answers in the upstream's place. `details` is Envoy's %RESPONSE_CODE_DETAILS%, `flags` bits of model/flags.ts.
+   * `grpcStatus` is what a gRPC caller is told; without it, what `status` stands for.
+   */
+  localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void;
   /** Goes on after a stage returned false ("wait") and has not answered. */
   resume(): void;
   /** Calls back after `delayMs` unless the exchange ends before. */
