@@ -7,8 +7,14 @@ export interface AccessLog {
     | { readonly kind: "file"; readonly path: string }
     | { readonly kind: "stdout" }
     | { readonly kind: "stderr" };
-  readonly format: /** Text with command operators; Envoy's default format where `template` is "". */
-  { readonly kind: "text"; readonly template: string } | { readonly kind: "json"; readonly fields: JsonTemplate };
+  readonly format: (
+    | /** Text with command operators; Envoy's default format where `template` is "". */
+    { readonly kind: "text"; readonly template: string }
+    | { readonly kind: "json"; readonly fields: JsonTemplate }
+  ) & {
+    /** `omit_empty_values`: missing values are written as nothing instead of "-" or null. */
+    readonly omitEmpty?: boolean;
+  };
   readonly filter: AccessLogFilter | null;
 }
 

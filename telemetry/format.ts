@@ -19,6 +19,12 @@ export type { FormatContext } from "./format/context.ts";
 /** Operators whose strings are ours; those of `HEADER_OPERATORS` already hold a peer's bytes. */
 const OWN_OPERATORS: OperatorTable = { ...STREAM_OPERATORS, ...CONNECTION_OPERATORS, ...PROCESS_OPERATORS };
 
+/** What Envoy's access log writes where no format is given. */
+export const DEFAULT_LOG_FORMAT =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% ' +
+  '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" ' +
+  '"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
+
 export interface FormatOptions {
   /** What stands for a missing value: "-" (the default) in logs and bodies, "" in header values. */
   readonly missing?: "-" | "";

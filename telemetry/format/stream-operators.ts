@@ -94,4 +94,6 @@ export const STREAM_OPERATORS: OperatorTable = {
   DYNAMIC_METADATA: withArgument(compileMetadata),
   // No filter keeps state objects here, so every name is absent, as it is in Envoy until one is set.
   FILTER_STATE: withArgument(() => () => null),
+  // Outrigger's own, which Envoy does not know.
+  OUTRIGGER_EXPLANATION: plain((c) => orNull(c.info.explanation)),
 };
