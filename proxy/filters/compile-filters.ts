@@ -5,39 +5,42 @@
 import type { Random } from "../../core/random.ts";
 import type { FilterOverride, HttpFilter } from "../../model/http.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
-import { compileFault, type FaultDeps } from "./fault.ts";
+import type { Counter } from "./counter.ts";
+import { ActiveFaults, compileFault, type FaultDeps } from "./fault.ts";
 import type { FilterStage } from "./filter.ts";
 import { compileRbac, type RbacCounters } from "./rbac.ts";
 
 export interface FilterDeps {
   readonly random: Random;
-  /** Counters of an access filter; `statPrefix` as in its configuration. */
-  readonly rbacCounters: (statPrefix: string) => RbacCounters;
-  /** Counters and the count of active faults of the fault filter called `name`. */
-  readonly faultCounters: (name: string) => Omit<FaultDeps, "random">;
+  /** A counter of what a filter (`rbac`, `fault`) did; outcomes have the names of Envoy's statistics (`denied`). */
+  readonly counters: (filter: string, outcome: string) => Counter;
 }
 
-/** The stages of a route's requests, the router excluded; of requests without a route for null. */
-export type FilterChains = (route: CompiledRoute | null) => readonly FilterStage[];
+export interface CompiledFilters {
+  /** The stages of a route's requests, the router excluded; null: of requests that no route takes. */
+  forRoute(route: CompiledRoute | null): readonly FilterStage[];
+}
 
 /** Compiles a chain. Throws on regular expressions that are not RE2 syntax. */
-export function compileFilters(filters: readonly HttpFilter[], deps: FilterDeps): FilterChains {
+export function compileFilters(filters: readonly HttpFilter[], deps: FilterDeps): CompiledFilters {
   const bound = filters.filter((filter) => filter.kind !== "router").map((filter) => bindFilter(filter, deps));
   const plain = stagesFor(bound, null);
-  if (bound.length === 0) return () => plain;
+  if (bound.length === 0) return { forRoute: () => plain };
   const byRoute = new WeakMap<CompiledRoute, readonly FilterStage[]>();
-  return (route) => {
-    if (route === null) return plain;
-    let stages = byRoute.get(route);
-    if (stages === undefined) {
-      stages = stagesFor(bound, route);
-      byRoute.set(route, stages);
-    }
-    return stages;
+  return {
+    forRoute(route) {
+      if (route === null) return plain;
+      let stages = byRoute.get(route);
+      if (stages === undefined) {
+        stages = stagesFor(bound, route);
+        byRoute.set(route, stages);
+      }
+      return stages;
+    },
   };
 }
 
-/** A filter whose counters are bound: its stage for a route's override, null if the route does without it. */
+/** A filter with its counters: the stage that it is under a route's override, null where it does nothing. */
 interface BoundFilter {
   readonly name: string;
   stage(override: FilterOverride | null): FilterStage | null;
@@ -55,8 +58,9 @@ function bindFilter(filter: Exclude<HttpFilter, { kind: "router" }>, deps: Filte
   return {
     name: filter.name,
     stage(override) {
-      if (override === null || (override.kind !== "disabled" && override.kind !== filter.kind)) return usual;
-      return override.kind === "disabled" ? null : compile(override);
+      if (override?.kind === "disabled") return null;
+      // A route's own configuration also enables a filter that is disabled by default.
+      return override?.kind === filter.kind ? compile(override) : usual;
     },
   };
 }
@@ -64,7 +68,13 @@ function bindFilter(filter: Exclude<HttpFilter, { kind: "router" }>, deps: Filte
 type Compile = (override: FilterOverride | null) => FilterStage | null;
 
 function bindRbac(filter: Extract<HttpFilter, { kind: "rbac" }>, deps: FilterDeps): Compile {
-  const counters = deps.rbacCounters(filter.statPrefix);
+  const counter = (outcome: string): Counter => deps.counters(`${filter.statPrefix}rbac`, outcome);
+  const counters: RbacCounters = {
+    allowed: counter("allowed"),
+    denied: counter("denied"),
+    shadowAllowed: counter("shadow_allowed"),
+    shadowDenied: counter("shadow_denied"),
+  };
   return (override) => {
     const policy = override?.kind === "rbac" ? override.policy : filter.policy;
     return policy === null ? null : compileRbac(policy, counters);
@@ -72,6 +82,12 @@ function bindRbac(filter: Extract<HttpFilter, { kind: "rbac" }>, deps: FilterDep
 }
 
 function bindFault(filter: Extract<HttpFilter, { kind: "fault" }>, deps: FilterDeps): Compile {
-  const bound: FaultDeps = { random: deps.random, ...deps.faultCounters(filter.name) };
+  const bound: FaultDeps = {
+    random: deps.random,
+    active: new ActiveFaults(),
+    delaysInjected: deps.counters("fault", "delays_injected"),
+    abortsInjected: deps.counters("fault", "aborts_injected"),
+    overflow: deps.counters("fault", "faults_overflow"),
+  };
   return (override) => compileFault(override?.kind === "fault" ? override.policy : filter.policy, bound);
 }

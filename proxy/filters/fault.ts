@@ -8,15 +8,9 @@ import { compileHeaderMatches, drawInteger, inFraction, type RequestTest } from 
 import type { Counter } from "./counter.ts";
 import type { FilterContext, FilterStage } from "./filter.ts";
 
-/** Faults that are in effect, counted over everything that shares the limit. */
-export interface ActiveFaults {
-  readonly count: number;
-  inc(): void;
-  dec(): void;
-}
-
 export interface FaultDeps {
   readonly random: Random;
+  /** Shared by everything that shares the limit. */
   readonly active: ActiveFaults;
   readonly delaysInjected: Counter;
   readonly abortsInjected: Counter;
@@ -24,17 +18,9 @@ export interface FaultDeps {
   readonly overflow: Counter;
 }
 
-/** An `ActiveFaults` of one thread. */
-export class LocalActiveFaults implements ActiveFaults {
+/** How many faults are in effect (`max_active_faults`), counted in one worker. */
+export class ActiveFaults {
   count = 0;
-
-  inc(): void {
-    this.count++;
-  }
-
-  dec(): void {
-    this.count--;
-  }
 }
 
 /** null where the policy injects nothing. Throws on a regular expression that is not RE2 syntax. */
@@ -93,8 +79,10 @@ class FaultStage implements FilterStage {
       overflow.inc();
       return false;
     }
-    active.inc();
-    context.onEnd(() => active.dec());
+    active.count++;
+    context.onEnd(() => {
+      active.count--;
+    });
     return true;
   }
 
