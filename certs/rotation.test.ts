@@ -196,6 +196,23 @@ test("a bundle that arrives by itself is published with the same certificate", a
   identity.stop();
 });
 
+test("when its root is retired, a certificate is replaced at once", async () => {
+  const { identity } = workload(sign);
+  identity.start();
+  await settle();
+  const before = identity.certificate.get();
+  const old = ca.roots()[0]?.id ?? "";
+  ca.activateRoot(ca.addRoot());
+  identity.updateRoots(ca.bundle.get() ?? "");
+  await settle();
+  assert.equal(identity.certificate.get()?.serial, before?.serial);
+  ca.retireRoot(old);
+  identity.updateRoots(ca.bundle.get() ?? "");
+  await settle();
+  assert.notEqual(identity.certificate.get()?.serial, before?.serial);
+  identity.stop();
+});
+
 test("answers that are not for us are failures, not identities", async () => {
   const stranger = async (): Promise<{ chain: string; roots: string }> => {
     const keys = generateKeyPair();

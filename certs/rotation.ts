@@ -11,7 +11,7 @@ import { formatIdentity, type Identity } from "../model/identity.ts";
 import { createCsr } from "./csr.ts";
 import { parseCertificates } from "./inspect.ts";
 import { generateKeyPair, type KeyPair } from "./key.ts";
-import { issuedCertificate, type WorkloadCertificate } from "./workload-certificate.ts";
+import { chainEndsIn, issuedCertificate, type WorkloadCertificate } from "./workload-certificate.ts";
 
 /** Asks a CA to sign; `chain` is the leaf and its intermediates, `roots` the trust bundle, both PEM. */
 export type IssueCertificate = (
@@ -104,12 +104,18 @@ export class WorkloadIdentity {
     if (this.#running && !this.#asking) void this.#attempt();
   }
 
-  /** A new trust bundle that arrived by another way (SDS `ROOTCA`). Ignored while there is no certificate. */
+  /**
+   * A new trust bundle that arrived by another way (SDS `ROOTCA`). Ignored while there is no certificate. When the root
+   * that vouches for the present certificate is no longer in it, a new certificate is asked for at once.
+   */
   updateRoots(rootsPem: string): void {
     const current = this.#certificate.get();
     if (!current || current.rootsPem === rootsPem) return;
-    if (parseCertificates(rootsPem).length === 0) throw new Error("the new trust bundle holds no certificate");
+    const roots = parseCertificates(rootsPem);
+    if (roots.length === 0) throw new Error("the new trust bundle holds no certificate");
     this.#certificate.set({ ...current, rootsPem });
+    const [leaf, ...intermediates] = parseCertificates(current.chainPem);
+    if (leaf && !chainEndsIn(leaf, intermediates, roots)) this.renew();
   }
 
   async #attempt(): Promise<void> {

@@ -19,3 +19,8 @@ export function parseIdentity(uri: string): Identity | null {
   if (!match) return null;
   return { trustDomain: match[1] ?? "", namespace: match[2] ?? "", serviceAccount: match[3] ?? "" };
 }
+
+/** Who the control plane is in its own mesh: what sidecars expect at the other end of their streams. */
+export function controlPlaneIdentity(trustDomain: string): Identity {
+  return { trustDomain, namespace: "outrigger-system", serviceAccount: "outrigger-control-plane" };
+}
