@@ -7,11 +7,10 @@ import {
   Cluster_DiscoveryType as DiscoveryType,
   Cluster_DnsLookupFamily as DnsLookupFamily,
 } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
-import { ClusterLoadAssignmentSchema } from "../generated/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { Cluster, DnsOptions } from "../model/cluster.ts";
 import type { EndpointSet } from "../model/endpoint.ts";
 import { decodeConfigSource, encodeConfigSource } from "./config-source.ts";
-import { decodeEndpointSet, encodeEndpointSet } from "./endpoint.ts";
+import { decodeEndpointSet, encodeEndpointSet, noEndpoints } from "./endpoint.ts";
 import type { Place } from "./place.ts";
 import { duration, numberOf, positiveDurationMs, wordOf } from "./values.ts";
 
@@ -66,8 +65,9 @@ function decodeEds(message: ClusterMessage, at: Place): Discovery {
 /** Without an assignment the cluster has no endpoints. */
 function decodeEndpoints(message: ClusterMessage, names: "names" | "ip_only", at: Place): EndpointSet {
   if (message.edsClusterConfig) at.field("eds_cluster_config").error("is only for clusters of type EDS");
-  const assignment = message.loadAssignment ?? create(ClusterLoadAssignmentSchema, { clusterName: message.name });
-  return decodeEndpointSet(assignment, names, at.field("load_assignment"));
+  return message.loadAssignment
+    ? decodeEndpointSet(message.loadAssignment, names, at.field("load_assignment"))
+    : noEndpoints(message.name);
 }
 
 function decodeDns(message: ClusterMessage, at: Place): DnsOptions {

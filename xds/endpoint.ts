@@ -43,6 +43,11 @@ export function decodeEndpointSet(message: ClusterLoadAssignment, names: "names"
   };
 }
 
+/** What a cluster has that nothing was assigned to. */
+export function noEndpoints(name: string): EndpointSet {
+  return { name, localities: [], overprovisioningFactor: OVERPROVISIONING_FACTOR };
+}
+
 function decodeLocality(message: LocalityLbEndpoints, names: "names" | "ip_only", at: Place): LocalityEndpoints {
   const weight = message.loadBalancingWeight ?? null;
   if (weight === 0) at.field("load_balancing_weight").error("must be at least 1");

@@ -12,6 +12,7 @@ import {
   type Message,
   type MessageShape,
   ScalarType,
+  toBinary,
 } from "@bufbuild/protobuf";
 import { type Any, AnySchema, DurationSchema, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../core/errors.ts";
@@ -30,7 +31,7 @@ const fieldsByName = new Map<DescMessage, ReadonlyMap<string, DescField>>();
 /** Messages that stand inside an `Any` of a parsed JSON value: what unpacking the bytes would give. */
 const parsedAnys = new WeakMap<Any, Message>();
 
-/** The message that `any` was made of, if it came from JSON: it has been checked already and its bytes are empty. */
+/** The message that `any` was made of, if it came from JSON: it has been checked already. */
 export function parsedAny(any: Any): Message | undefined {
   return parsedAnys.get(any);
 }
@@ -169,7 +170,12 @@ function anyFromJson(json: unknown, at: Place): Any | undefined {
   if (harmlessType(typeUrl) !== undefined) return any;
   const schema = extensionType(typeUrl);
   // An unknown type is not an error by itself: whoever unpacks it says what would have been allowed in its place.
-  if (schema) parsedAnys.set(any, messageFromJson(schema, json, at));
+  if (schema) {
+    const message = messageFromJson(schema, json, at);
+    parsedAnys.set(any, message);
+    // Hardly anyone wants the bytes, and making them costs as much as reading the JSON.
+    Object.defineProperty(any, "value", { enumerable: true, get: () => toBinary(schema, message) });
+  }
   return any;
 }
 

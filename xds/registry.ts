@@ -35,7 +35,8 @@ import { ResourceSchema } from "../generated/envoy/service/discovery/v3/discover
 import { TypedStructSchema as UdpaTypedStructSchema } from "../generated/udpa/type/v1/typed_struct_pb.js";
 import { TypedStructSchema } from "../generated/xds/type/v3/typed_struct_pb.js";
 
-const TYPES: readonly DescMessage[] = [
+/** Every message that an `Any` may hold. */
+export const EXTENSION_TYPES: readonly DescMessage[] = [
   FileAccessLogSchema,
   FilterConfigSchema,
   HTTPFaultSchema,
@@ -66,7 +67,7 @@ const TYPES: readonly DescMessage[] = [
   UpstreamTlsContextSchema,
 ];
 
-const byName = new Map(TYPES.map((schema) => [schema.typeName, schema]));
+const byName = new Map(EXTENSION_TYPES.map((schema) => [schema.typeName, schema]));
 
 /** The full message name in a type URL: what follows the last slash. */
 export function typeNameOf(typeUrl: string): string {

@@ -1,0 +1,177 @@
+/** Arbitrary clusters and endpoints. */
+import fc from "fast-check";
+import type { Address } from "../../model/address.ts";
+import type {
+  CircuitBreakerLimits,
+  Cluster,
+  ClusterExtension,
+  DnsOptions,
+  OutlierDetection,
+  UpstreamHttp,
+} from "../../model/cluster.ts";
+import type { Endpoint, EndpointSet } from "../../model/endpoint.ts";
+import { durationMs, few, name, nonEmptyText, orNull, plainText, port, positiveMs, uint32 } from "./arbitrary-text.ts";
+import { configSource, upstreamTls } from "./arbitrary-tls.ts";
+
+const percentage = fc.integer({ min: 0, max: 100 });
+const window = fc.integer({ min: 65_535, max: 2 ** 31 - 1 });
+
+const ip: fc.Arbitrary<Address> = fc.record({
+  kind: fc.constant("tcp" as const),
+  host: fc.oneof(fc.ipV4(), fc.constantFrom("::1", "2001:db8::7")),
+  port,
+});
+
+const address: fc.Arbitrary<Address> = fc.oneof(
+  ip,
+  fc.record({ kind: fc.constant("pipe" as const), path: nonEmptyText }),
+);
+
+const strings = fc.dictionary(name, plainText, { maxKeys: 2, noNullPrototype: true });
+
+const endpoint = (where: fc.Arbitrary<Address>): fc.Arbitrary<Endpoint> =>
+  fc.record({
+    address: where,
+    weight: uint32.map((weight) => weight || 1),
+    health: fc.constantFrom("healthy", "unhealthy", "draining", "degraded"),
+    hostname: plainText,
+    transportSocketMatch: strings,
+    workload: plainText,
+  });
+
+const locality = fc.record({ region: plainText, zone: plainText, subZone: plainText });
+
+export const endpointSet: fc.Arbitrary<EndpointSet> = fc.record({
+  name,
+  localities: few(
+    fc.record({
+      locality,
+      weight: orNull(fc.integer({ min: 1, max: 9 })),
+      priority: fc.nat({ max: 128 }),
+      endpoints: few(endpoint(address)),
+    }),
+  ),
+  overprovisioningFactor: fc.constantFrom(1, 140, 200),
+});
+
+const oneEndpoint: fc.Arbitrary<EndpointSet> = fc.record({
+  name,
+  localities: fc.tuple(
+    fc.record({
+      locality,
+      weight: fc.constant(null),
+      priority: fc.constant(0),
+      endpoints: fc.tuple(
+        endpoint(fc.record({ kind: fc.constant("tcp" as const), host: fc.constant("db.example.org"), port })),
+      ),
+    }),
+  ),
+  overprovisioningFactor: fc.constant(140),
+});
+
+const dns: fc.Arbitrary<DnsOptions> = fc.record({
+  refreshRateMs: positiveMs,
+  respectTtl: fc.boolean(),
+  lookupFamily: fc.constantFrom("auto", "v4_only", "v6_only", "v4_preferred", "all"),
+});
+
+const discovery: fc.Arbitrary<Cluster["discovery"]> = fc.oneof(
+  fc.record({ kind: fc.constant("eds" as const), serviceName: name, source: configSource }),
+  fc.record({ kind: fc.constant("static" as const), endpoints: endpointSet }),
+  fc.record({ kind: fc.constant("strict_dns" as const), endpoints: endpointSet, dns }),
+  fc.record({ kind: fc.constant("logical_dns" as const), endpoints: oneEndpoint, dns }),
+);
+
+const lbPolicy: fc.Arbitrary<Cluster["lbPolicy"]> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("round_robin" as const, "random" as const) }),
+  fc.record({ kind: fc.constant("least_request" as const), choiceCount: fc.integer({ min: 2, max: 9 }) }),
+  fc.record({
+    kind: fc.constant("ring_hash" as const),
+    minimumRingSize: fc.nat({ max: 1024 }),
+    maximumRingSize: fc.integer({ min: 1024, max: 8_388_608 }),
+  }),
+);
+
+const limits: fc.Arbitrary<CircuitBreakerLimits> = fc.record({
+  maxConnections: uint32,
+  maxPendingRequests: uint32,
+  maxRequests: uint32,
+  maxRetries: uint32,
+  retryBudget: orNull(fc.record({ percent: percentage, minRetryConcurrency: uint32 })),
+});
+
+export const outlierDetection: fc.Arbitrary<OutlierDetection> = fc.record({
+  consecutive5xx: uint32,
+  consecutiveGatewayFailure: uint32,
+  consecutiveLocalOriginFailure: uint32,
+  splitExternalLocalOriginErrors: fc.boolean(),
+  intervalMs: positiveMs,
+  baseEjectionTimeMs: fc.integer({ min: 1, max: 1000 }),
+  maxEjectionTimeMs: fc.integer({ min: 1000, max: 9000 }),
+  maxEjectionTimeJitterMs: durationMs,
+  maxEjectionPercent: percentage,
+  enforcingConsecutive5xx: percentage,
+  enforcingConsecutiveGatewayFailure: percentage,
+  enforcingConsecutiveLocalOriginFailure: percentage,
+  enforcingSuccessRate: percentage,
+  successRateMinimumHosts: uint32,
+  successRateRequestVolume: uint32,
+  successRateStdevFactor: uint32,
+  enforcingFailurePercentage: percentage,
+  failurePercentageThreshold: percentage,
+  failurePercentageMinimumHosts: uint32,
+  failurePercentageRequestVolume: uint32,
+});
+
+const http: fc.Arbitrary<UpstreamHttp> = fc
+  .record({
+    protocol: fc.constantFrom("http1" as const, "auto" as const, "use_downstream" as const),
+    idleTimeoutMs: durationMs,
+    maxConnectionDurationMs: durationMs,
+    maxRequestsPerConnection: uint32,
+    maxHeadersCount: fc.integer({ min: 1, max: 1000 }),
+    maxResponseHeadersKb: fc.integer({ min: 1, max: 8192 }),
+    http2: fc.record({
+      maxConcurrentStreams: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+      initialStreamWindowSize: window,
+      initialConnectionWindowSize: window,
+      allowConnect: fc.boolean(),
+    }),
+  })
+  // Explicit HTTP/1 has no HTTP/2 options to carry.
+  .map((options) => (options.protocol === "http1" ? { ...options, http2: HTTP2_DEFAULTS } : options));
+
+const HTTP2_DEFAULTS = {
+  maxConcurrentStreams: 1024,
+  initialStreamWindowSize: 16 * 1024 * 1024,
+  initialConnectionWindowSize: 24 * 1024 * 1024,
+  allowConnect: false,
+};
+
+const extension: fc.Arbitrary<ClusterExtension> = fc.record({
+  breaker: orNull(
+    fc.record({ errorPercent: percentage, minimumCalls: uint32, windowMs: positiveMs, openForMs: positiveMs }),
+  ),
+  probeBeforeReadmission: fc.boolean(),
+  mode: fc.constantFrom("enforce" as const, "dry_run" as const),
+  learnIdleTimeout: fc.boolean(),
+  service: orNull(fc.record({ name, namespace: name, port })),
+  source: plainText,
+});
+
+export const cluster: fc.Arbitrary<Cluster> = fc.record({
+  name,
+  discovery,
+  connectTimeoutMs: positiveMs,
+  lbPolicy,
+  commonLb: fc.record({ healthyPanicThreshold: percentage, localityWeighted: fc.boolean() }),
+  limits: fc.record({ default: limits, high: limits }),
+  outlierDetection: orNull(outlierDetection),
+  tls: orNull(upstreamTls),
+  tlsMatches: few(fc.record({ name, match: strings, tls: orNull(upstreamTls) })),
+  http,
+  perConnectionBufferLimitBytes: uint32,
+  tcpKeepalive: orNull(fc.record({ probes: orNull(uint32), timeS: orNull(uint32), intervalS: orNull(uint32) })),
+  bindAddress: orNull(ip),
+  outrigger: orNull(extension),
+});
