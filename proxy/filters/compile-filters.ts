@@ -16,27 +16,23 @@ export interface FilterDeps {
   readonly counters: (filter: string, outcome: string) => Counter;
 }
 
-export interface CompiledFilters {
-  /** The stages of a route's requests, the router excluded; null: of requests that no route takes. */
-  forRoute(route: CompiledRoute | null): readonly FilterStage[];
-}
+/** The stages of a route's requests, the router excluded; for null those of requests that no route takes. */
+export type CompiledFilters = (route: CompiledRoute | null) => readonly FilterStage[];
 
 /** Compiles a chain. Throws on regular expressions that are not RE2 syntax. */
 export function compileFilters(filters: readonly HttpFilter[], deps: FilterDeps): CompiledFilters {
   const bound = filters.filter((filter) => filter.kind !== "router").map((filter) => bindFilter(filter, deps));
   const plain = stagesFor(bound, null);
-  if (bound.length === 0) return { forRoute: () => plain };
+  if (bound.length === 0) return () => plain;
   const byRoute = new WeakMap<CompiledRoute, readonly FilterStage[]>();
-  return {
-    forRoute(route) {
-      if (route === null) return plain;
-      let stages = byRoute.get(route);
-      if (stages === undefined) {
-        stages = stagesFor(bound, route);
-        byRoute.set(route, stages);
-      }
-      return stages;
-    },
+  return (route) => {
+    if (route === null) return plain;
+    let stages = byRoute.get(route);
+    if (stages === undefined) {
+      stages = stagesFor(bound, route);
+      byRoute.set(route, stages);
+    }
+    return stages;
   };
 }
 
