@@ -8,7 +8,7 @@ import {
   Metadata,
   status,
 } from "@grpc/grpc-js";
-import type { Clock } from "../../core/clock.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { StreamHandlers, XdsStream, XdsTransport } from "./transport.ts";
 
@@ -79,6 +79,7 @@ class GrpcStream implements XdsStream {
   readonly #handlers: StreamHandlers;
   #client: Client | null = null;
   #call: ClientDuplexStream<Uint8Array, Uint8Array> | null = null;
+  #timeout: Timer | null = null;
   #done = false;
 
   constructor(options: GrpcTransportOptions, handlers: StreamHandlers) {
@@ -90,7 +91,11 @@ class GrpcStream implements XdsStream {
   connect(target: GrpcTarget): void {
     const client = new Client(target.address, target.credentials(), { ...CHANNEL_OPTIONS, ...target.options });
     this.#client = client;
-    this.#awaitConnection(client, this.#options.clock.wallTime() + this.#options.connectTimeoutMs);
+    const { clock, connectTimeoutMs } = this.#options;
+    this.#timeout = clock.after(connectTimeoutMs, () => {
+      this.#finish(`no connection within ${connectTimeoutMs / 1000} s`);
+    });
+    this.#awaitConnection(client);
   }
 
   /** Ends the stream, but not before `open` has returned. */
@@ -98,27 +103,19 @@ class GrpcStream implements XdsStream {
     setImmediate(() => this.#finish(reason));
   }
 
-  #awaitConnection(client: Client, deadline: number): void {
+  #awaitConnection(client: Client): void {
+    if (this.#done) return;
     const channel = client.getChannel();
     const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) {
-      setImmediate(() => this.#begin(client));
-      return;
-    }
+    if (state === connectivityState.READY) setImmediate(() => this.#begin(client));
     // A call on a channel that has failed fails at once, and tells why.
-    if (state === connectivityState.TRANSIENT_FAILURE) {
-      this.#startCall(client);
-      return;
-    }
-    channel.watchConnectivityState(state, deadline, (error) => {
-      if (this.#done) return;
-      if (error) this.#finish(`no connection within ${this.#options.connectTimeoutMs / 1000} s`);
-      else this.#awaitConnection(client, deadline);
-    });
+    else if (state === connectivityState.TRANSIENT_FAILURE) this.#startCall(client);
+    else channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, () => this.#awaitConnection(client));
   }
 
   #begin(client: Client): void {
     if (this.#done) return;
+    this.#timeout?.cancel();
     this.#startCall(client);
     this.#handlers.connected();
   }
@@ -150,6 +147,7 @@ class GrpcStream implements XdsStream {
   cancel(): void {
     if (this.#done) return;
     this.#done = true;
+    this.#timeout?.cancel();
     this.#call?.cancel();
     this.#client?.close();
   }
