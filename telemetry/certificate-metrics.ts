@@ -8,7 +8,7 @@ export interface CertificateView {
   readonly name: string;
   /** Whether it is shown to peers or trusted in them. */
   readonly role: "own" | "root";
-  readonly subjectAltNames: readonly string[];
+  readonly subjectAltNames: readonly { readonly type: "uri" | "dns" | "ip"; readonly value: string }[];
   readonly subject: string;
   /** Hex. */
   readonly serial: string;

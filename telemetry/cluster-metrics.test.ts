@@ -2,41 +2,40 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedClock } from "../core/clock.ts";
 import { ClusterEventMetrics, registerClusterMetrics } from "./cluster-metrics.ts";
-import type { ClusterNumbers, ClusterView, EndpointView } from "./cluster-view.ts";
+import type { ClusterNumbers, ClusterView, EndpointView, LimitsView } from "./cluster-view.ts";
 import { MetricsRegistry } from "./metrics.ts";
 
 const ENDPOINT: EndpointView = {
   address: "10.0.0.1:80",
   hostname: "",
-  health: "healthy",
-  ejected: false,
-  outReason: "",
-  weight: 1,
+  region: "",
+  zone: "",
+  subZone: "",
   priority: 0,
-  locality: { region: "", zone: "", subZone: "" },
-  stats: {
-    cx_active: 0,
-    cx_connect_fail: 0,
-    cx_total: 0,
-    rq_active: 0,
-    rq_error: 0,
-    rq_success: 0,
-    rq_timeout: 0,
-    rq_total: 0,
-  },
+  weight: 1,
+  health: "healthy",
+  out: "",
+  cx_active: 0,
+  cx_connect_fail: 0,
+  cx_total: 0,
+  rq_active: 0,
+  rq_error: 0,
+  rq_success: 0,
+  rq_timeout: 0,
+  rq_total: 0,
+};
+
+const LIMITS: LimitsView = {
+  limits: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 512, maxRetries: 3, retryBudget: null },
+  remaining: { connections: 1021, pending: 1024, requests: 510, retries: 3 },
 };
 
 function cluster(name: string, stats: ClusterNumbers, more: Partial<ClusterView> = {}): ClusterView {
   return {
     name,
-    addedViaApi: false,
+    ready: true,
     stats,
-    limits: {
-      connections: { inUse: 3, max: 1024 },
-      pending: { inUse: 0, max: 1024 },
-      requests: { inUse: 2, max: 512 },
-      retries: { inUse: 0, max: 3 },
-    },
+    limits: { default: LIMITS, high: LIMITS },
     breaker: null,
     endpoints: [],
     ...more,
@@ -58,8 +57,8 @@ test("a cluster's numbers appear under their own names, split by reason", () => 
       breaker: { state: "half_open" },
       endpoints: [
         ENDPOINT,
-        { ...ENDPOINT, ejected: true },
-        { ...ENDPOINT, health: "unhealthy", ejected: true },
+        { ...ENDPOINT, health: "ejected" },
+        { ...ENDPOINT, health: "ejected" },
         { ...ENDPOINT, health: "draining" },
       ],
     },
@@ -76,7 +75,7 @@ test("a cluster's numbers appear under their own names, split by reason", () => 
     'outrigger_upstream_retries_refused_total{cluster="orders",reason="budget"} 1',
     'outrigger_upstream_connections_failed_total{cluster="orders",reason="refused"} 4',
     'outrigger_upstream_connections_failed_total{cluster="orders",reason="timeout"} 5',
-    'outrigger_upstream_limit_in_use{cluster="orders",limit="connections"} 3',
+    'outrigger_upstream_limit_remaining{cluster="orders",limit="connections"} 1021',
     'outrigger_upstream_limit_max{cluster="orders",limit="requests"} 512',
   ]) {
     assert.ok(text.includes(`${line}\n`), `${line} is missing in\n${text}`);
@@ -88,6 +87,18 @@ test("a cluster that was never called shows its endpoints and breaker only", () 
   registerClusterMetrics(registry, () => [cluster("idle", { upstream_rq_total: 0 }, { breaker: { state: "closed" } })]);
   const names = new Set([...registry.text().matchAll(/^(\w+)\{/gm)].map((match) => match[1]));
   assert.deepEqual([...names], ["outrigger_upstream_endpoints", "outrigger_upstream_breaker_state"]);
+});
+
+test("a retry budget has no fixed maximum", () => {
+  const registry = new MetricsRegistry(new SimulatedClock());
+  const budget = { ...LIMITS, limits: { ...LIMITS.limits, retryBudget: { percent: 20 } } };
+  registerClusterMetrics(registry, () => [
+    cluster("a", { upstream_rq_total: 1 }, { limits: { default: budget, high: LIMITS } }),
+    cluster("b", { upstream_rq_total: 1 }),
+  ]);
+  const text = registry.text();
+  assert.doesNotMatch(text, /limit_max\{cluster="a",limit="retries"\}/);
+  assert.match(text, /limit_max\{cluster="b",limit="retries"\} 3/);
 });
 
 test("clusters are asked for anew at each scrape", () => {

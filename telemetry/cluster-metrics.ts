@@ -1,6 +1,5 @@
 /** Upstream clusters in the metrics: the numbers that the data plane keeps under Envoy's names, read at scrape. */
 import type { ClusterNumber, ClusterNumbers, ClusterSource, ClusterView } from "./cluster-view.ts";
-import { endpointState } from "./cluster-view.ts";
 import type { CounterCell, Family, MetricsRegistry } from "./metrics.ts";
 
 type Series = readonly [value: number, ...labels: string[]];
@@ -31,10 +30,16 @@ const split =
   (c: ClusterView): readonly Series[] =>
     Object.entries(names).map(([label, name]): Series => [c.stats[name] ?? 0, label]);
 
-const perLimit =
-  (read: (limit: ClusterView["limits"]["requests"]) => number) =>
-  (c: ClusterView): readonly Series[] =>
-    Object.entries(c.limits).map(([name, limit]): Series => [read(limit), name]);
+/** The thresholds of the default priority; a retry budget has no fixed maximum. */
+const limitMaxima = (c: ClusterView): readonly Series[] => {
+  const { maxConnections, maxPendingRequests, maxRequests, maxRetries, retryBudget } = c.limits.default.limits;
+  const maxima: Series[] = [
+    [maxConnections, "connections"],
+    [maxPendingRequests, "pending"],
+    [maxRequests, "requests"],
+  ];
+  return retryBudget === null ? [...maxima, [maxRetries, "retries"]] : maxima;
+};
 
 const FIGURES: readonly Figure[] = [
   {
@@ -43,7 +48,7 @@ const FIGURES: readonly Figure[] = [
     help: "Endpoints by state",
     labels: ["state"],
     always: true,
-    read: (c) => STATES.map((state): Series => [c.endpoints.filter((e) => endpointState(e) === state).length, state]),
+    read: (c) => STATES.map((state): Series => [c.endpoints.filter((e) => e.health === state).length, state]),
   },
   {
     name: "outrigger_upstream_breaker_state",
@@ -135,18 +140,18 @@ const FIGURES: readonly Figure[] = [
     read: split({ budget: "upstream_rq_retry_overflow", attempts: "upstream_rq_retry_limit_exceeded" }),
   },
   {
-    name: "outrigger_upstream_limit_in_use",
+    name: "outrigger_upstream_limit_remaining",
     type: "gauge",
-    help: "How much of each limit is taken",
+    help: "How much is left of each limit",
     labels: ["limit"],
-    read: perLimit((limit) => limit.inUse),
+    read: (c) => Object.entries(c.limits.default.remaining).map(([limit, left]): Series => [left, limit]),
   },
   {
     name: "outrigger_upstream_limit_max",
     type: "gauge",
     help: "The limits in force, counted once per process",
     labels: ["limit"],
-    read: perLimit((limit) => limit.max),
+    read: limitMaxima,
   },
   {
     name: "outrigger_upstream_limit_overflows_total",

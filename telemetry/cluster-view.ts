@@ -47,36 +47,45 @@ export const ENDPOINT_NUMBERS = [
 
 export type EndpointNumbers = { readonly [name in (typeof ENDPOINT_NUMBERS)[number]]: number };
 
-export interface LimitView {
-  readonly inUse: number;
-  readonly max: number;
-}
-
-export interface EndpointView {
+export interface EndpointView extends EndpointNumbers {
   /** `10.0.0.3:80` */
   readonly address: string;
   readonly hostname: string;
-  readonly health: "healthy" | "degraded" | "unhealthy" | "draining";
-  readonly ejected: boolean;
-  /** Why it gets no requests, as a sentence with the numbers; "" while it is in service. */
-  readonly outReason: string;
-  readonly weight: number;
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
   readonly priority: number;
-  readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
-  readonly stats: EndpointNumbers;
+  readonly weight: number;
+  /** `healthy`, `degraded`, `unhealthy`, `draining` or `ejected`. */
+  readonly health: string;
+  /** Why it gets no requests, as a sentence with the numbers; "" while it is in service. */
+  readonly out: string;
+}
+
+/** Thresholds of one priority, and what is left of them. */
+export interface LimitsView {
+  readonly limits: {
+    readonly maxConnections: number;
+    readonly maxPendingRequests: number;
+    readonly maxRequests: number;
+    readonly maxRetries: number;
+    /** Takes the place of `maxRetries`. */
+    readonly retryBudget: object | null;
+  };
+  readonly remaining: {
+    readonly connections: number;
+    readonly pending: number;
+    readonly requests: number;
+    readonly retries: number;
+  };
 }
 
 export interface ClusterView {
   readonly name: string;
-  /** True if the cluster came by xDS. */
-  readonly addedViaApi: boolean;
+  /** False while its first endpoints are not known. */
+  readonly ready: boolean;
   readonly stats: ClusterNumbers;
-  readonly limits: {
-    readonly connections: LimitView;
-    readonly pending: LimitView;
-    readonly requests: LimitView;
-    readonly retries: LimitView;
-  };
+  readonly limits: { readonly default: LimitsView; readonly high: LimitsView };
   /** null: the cluster has no breaker. */
   readonly breaker: { readonly state: "closed" | "half_open" | "open" } | null;
   readonly endpoints: readonly EndpointView[];
@@ -84,8 +93,3 @@ export interface ClusterView {
 
 /** Gives the clusters in force. */
 export type ClusterSource = () => Iterable<ClusterView>;
-
-/** What an endpoint counts as in the gauge of endpoints: ejection hides what health discovery says. */
-export function endpointState(endpoint: EndpointView): EndpointView["health"] | "ejected" {
-  return endpoint.ejected ? "ejected" : endpoint.health;
-}
