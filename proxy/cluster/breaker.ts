@@ -117,7 +117,7 @@ export class Breaker {
     this.#circuit?.shutdown();
   }
 
-  /** Whether one more failure makes `opossum` open: its own condition, checked without it. */
+  /** Whether one more failure can make `opossum` open: its own condition, so that it is seldom asked in vain. */
   #couldOpen(): boolean {
     const calls = this.#window.calls + 1;
     if (calls < this.policy.minimumCalls) return false;

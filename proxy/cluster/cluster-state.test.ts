@@ -146,8 +146,10 @@ describe("endpoints", () => {
 
   test("an address that comes twice counts once", () => {
     const { state } = make(cluster());
-    state.updateEndpoints(endpointSet("10.0.0.1:80", "10.0.0.1:80"));
-    assert.equal(state.stats.membership_total, 1);
+    state.updateEndpoints(endpointSet("10.0.0.1:80", "10.0.0.1:80", "10.0.0.2:80"));
+    assert.equal(state.stats.membership_total, 2);
+    const picks = Array.from({ length: 100 }, () => state.choose(FIRST)?.name);
+    assert.equal(picks.filter((name) => name === "10.0.0.1:80").length, 50);
   });
 
   test("whatever sets come, states are those of the last set, one for each address, the same ones as before", () => {
@@ -226,6 +228,13 @@ describe("configuration updates", () => {
     state.updateConfig(cluster({ limits }));
     assert.equal(state.limits.tryAcquireRequest(), false);
     assert.equal(state.limitsFor("high").tryAcquireRequest(), true);
+  });
+
+  test("endpoints of a static cluster change with its configuration", () => {
+    const fixed = (at: string) => cluster({ discovery: { kind: "static", endpoints: endpointSet(at) } });
+    const { state } = make(fixed("10.0.0.1:80"));
+    state.updateConfig(fixed("10.0.0.2:80"));
+    assert.deepEqual(names(state), ["10.0.0.2:80"]);
   });
 
   test("pools are replaced only when connections are to be made differently", () => {

@@ -80,11 +80,9 @@ export class OpossumCircuit {
     for (let age = 0; age < buckets.length; age++) {
       const bucket = buckets[age];
       if (!bucket) continue;
-      const { calls, failures, rejects } = window.bucket(age);
+      const { calls, failures } = window.bucket(age);
       bucket.fires = calls;
       bucket.failures = failures;
-      bucket.rejects = rejects;
-      bucket.successes = calls - failures - rejects;
       bucket.latencyTimes.length = 0;
     }
   }

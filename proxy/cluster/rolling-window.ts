@@ -98,12 +98,11 @@ export class RollingWindow {
   }
 
   /** One bucket, 0 being the newest. */
-  bucket(age: number): { readonly calls: number; readonly failures: number; readonly rejects: number } {
+  bucket(age: number): { readonly calls: number; readonly failures: number } {
     const at = ((this.#current - age + BUCKETS) % BUCKETS) * WIDTH;
     return {
       calls: this.#buckets[at + CALLS] as number,
       failures: this.#buckets[at + FAILURES] as number,
-      rejects: this.#buckets[at + REJECTS] as number,
     };
   }
 

@@ -87,6 +87,47 @@ describe("Envoy's rules", () => {
     assert.equal(tcp.first.ejected, false);
   });
 
+  test("not split, local failures count as gateway failures too: 503, or 504", () => {
+    for (const kind of ["connect_failed", "timeout", "reset"] as const) {
+      const { first, detector } = make(new SimulatedClock(), { config: { consecutive5xx: 0 } });
+      for (let i = 0; i < 5; i++) first.recordLocalOriginFailure(kind);
+      assert.equal(detector.stats.ejections_detected_consecutive_gateway_failure, 1, kind);
+    }
+  });
+
+  test("split, the success rate of connecting is judged by itself", () => {
+    const clock = new SimulatedClock();
+    const { states, detector } = make(clock, {
+      hosts: 5,
+      config: { splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailure: 0 },
+    });
+    states.forEach((state, i) => {
+      for (let n = 0; n < 100; n++) {
+        if (i === 3 && n % 2 === 0) state.recordLocalOriginFailure("connect_failed");
+        else state.recordConnectSuccess(false);
+      }
+    });
+    clock.advance(10_000);
+    assert.deepEqual(
+      states.map((state) => state.ejected),
+      [false, false, false, true, false],
+    );
+    assert.equal(detector.stats.ejections_enforced_local_origin_success_rate, 1);
+  });
+
+  test("back in service, runs begin anew", () => {
+    const clock = new SimulatedClock();
+    const { first } = make(clock, {
+      config: { consecutiveGatewayFailure: 3, enforcingConsecutiveGatewayFailure: 100 },
+    });
+    respond(first, 500, 503, 503, 503);
+    assert.equal(first.ejected, true);
+    clock.advance(30_000);
+    assert.equal(first.ejected, false);
+    respond(first, 500);
+    assert.equal(first.ejected, false, "the fifth 5xx, but the first since");
+  });
+
   test("split, local failures count apart, and connecting ends their run", () => {
     const { first, detector } = make(new SimulatedClock(), { config: { splitExternalLocalOriginErrors: true } });
     for (let i = 0; i < 4; i++) first.recordLocalOriginFailure("connect_failed");
