@@ -173,7 +173,9 @@ export class ListenerRuntime {
       throw new Error(`filter chain "${chain.name}" has no connection manager`);
     }
     const checks = chain.filters.flatMap((filter) =>
-      filter.kind === "rbac" ? [compileNetworkRbac(filter, this.#deps.telemetry.rbac(filter.statPrefix))] : [],
+      filter.kind === "rbac"
+        ? (compileNetworkRbac(filter.policy, this.#deps.telemetry.rbac(filter.statPrefix)) ?? [])
+        : [],
     );
     const slot: ChainSlot = {
       config: chain,
@@ -184,8 +186,8 @@ export class ListenerRuntime {
         handshakeTimeoutMs: chain.transportSocketConnectTimeoutMs,
         check: (info) => {
           for (const check of checks) {
-            const denied = check(info);
-            if (denied !== null) return denied;
+            const verdict = check(info);
+            if (!verdict.allowed) return verdict.explanation;
           }
           return null;
         },

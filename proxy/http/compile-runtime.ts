@@ -3,7 +3,7 @@ import type { HttpConnectionManager } from "../../model/http.ts";
 import type { ForwardAction } from "../../model/route.ts";
 import type { RequestTracer } from "../../telemetry/tracing/tracer.ts";
 import type { ServerOptions } from "../codec/http1/server-connection.ts";
-import { type CompiledFilters, compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
+import { compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
 import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
 import { type ConnectionManagerDeps, compileConnectionManager } from "../router/connection-manager.ts";
 import { compileForwardRule, type ForwardRule } from "./forward-rule.ts";
@@ -25,7 +25,7 @@ export interface RuntimeParts {
 export function compileRuntime(parts: RuntimeParts): HttpRuntime {
   const { config, context } = parts;
   const router = config.filters.find((filter) => filter.kind === "router");
-  const filters: CompiledFilters = compileFilters(config.filters, parts.filters);
+  const filters = compileFilters(config.filters, parts.filters);
   const rules = new WeakMap<CompiledRoute, ForwardRule>();
   return {
     config,
@@ -41,7 +41,7 @@ export function compileRuntime(parts: RuntimeParts): HttpRuntime {
     },
     keepOriginals: router?.kind === "router" ? !router.suppressEnvoyHeaders : true,
     routes: parts.routes,
-    filters: (route) => filters.forRoute(route),
+    filters,
     forwardRule(route, action: ForwardAction) {
       let rule = rules.get(route);
       if (rule === undefined) {

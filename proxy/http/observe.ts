@@ -66,6 +66,6 @@ export function compileObserve(parts: ObserveParts): Observe {
       responseHeaders: info.responseCode === 0 ? null : response.headers,
       responseTrailers: trailers,
     };
-    for (const log of accessLogs) log.log(logged);
+    for (const log of accessLogs) log(logged);
   };
 }

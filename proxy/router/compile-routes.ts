@@ -36,8 +36,12 @@ export class CompiledRouteTable {
     );
   }
 
-  /** The route of a request; null where none matches. `random` is drawn from at most once. */
+  /**
+   * The route of a request; null where none matches. `random` is drawn from at most once. What only internal requests
+   * may carry (`internal_only_headers`) is taken off first: without internal addresses, Envoy's default, none is.
+   */
   find(request: RequestHead, _info: StreamInfo, random: Random): CompiledRoute | null {
+    for (const name of this.table.internalOnlyHeaders) request.headers.remove(name);
     // Envoy finds no route for an empty `x-forwarded-proto`, from which the scheme comes.
     if (request.scheme === "") return null;
     return this.#hosts.find(request.authority)?.find(request, random) ?? null;

@@ -49,9 +49,9 @@ export function acceptTls(
   const alpn = context.selectAlpn(hello.alpn);
   const options: TLSSocketOptions = {
     secureContext: material.context,
-    requestCert: context.asksForCertificate,
+    requestCert: config.validation !== null,
     // Only makes OpenSSL demand that there be a certificate, with a proper alert; whether it is good is judged below.
-    rejectUnauthorized: config.requireClientCertificate,
+    rejectUnauthorized: context.certificateIsMandatory,
     ...(alpn === null ? {} : { ALPNProtocols: [alpn] }),
   };
   const secure = wrapSniffed(socket, head, options);

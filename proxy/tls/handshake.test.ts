@@ -141,6 +141,15 @@ test("a client certificate is optional where it is not required, but what is sho
   assert.equal((await echo.next()).failure?.kind, "untrusted");
 });
 
+test("as in Envoy, names to check make a certificate mandatory, and nothing to check makes it needless", async () => {
+  const named = { validation: { ...mesh.validation, subjectAltNames: [uri(WEB)] } };
+  await using echo = await EchoServer.start(server(downstream(mesh.orders, named)));
+  assert.notEqual((await callServer(client(upstream(null)), echo.port)).refused, null);
+  assert.equal((await echo.next()).failure?.kind, "no_certificate");
+  await using open = await EchoServer.start(server(downstream(mesh.orders, { requireClientCertificate: true })));
+  assert.equal((await callServer(client(upstream(null)), open.port)).refused, null);
+});
+
 test("accepting the untrusted still tells verified from not", async () => {
   const lax = { validation: { ...mesh.validation, acceptUntrusted: true } };
   await using echo = await EchoServer.start(server(downstream(mesh.orders, lax)));

@@ -42,8 +42,7 @@ export function compilePeerCheck(
   const { certificateHashes, spkiHashes, subjectAltNames, acceptUntrusted, allowExpired } = validation;
   const sanMatches = subjectAltNames.length === 0 ? null : compileSanMatchers(subjectAltNames);
   const pinned = certificateHashes.length + spkiHashes.length > 0;
-  // As in Envoy: what can only be checked on a certificate makes the certificate mandatory.
-  const mandatory = required || ((sanMatches !== null || pinned) && !acceptUntrusted);
+  const mandatory = certificateIsMandatory(validation, required);
 
   const names = (peer: Peer): TlsFailure | null => {
     if (sanMatches && !sanMatches(peer.names)) return new TlsFailure("san_mismatch", sanSentence(peer, validation));
@@ -64,6 +63,17 @@ export function compilePeerCheck(
     const failure = acceptUntrusted ? null : (chain ?? names(peer));
     return { failure, verified };
   };
+}
+
+/**
+ * Whether a peer without a certificate is refused. As in Envoy: what can only be checked on a certificate makes it
+ * mandatory, and where nothing is to be checked it is not even asked for, required or not.
+ */
+export function certificateIsMandatory(validation: PeerValidation | null, required: boolean): boolean {
+  if (validation === null) return false;
+  const { subjectAltNames, certificateHashes, spkiHashes, acceptUntrusted } = validation;
+  const checked = subjectAltNames.length + certificateHashes.length + spkiHashes.length > 0;
+  return required || (checked && !acceptUntrusted);
 }
 
 function checkChain(

@@ -7,7 +7,7 @@ import type { ContextCache } from "./context-cache.ts";
 import { TlsFailure } from "./failure.ts";
 import { chooseCertificates } from "./local-certificate.ts";
 import { resolveCertificates, resolveTrust } from "./material.ts";
-import { compilePeerCheck, type PeerCheck } from "./peer-check.ts";
+import { certificateIsMandatory, compilePeerCheck, type PeerCheck } from "./peer-check.ts";
 import type { SecretsView } from "./secrets-view.ts";
 
 /** What a handshake that begins now uses. */
@@ -20,6 +20,8 @@ export interface ServerMaterial {
 export class ServerTlsContext {
   readonly config: DownstreamTls;
   readonly check: PeerCheck;
+  /** Whether clients must show a certificate; whether they are asked for one follows from `config.validation`. */
+  readonly certificateIsMandatory: boolean;
   readonly #secrets: SecretsView;
   readonly #contexts: ContextCache;
   #last: {
@@ -33,12 +35,8 @@ export class ServerTlsContext {
     this.config = config;
     this.#secrets = secrets;
     this.#contexts = contexts;
+    this.certificateIsMandatory = certificateIsMandatory(config.validation, config.requireClientCertificate);
     this.check = compilePeerCheck(config.validation, "client", config.requireClientCertificate);
-  }
-
-  /** Whether clients are asked for a certificate. */
-  get asksForCertificate(): boolean {
-    return this.config.validation !== null || this.config.requireClientCertificate;
   }
 
   /**
@@ -51,7 +49,9 @@ export class ServerTlsContext {
     const trust = resolveTrust(this.config.validation, this.#secrets);
     const last = this.#last;
     if (last && last.trust === trust && sameItems(last.certificates, certificates)) return last.material;
-    const { params, sessionTickets } = this.config;
+    const { params, validation } = this.config;
+    // A resumed session lacks the intermediates without which an expired chain cannot be judged.
+    const sessionTickets = this.config.sessionTickets && validation?.allowExpired !== true;
     let context: SecureContext;
     try {
       context = this.#contexts.get({ side: "server", params, certificates, trust, sessionTickets });

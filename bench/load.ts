@@ -1,0 +1,80 @@
+/** The load: `wrk` for as many requests as a proxy takes, `h2load` for a fixed rate with every latency on record. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { LOAD_CORE } from "./processes.ts";
+
+const run = promisify(execFile);
+
+export interface ThroughputResult {
+  readonly requests: number;
+  readonly rps: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly errors: number;
+}
+
+export interface LatencyResult {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+  readonly errors: number;
+}
+
+/** As fast as the proxy answers. `script` is Lua for wrk (request bodies). */
+export async function saturate(url: string, connections: number, seconds: number, script: string | null): Promise<ThroughputResult> {
+  const dir = mkdtempSync(path.join(tmpdir(), "outrigger-bench-"));
+  try {
+    const lua = path.join(dir, "report.lua");
+    writeFileSync(lua, `${script ?? ""}\n${REPORT}`);
+    const args = ["-c", String(LOAD_CORE), "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", lua, url];
+    const { stdout } = await run("taskset", args, { maxBuffer: 1 << 24 });
+    const line = /OUTRIGGER (.*)/.exec(stdout)?.[1];
+    if (!line) throw new Error(`wrk printed no report:\n${stdout}`);
+    const report = JSON.parse(line) as { requests: number; us: number; p50: number; p99: number; errors: number };
+    return {
+      requests: report.requests,
+      rps: (report.requests * 1e6) / report.us,
+      p50Ms: report.p50 / 1000,
+      p99Ms: report.p99 / 1000,
+      errors: report.errors,
+    };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+const REPORT = `
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('OUTRIGGER {"requests":%d,"us":%d,"p50":%d,"p99":%d,"errors":%d}\\n', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+end
+`;
+
+/** `rate` requests a second over `connections`, evenly: what a caller waits when nothing is saturated. */
+export async function atRate(url: string, rate: number, connections: number, seconds: number): Promise<LatencyResult> {
+  const dir = mkdtempSync(path.join(tmpdir(), "outrigger-bench-"));
+  const log = path.join(dir, "latency.log");
+  try {
+    const rps = (rate / connections).toFixed(3);
+    const args = ["-c", String(LOAD_CORE), "h2load", "--h1", `-c${connections}`, "-t1", `--rps=${rps}`, `-D${seconds}`, `--log-file=${log}`, url];
+    await run("taskset", args, { maxBuffer: 1 << 24 });
+    // Each line: start time (µs since the epoch), status, duration (µs).
+    const durations: number[] = [];
+    let errors = 0;
+    for (const line of readFileSync(log, "utf8").split("\n")) {
+      const [, status, micros] = line.split("\t");
+      if (micros === undefined) continue;
+      if (status === "200") durations.push(Number(micros));
+      else errors++;
+    }
+    durations.sort((a, b) => a - b);
+    const at = (share: number): number => (durations[Math.min(durations.length - 1, Math.floor(durations.length * share))] ?? 0) / 1000;
+    return { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), errors };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+/**
+ * The `outrigger` command as installed: starts the bundle with the Node that came with the package and with the flags
+ * that the data plane was measured with. It must run on whatever Node the machine has, so it uses only old APIs.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Half of the tail latency of the default for 20 MB more (docs/decisions/0003-young-generation.md). */
+const FLAGS = ["--max-semi-space-size=16", "--disable-warning=ExperimentalWarning"];
+const LEAST_MAJOR = 24;
+
+/** The Node that the optional dependencies brought, or the one that runs this. */
+function findNode(): string {
+  if (Number(process.versions.node.split(".")[0]) >= LEAST_MAJOR) return process.execPath;
+  const require = createRequire(import.meta.url);
+  for (const name of [`node-${process.platform}-${process.arch}`, `node-bin-${process.platform}-${process.arch}`]) {
+    try {
+      const candidate = path.join(path.dirname(require.resolve(`${name}/package.json`)), "bin", "node");
+      if (existsSync(candidate)) return candidate;
+    } catch {
+      // Not installed for this platform: the next name, then the message below.
+    }
+  }
+  console.error(
+    `outrigger: Node ${LEAST_MAJOR} or newer is needed, this is ${process.version}, and the package brought none for this platform`,
+  );
+  process.exit(1);
+}
+
+const node = findNode();
+const main = path.join(path.dirname(fileURLToPath(import.meta.url)), "outrigger.js");
+const args = [...FLAGS, main, ...process.argv.slice(2)];
+
+if (typeof process.execve === "function" && node === process.execPath && process.platform !== "win32") {
+  process.execve(node, [node, ...args], process.env as Record<string, string>);
+} else {
+  const child = spawn(node, args, { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+    process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => process.exit(code ?? (signal === null ? 1 : 128 + 15)));
+}

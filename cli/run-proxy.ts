@@ -1,0 +1,57 @@
+/** Starts or validates a proxy from an Envoy bootstrap. */
+import { loadBootstrap, processDecodeOptions } from "../control-client/bootstrap.ts";
+import { formatProblem, UserError } from "../core/errors.ts";
+import { logger } from "../core/log.ts";
+import { startAdmin } from "./admin/start-admin.ts";
+import { handleSignals } from "./lifecycle.ts";
+import type { ProxyFlags } from "./proxy-command.ts";
+import { ProxyProcess } from "./proxy-process.ts";
+
+const log = logger("main");
+
+export async function runProxy(flags: ProxyFlags): Promise<void> {
+  const decode = processDecodeOptions();
+  const { bootstrap, notes } = loadBootstrap({
+    ...(flags.configPath === undefined ? {} : { file: flags.configPath }),
+    ...(flags.configYaml === undefined ? {} : { configYaml: flags.configYaml }),
+    ...(flags.serviceNode === undefined ? {} : { serviceNode: flags.serviceNode }),
+    ...(flags.serviceCluster === undefined ? {} : { serviceCluster: flags.serviceCluster }),
+    ...(flags.serviceZone === undefined ? {} : { serviceZone: flags.serviceZone }),
+    decode,
+  });
+  if (flags.mode === "validate") {
+    for (const note of notes) process.stdout.write(`note: ${formatProblem(note)}\n`);
+    process.stdout.write(`configuration '${flags.configPath ?? "--config-yaml"}' OK\n`);
+    return;
+  }
+  for (const note of notes) log.debug({ ...note }, "accepted and ignored");
+  if (flags.concurrency !== undefined && flags.concurrency !== 1) {
+    log.info({ asked: flags.concurrency }, "--concurrency: one data-plane thread is run");
+  }
+  const proxy = new ProxyProcess({
+    bootstrap,
+    client: { decode },
+    identity: null,
+    workload: bootstrap.node.cluster || "unknown",
+    drainMs: flags.drainTimeS * 1000,
+    fileFlushIntervalMs: flags.fileFlushIntervalMsec,
+  });
+  const admin = bootstrap.admin === null ? null : await startAdmin(proxy, bootstrap.admin.address);
+  handleSignals({
+    onStop: async () => {
+      await proxy.drain(flags.drainTimeS * 1000);
+      await admin?.close();
+      await proxy.close();
+    },
+    onReopenLogs: () => proxy.telemetry.reopenLogs(),
+  });
+  proxy.ready.subscribe((ready) => {
+    if (!ready) return;
+    // As Envoy: a static listener that can't be bound ends the process; one from a control plane does not.
+    if (proxy.problems.length > 0 && bootstrap.dynamic === null) {
+      process.stderr.write(`outrigger: ${new UserError(proxy.problems).message}\n`);
+      process.exit(1);
+    }
+    log.info({ revision: proxy.dataPlane.snapshot.revision }, "ready: configuration is in force");
+  });
+}

@@ -1,0 +1,119 @@
+/** Joins telemetry to the data plane: what the proxy asks for on one side, registry, log sinks and exporters on the other. */
+import type { Clock } from "../core/clock.ts";
+import { logger } from "../core/log.ts";
+import type { Random } from "../core/random.ts";
+import type { TracingProvider } from "../model/http.ts";
+import type { ProxyTelemetry } from "../proxy/proxy-telemetry.ts";
+import { compileHeaderMatch } from "../proxy/router/compile-matcher.ts";
+import { AccessLogSinks, compileAccessLog } from "../telemetry/access-log.ts";
+import { ConnectionMetrics, TlsMetrics } from "../telemetry/connection-metrics.ts";
+import type { MetricsRegistry } from "../telemetry/metrics.ts";
+import { RequestMetrics } from "../telemetry/request-metrics.ts";
+import { createOtlpSink } from "../telemetry/tracing/otlp-sink.ts";
+import type { SpanSink } from "../telemetry/tracing/span.ts";
+import { createTracer } from "../telemetry/tracing/tracer.ts";
+
+export interface TelemetryOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly registry: MetricsRegistry;
+  readonly fileFlushIntervalMs: number;
+  /** The bootstrap's tracer, for connection managers that name none. */
+  readonly tracing: TracingProvider | null;
+  /** `host:port` of a cluster that receives spans, null while it is not known. */
+  readonly clusterAddress: (cluster: string) => string | null;
+  /** Resource attributes of spans. */
+  readonly resource: Readonly<Record<string, string>>;
+}
+
+export interface JoinedTelemetry extends ProxyTelemetry {
+  /** Opens log files again after a rotation. */
+  reopenLogs(): void;
+  close(): Promise<void>;
+}
+
+const listenerLog = logger("listener");
+
+export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
+  const { registry, clock, random } = options;
+  const requests = new RequestMetrics(registry);
+  const connections = new ConnectionMetrics(registry);
+  const tls = new TlsMetrics(registry);
+  const filters = registry.counter({
+    name: "outrigger_filter_outcomes_total",
+    help: "What HTTP and network filters did",
+    labels: ["filter", "outcome"],
+  });
+  const sinks = new AccessLogSinks({
+    clock,
+    flushIntervalMs: options.fileFlushIntervalMs,
+    onError: (message) => listenerLog.error({ message }, "access log"),
+  });
+  const exporters = new Map<string, SpanSink>();
+
+  const exporterOf = (provider: TracingProvider): SpanSink => {
+    const key = JSON.stringify(provider);
+    let sink = exporters.get(key);
+    if (sink === undefined) {
+      const { export: target } = provider;
+      const address = options.clusterAddress(target.cluster);
+      sink = createOtlpSink({
+        protocol: target.protocol,
+        url: target.protocol === "http" ? target.uri : `http://${address ?? "127.0.0.1:4317"}`,
+        timeoutMs: target.timeoutMs,
+        serviceName: provider.serviceName,
+        resource: options.resource,
+      });
+      exporters.set(key, sink);
+    }
+    return sink;
+  };
+
+  return {
+    requests,
+    connections(listener) {
+      const cells = connections.forListener(listener.name);
+      return {
+        onOpened() {
+          cells.opened.inc();
+          cells.active.inc();
+        },
+        onClosed() {
+          cells.closed.inc();
+          cells.active.dec();
+        },
+        onNoFilterChain: () => cells.failed("no_filter_chain"),
+        onTlsAccepted: (name, info) => tls.handshake("downstream", name, info),
+        onTlsFailure(name, failure, remoteAddress) {
+          cells.failed("tls");
+          tls.failure("downstream", name, failure.kind);
+          listenerLog.info(
+            { listener: name, remoteAddress, kind: failure.kind },
+            `connection refused: ${failure.message}`,
+          );
+        },
+        onDenied(name, explanation) {
+          cells.failed("rbac");
+          listenerLog.info({ listener: name }, `connection denied: ${explanation}`);
+        },
+      };
+    },
+    accessLogs: (logs) => logs.map((log) => compileAccessLog(log, sinks, compileHeaderMatch)),
+    tracer(config) {
+      if (config.tracing === null) return null;
+      const provider = config.tracing.provider ?? options.tracing;
+      return provider === null ? null : createTracer(config.tracing, { clock, random, sink: exporterOf(provider) });
+    },
+    filterCounter: (filter, outcome) => filters.cell(filter, outcome),
+    rbac: (statPrefix) => ({
+      allowed: filters.cell(`${statPrefix}rbac`, "allowed"),
+      denied: filters.cell(`${statPrefix}rbac`, "denied"),
+      shadowAllowed: filters.cell(`${statPrefix}rbac`, "shadow_allowed"),
+      shadowDenied: filters.cell(`${statPrefix}rbac`, "shadow_denied"),
+    }),
+    reopenLogs: () => sinks.reopen(),
+    async close() {
+      await Promise.all([sinks.close(), ...[...exporters.values()].map((sink) => sink.shutdown())]);
+    },
+  };
+}
