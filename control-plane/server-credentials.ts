@@ -14,7 +14,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import { nextValue } from "../core/watch.ts";
-import { formatIdentity, type Identity } from "../model/identity.ts";
+import { controlPlaneIdentity, formatIdentity } from "../model/identity.ts";
 
 /** Under which names the control plane answers, besides its SPIFFE id. */
 const SERVER_NAMES: readonly SubjectAltName[] = [
@@ -39,7 +39,9 @@ class RotatingCredentials extends ServerCredentials {
 }
 
 function secureContext(certificate: WorkloadCertificate): { cert: string; key: string; ca: string } {
-  return { cert: certificate.chainPem, key: certificate.keyPem, ca: certificate.rootsPem };
+  // The roots are presented as well: a workload that joins knows only their hashes, and takes them from here.
+  const cert = certificate.chainPem + certificate.rootsPem;
+  return { cert, key: certificate.keyPem, ca: certificate.rootsPem };
 }
 
 export interface ServerIdentity {
@@ -47,20 +49,20 @@ export interface ServerIdentity {
   stop(): void;
 }
 
-/** The control plane's identity in its own mesh. */
-export function controlPlaneIdentity(trustDomain: string): Identity {
-  return { trustDomain, namespace: "outrigger-system", serviceAccount: "control-plane" };
-}
-
-/** Issues the server's certificate and keeps it and the trusted roots current. */
+/** Issues the server's certificate and keeps it and the trusted roots current. `extraNames` are names that it is reached by. */
 export async function serverIdentity(
   ca: CertificateAuthority,
   clock: Clock,
   random: Random,
   log: Logger,
+  extraNames: readonly SubjectAltName[] = [],
 ): Promise<ServerIdentity> {
   const identity = controlPlaneIdentity(ca.trustDomain);
-  const names: readonly SubjectAltName[] = [{ type: "uri", value: formatIdentity(identity) }, ...SERVER_NAMES];
+  const names: readonly SubjectAltName[] = [
+    { type: "uri", value: formatIdentity(identity) },
+    ...SERVER_NAMES,
+    ...extraNames,
+  ];
   const own = new WorkloadIdentity({
     identity,
     clock,
