@@ -206,6 +206,13 @@ describe("ring hash", () => {
     for (const hash of hashes) assert.equal(target(one, hash), target(two, hash));
   });
 
+  test("requests go where Envoy 1.40 sent them, weights included", () => {
+    const weighted = [1, 2, 3, 1].map((weight, i) => host(`127.0.0.1:1911${i + 1}`, { weight }));
+    const lb = balancer(policy, [weighted]);
+    const ports = Array.from({ length: 8 }, (_, i) => target(lb, xxHash64(`user-${i}`))?.slice(-5));
+    assert.deepEqual(ports, ["19114", "19112", "19113", "19113", "19112", "19113", "19113", "19112"]);
+  });
+
   test("a host that leaves moves only its own requests", () => {
     const before = balancer(policy, [hosts]);
     const after = balancer(policy, [hosts.slice(1)]);
