@@ -25,6 +25,11 @@ import { decodeFormat, encodeFormat } from "./substitution-format.ts";
 /** Envoy's default format: see the model. */
 const DEFAULT_FORMAT: AccessLog["format"] = { kind: "text", template: "" };
 
+interface LogFormat {
+  readonly case: "logFormat";
+  readonly value: SubstitutionFormatString;
+}
+
 type Sunk = Pick<AccessLog, "sink" | "format">;
 
 /** The field `access_log` of the message at `at`. */
@@ -84,12 +89,11 @@ function decodeLogFormat(message: SubstitutionFormatString | undefined, at: Plac
   if (format.kind === "text" && format.template === "" && message.format.case !== undefined) {
     at.error("an empty format would write nothing");
   }
-  return format;
+  return message.omitEmptyValues ? { ...format, omitEmpty: true } : format;
 }
 
 export function encodeAccessLog(log: AccessLog): AccessLogMessage {
-  const isDefault = log.format.kind === "text" && log.format.template === "";
-  const format = isDefault ? undefined : ({ case: "logFormat", value: encodeFormat(log.format) } as const);
+  const format = encodeLogFormat(log.format);
   const message = create(AccessLogSchema, {
     name: `envoy.access_loggers.${log.sink.kind}`,
     configType: { case: "typedConfig", value: encodeSink(log.sink, format ? { accessLogFormat: format } : {}) },
@@ -98,10 +102,15 @@ export function encodeAccessLog(log: AccessLog): AccessLogMessage {
   return message;
 }
 
-function encodeSink(
-  sink: AccessLog["sink"],
-  format: { accessLogFormat?: { case: "logFormat"; value: SubstitutionFormatString } },
-): Any {
+/** undefined: Envoy's default format. */
+function encodeLogFormat(format: AccessLog["format"]): LogFormat | undefined {
+  if (format.kind === "text" && format.template === "") return undefined;
+  const value = encodeFormat(format);
+  value.omitEmptyValues = format.omitEmpty ?? false;
+  return { case: "logFormat", value };
+}
+
+function encodeSink(sink: AccessLog["sink"], format: { accessLogFormat?: LogFormat }): Any {
   switch (sink.kind) {
     case "file":
       return packAny(FileAccessLogSchema, create(FileAccessLogSchema, { path: sink.path, ...format }));

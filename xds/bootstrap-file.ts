@@ -7,6 +7,7 @@ import { bootstrapCodec } from "./bootstrap.ts";
 import { locateProblems, parseText, type TextFile } from "./document.ts";
 import { messageFromJson } from "./json.ts";
 import { conclude, type Decoded, type DecodeOptions, Place } from "./place.ts";
+import { validateSnapshot } from "./validate-snapshot.ts";
 
 /**
  * Decodes a bootstrap. Further texts are laid over the first as protobuf merges messages: lists are joined, single
@@ -30,13 +31,21 @@ function decodeJson(json: unknown, options: DecodeOptions): Decoded<Bootstrap> {
   const message = messageFromJson(BootstrapSchema, json, root);
   const malformed = root.findings.problems.splice(0);
   const decoded = conclude(root, deepFreeze(bootstrapCodec.decode(message, root)));
-  if (malformed.length === 0) return decoded;
+  if (malformed.length === 0) return decoded.ok ? withReferences(decoded) : decoded;
   // A malformed value leaves a gap in its resource, about which the decoder would only mislead.
   const unit = (problem: Problem): string => RESOURCE.exec(problem.path ?? "")?.[0] ?? problem.path ?? "";
   const broken = new Set(malformed.map(unit));
   const others = decoded.ok ? [] : decoded.problems.filter((problem) => !broken.has(unit(problem)));
   const labelled = malformed.map((problem) => withResource(problem, json));
   return { ok: false, problems: [...labelled, ...others], notes: decoded.notes };
+}
+
+/** What is well-formed in itself may still refer to nothing. */
+function withReferences(decoded: Extract<Decoded<Bootstrap>, { ok: true }>): Decoded<Bootstrap> {
+  const { static: snapshot, dynamic } = decoded.value;
+  const ads = dynamic !== null && dynamic.ads !== null;
+  const problems = validateSnapshot(snapshot, { ads, workloadIdentity: false, root: "static_resources" });
+  return problems.length > 0 ? { ok: false, problems, notes: decoded.notes } : decoded;
 }
 
 /** A static resource, or a top-level field. */

@@ -13,8 +13,8 @@ import type { Place } from "./place.ts";
 
 export type Format = LocalReplyFormat["format"];
 
+/** Without `omit_empty_values`, which is the caller's to support or refuse. */
 export function decodeFormat(message: SubstitutionFormatString, at: Place): Format {
-  if (message.omitEmptyValues) at.field("omit_empty_values").error("is not supported yet");
   const { format } = message;
   switch (format.case) {
     case "textFormat":
@@ -44,6 +44,7 @@ export function encodeFormat(format: Format): SubstitutionFormatString {
 
 /** With its content type, which follows from the form if it is not given. */
 export function decodeReplyFormat(message: SubstitutionFormatString, at: Place): LocalReplyFormat {
+  if (message.omitEmptyValues) at.field("omit_empty_values").error("is not supported in local replies yet");
   const format = decodeFormat(message, at);
   const given = checkHeaderValue(message.contentType, at.field("content_type"));
   return { contentType: given || (format.kind === "json" ? "application/json" : "text/plain"), format };

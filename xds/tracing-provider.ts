@@ -32,14 +32,14 @@ function decodeTarget(config: OpenTelemetryConfig, at: Place): TracingProvider["
   }
   const uri = config.httpService?.httpUri;
   if (!uri) {
-    // As in Envoy, a tracer without a service propagates context and exports nothing.
     if (config.httpService) at.field("http_service.http_uri").error("is required");
-    else at.note("spans go nowhere: neither grpc_service nor http_service is set");
+    else at.error("one of grpc_service, http_service is required");
     return null;
   }
   const place = at.field("http_service.http_uri");
   if (uri.httpUpstreamType.case !== "cluster") place.field("cluster").error("is required");
   if (!URL.canParse(uri.uri)) place.field("uri").error("is not an absolute URL");
+  if (!uri.timeout) place.field("timeout").error("is required");
   const timeoutMs = durationMs(uri.timeout, 0, place.field("timeout"));
   return { protocol: "http", uri: uri.uri, cluster: uri.httpUpstreamType.value ?? "", timeoutMs };
 }

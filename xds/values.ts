@@ -15,8 +15,8 @@ import {
 import type { Fraction } from "../model/matcher.ts";
 import type { Place } from "./place.ts";
 
-/** About 10,000 years: what a protobuf Duration may hold, in seconds. */
-const MAX_DURATION_S = 315_576_000_000n;
+/** Envoy's limit in seconds, about 292 years: it counts in nanoseconds, in 64 bits. */
+const MAX_DURATION_S = 9_223_372_036n;
 
 /** A duration in whole milliseconds (truncated, as Envoy does), `fallback` if it is not set. Negative ones are errors. */
 export function durationMs<F>(duration: Duration | undefined, fallback: F, at: Place): number | F {

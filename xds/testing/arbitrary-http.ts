@@ -66,7 +66,11 @@ export const accessLog: fc.Arbitrary<AccessLog> = fc.record({
     fc.record({ kind: fc.constant("file" as const), path: nonEmptyText }),
     fc.constantFrom({ kind: "stdout" as const }, { kind: "stderr" as const }),
   ),
-  format: fc.oneof(format, fc.constant({ kind: "text" as const, template: "" })),
+  format: fc.oneof(
+    format,
+    format.map((given) => ({ ...given, omitEmpty: true })),
+    fc.constant({ kind: "text" as const, template: "" }),
+  ),
   filter: orNull(accessLogFilter),
 });
 

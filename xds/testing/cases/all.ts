@@ -1,0 +1,29 @@
+/** Every validity case, by what it is about. */
+
+import { ACCESS_LOG_CASES } from "./access-log-cases.ts";
+import type { ValidityCase } from "./case.ts";
+import { CHAIN_CASES, FAULT_CASES, OVERRIDE_CASES, RBAC_CASES } from "./filter-cases.ts";
+import { FORWARD_CASES, RETRY_CASES, WEIGHT_CASES } from "./forward-cases.ts";
+import { CHAIN_MATCH_CASES, LISTENER_CASES } from "./listener-cases.ts";
+import { MANAGER_CASES } from "./manager-cases.ts";
+import { ACTION_CASES, DOMAIN_CASES, HEADER_CASES, MATCH_CASES, MATCHER_CASES } from "./route-cases.ts";
+
+/** By group; a case's name is unique in its group. */
+export const VALIDITY_CASES: Readonly<Record<string, readonly ValidityCase[]>> = {
+  "domains of virtual hosts": DOMAIN_CASES,
+  "route matches": MATCH_CASES,
+  "header and query matchers": MATCHER_CASES,
+  "header mutations": HEADER_CASES,
+  "route actions": ACTION_CASES,
+  forwarding: FORWARD_CASES,
+  "weighted clusters": WEIGHT_CASES,
+  "retry policies": RETRY_CASES,
+  "HTTP filter chains": CHAIN_CASES,
+  "access rules": RBAC_CASES,
+  faults: FAULT_CASES,
+  "per-route overrides": OVERRIDE_CASES,
+  listeners: LISTENER_CASES,
+  "filter chain matches": CHAIN_MATCH_CASES,
+  "connection managers": MANAGER_CASES,
+  "access logs and local replies": ACCESS_LOG_CASES,
+};
