@@ -1,5 +1,7 @@
 /** The control plane, assembled: manifests and registrations → state → resources → sidecars. */
+import { isIP } from "node:net";
 import { CertificateAuthority } from "../certs/ca.ts";
+import type { SubjectAltName } from "../certs/extensions.ts";
 import { JoinTokens } from "../certs/join-token.ts";
 import { type RootRotationPolicy, startRootRotation } from "../certs/root-rotation.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -9,6 +11,7 @@ import { type Random, systemRandom } from "../core/random.ts";
 import { encodeResource } from "../xds/resources.ts";
 import { AdsServer } from "./ads/server.ts";
 import { adsServiceDefinition } from "./ads/service.ts";
+import { CaService, caServiceDefinition } from "./ca/ca-service.ts";
 import { ResourceCache } from "./cache.ts";
 import { DirectorySource } from "./directory.ts";
 import { bindGrpc, type GrpcPort, plaintext, plaintextPeer, tlsPeer } from "./grpc-ports.ts";
@@ -35,6 +38,8 @@ export interface ControlPlaneOptions {
   readonly xdsTlsPort?: number;
   /** Where the TLS port is bound. Default: 127.0.0.1. */
   readonly xdsTlsHost?: string;
+  /** Names and addresses, besides those of this machine, under which sidecars reach the TLS port. */
+  readonly serverNames?: readonly string[];
   /** Status and metrics over HTTP on 127.0.0.1. Default: 15014; 0: any free port. */
   readonly statusPort?: number;
   /** What a workload's certificate lives that asks for nothing, ms. Default: the CA's (24 h). */
@@ -138,7 +143,7 @@ async function assemble(
 
   const metrics = new ControlPlaneMetrics({ manifests, registry: () => registry, cache: () => cache });
   const ads = new AdsServer({ cache, registry, trustDomain, clock, log, observer: metrics });
-  const identity = await serverIdentity(ca, clock, random, log);
+  const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
   cleanups.push(() => identity.stop());
 
   const status = (): ControlPlaneStatus =>
@@ -154,12 +159,19 @@ async function assemble(
 
   // Last to open and first to close: a stream that ends from here on is our doing, and its workload stays registered.
   const tlsHost = options.xdsTlsHost ?? LOOPBACK;
-  const services = (peerOf: typeof tlsPeer) => [
-    { definition: adsServiceDefinition, implementation: ads.implementation(peerOf) },
+  const caService = new CaService({ ca, joinTokens, clock, log });
+  const adsFor = (peerOf: typeof tlsPeer) => ({
+    definition: adsServiceDefinition,
+    implementation: ads.implementation(peerOf),
+  });
+  // Join tokens do not travel in plaintext.
+  const secureServices = [
+    adsFor(tlsPeer),
+    { definition: caServiceDefinition, implementation: caService.implementation },
   ];
   const open = async (host: string, port: number, secure: boolean): Promise<GrpcPort> => {
     const credentials = secure ? identity.credentials : plaintext;
-    const bound = await bindGrpc(host, port, credentials, services(secure ? tlsPeer : plaintextPeer));
+    const bound = await bindGrpc(host, port, credentials, secure ? secureServices : [adsFor(plaintextPeer)]);
     cleanups.push(() => bound.close());
     return bound;
   };
@@ -177,6 +189,10 @@ async function assemble(
   };
   log.info({ ...addresses, trustDomain, services: mesh.state.services.size }, "control plane is up");
   return { addresses, ca, joinTokens, status, rescan: async () => source?.rescan(), close };
+}
+
+function altName(value: string): SubjectAltName {
+  return { type: isIP(value) === 0 ? "dns" : "ip", value };
 }
 
 /** Logs each finding once for as long as it stands. */
