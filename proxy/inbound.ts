@@ -56,7 +56,7 @@ export class InboundListener {
     this.#match = compileFilterChains(listener, compile);
     this.#sniffs =
       needsClientHello(listener) ||
-      listener.filterChains.some((chain) => chain.tls !== null && chain.tls.alpn.length > 0);
+      listener.filterChains.some(({ tls }) => tls !== null && (tls.alpn.length > 0 || tls.certificates.length > 1));
   }
 
   get connections(): number {
