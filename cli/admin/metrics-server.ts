@@ -1,0 +1,29 @@
+/** The two ports that a cluster's machinery talks to: metrics for the scraper (15020), readiness for the kubelet (15021). */
+import type { Address } from "../../model/address.ts";
+import type { AdminSource } from "./admin-source.ts";
+import { text } from "./handler.ts";
+import { type RunningServer, serve } from "./http-server.ts";
+import { ready } from "./lifecycle.ts";
+import { prometheusPage } from "./stats.ts";
+
+const READY = "/healthz/ready";
+
+/** Serves `/metrics`, `/stats/prometheus` and `/healthz/ready`. Throws `UserError` where `address` cannot be had. */
+export function startMetricsServer(address: Address, source: AdminSource): Promise<RunningServer> {
+  return serve("metrics", address, (_request, url) => {
+    if (url.pathname === "/metrics" || url.pathname === prometheusPage.path) {
+      return prometheusPage.handle({ query: url.searchParams, source });
+    }
+    return url.pathname === READY ? ready(source) : text("try /metrics\n", 404);
+  });
+}
+
+/** Serves `/healthz/ready` alone. Throws `UserError` where `address` cannot be had. */
+export function startHealthServer(
+  address: Address,
+  source: Pick<AdminSource, "state" | "waitingFor">,
+): Promise<RunningServer> {
+  return serve("health", address, (_request, url) =>
+    url.pathname === READY ? ready(source) : text(`try ${READY}\n`, 404),
+  );
+}
