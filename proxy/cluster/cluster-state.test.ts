@@ -221,6 +221,28 @@ describe("DNS", () => {
 });
 
 describe("configuration updates", () => {
+  test("what is sent again unchanged changes nothing, not even whose turn it is", () => {
+    const { state } = make(cluster());
+    state.updateEndpoints(endpointSet("10.0.0.1:80", "10.0.0.2:80"));
+    const picks: (string | undefined)[] = [];
+    for (let i = 0; i < 8; i++) {
+      picks.push(state.choose(FIRST)?.name);
+      state.updateConfig(cluster());
+      state.updateEndpoints(endpointSet("10.0.0.1:80", "10.0.0.2:80"));
+    }
+    for (let i = 1; i < picks.length; i++) assert.notEqual(picks[i], picks[i - 1]);
+    assert.equal(state.stats.update_success, 9);
+  });
+
+  test("another balancing policy takes effect", () => {
+    const { state } = make(cluster());
+    state.updateEndpoints(endpointSet("10.0.0.1:80", "10.0.0.2:80"));
+    byName(state, "10.0.0.1:80").activeRequests = 50;
+    state.updateConfig(cluster({ lbPolicy: { kind: "least_request", choiceCount: 9 } }));
+    const picks = Array.from({ length: 50 }, () => state.choose(FIRST)?.name);
+    assert.ok(picks.filter((name) => name === "10.0.0.1:80").length < 5);
+  });
+
   test("limits change in place, counts stay", () => {
     const { state } = make(cluster());
     state.limits.tryAcquireRequest();

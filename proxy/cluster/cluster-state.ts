@@ -46,7 +46,8 @@ export class ClusterState<P extends Pool = Pool> {
   readonly #deps: ClusterDeps<P>;
   readonly #observer: ClusterObserver;
   readonly #membership: Membership<P>;
-  #overprovisioningFactor = 140;
+  /** The set in force; null: none yet. */
+  #endpointSet: EndpointSet | null = null;
   /** Built when next needed after a change of endpoints or their health. */
   #balancer: LoadBalancer<EndpointState<P>> | null = null;
   #breaker: Breaker | null = null;
@@ -103,7 +104,8 @@ export class ClusterState<P extends Pool = Pool> {
   /** Takes a new configuration of the same name; what did not change is kept, connections and counts above all. */
   updateConfig(config: Cluster): void {
     const before = this.#config;
-    if (config === before) return;
+    // A control plane sends all clusters again when one has changed.
+    if (config === before || isDeepStrictEqual(config, before)) return;
     this.#config = config;
     const dryRun = config.outrigger?.mode === "dry_run";
     this.limits.update(config.limits.default, dryRun);
@@ -119,7 +121,7 @@ export class ClusterState<P extends Pool = Pool> {
       for (const endpoint of this.endpoints) this.#renewPool(endpoint, "the cluster's connection settings changed");
     }
     if (!same((c) => c.discovery)) this.#discover();
-    this.#onHealthChange();
+    if (!same((c) => [c.lbPolicy, c.commonLb, c.outlierDetection, c.outrigger])) this.#onHealthChange();
   }
 
   /** Takes a set of endpoints; those that are known by their address keep their pools and counts. */
@@ -193,9 +195,11 @@ export class ClusterState<P extends Pool = Pool> {
   }
 
   #apply(set: EndpointSet): void {
-    this.#overprovisioningFactor = set.overprovisioningFactor;
-    if (this.#membership.update(set, this.#config.discovery.kind)) this.stats.membership_change++;
-    this.#onHealthChange();
+    if (!isDeepStrictEqual(set, this.#endpointSet)) {
+      this.#endpointSet = set;
+      if (this.#membership.update(set, this.#config.discovery.kind)) this.stats.membership_change++;
+      this.#onHealthChange();
+    }
     if (this.#ready) return;
     this.#ready = true;
     this.#deps.onReady?.(this);
@@ -277,7 +281,7 @@ export class ClusterState<P extends Pool = Pool> {
   #rebuild(): LoadBalancer<EndpointState<P>> {
     const { lbPolicy, commonLb } = this.#config;
     this.#balancer = new LoadBalancer(
-      { policy: lbPolicy, common: commonLb, overprovisioningFactor: this.#overprovisioningFactor },
+      { policy: lbPolicy, common: commonLb, overprovisioningFactor: this.#endpointSet?.overprovisioningFactor ?? 140 },
       this.#membership.levels,
       this.#deps.random,
       this.stats,
