@@ -1,7 +1,7 @@
 /** Building and signing X.509 v3 certificates (RFC 5280): forge writes the structure, `node:crypto` signs it. */
 import { type KeyObject, randomBytes } from "node:crypto";
 import type { Asn1 } from "./der.ts";
-import { bitString, context, decode, encode, integer, oid, sequence, set, time, toPem, utf8String } from "./der.ts";
+import { bitString, context, decode, encode, integer, oid, sequence, set, time, utf8String } from "./der.ts";
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -14,6 +14,7 @@ import {
   subjectKeyIdentifier,
 } from "./extensions.ts";
 import { keyIdentifier, signSha256, spkiOf } from "./key.ts";
+import { toPem } from "./pem.ts";
 
 /** A distinguished name of the two parts that a mesh's authorities use; empty for leaves. */
 export interface DistinguishedName {

@@ -9,16 +9,15 @@ import {
   context,
   decode,
   encode,
-  fromPem,
   integer,
   isOid,
   oid,
   sequence,
   set,
-  toPem,
 } from "./der.ts";
 import { Oid, type SubjectAltName, subjectAltName } from "./extensions.ts";
 import { type KeyPair, signSha256, spkiOf } from "./key.ts";
+import { fromPem, toPem } from "./pem.ts";
 
 /** What a verified CSR asks for. The names are wishes: what is granted is the signer's decision. */
 export interface Csr {

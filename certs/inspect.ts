@@ -1,6 +1,6 @@
 /** What certificates say about themselves, for people, logs and checks. */
 import { X509Certificate } from "node:crypto";
-import { fromPem } from "./der.ts";
+import { fromPem } from "./pem.ts";
 
 export interface CertificateInfo {
   /** RFC 2253: most specific part first; "" for an empty subject. */

@@ -11,7 +11,7 @@ import { formatIdentity, type Identity } from "../model/identity.ts";
 import { createCsr } from "./csr.ts";
 import { parseCertificates } from "./inspect.ts";
 import { generateKeyPair, type KeyPair } from "./key.ts";
-import { chainEndsIn, issuedCertificate, type WorkloadCertificate } from "./workload-certificate.ts";
+import { chainEndsIn, clockProblem, issuedCertificate, type WorkloadCertificate } from "./workload-certificate.ts";
 
 /** Asks a CA to sign; `chain` is the leaf and its intermediates, `roots` the trust bundle, both PEM. */
 export type IssueCertificate = (
@@ -159,7 +159,7 @@ export class WorkloadIdentity {
     this.#failures++;
     const problem = current ? clockProblem(current, now) : null;
     const consequence = current
-      ? (problem ?? `the present one is valid until ${iso(current.notAfter)}`)
+      ? (problem ?? `the present one is valid until ${new Date(current.notAfter).toISOString()}`)
       : "there is none yet";
     this.#lastError = `cannot obtain a certificate for ${this.spiffeId}: ${messageOf(error)}; ${consequence}`;
     onError?.(new Error(this.#lastError, { cause: error }));
@@ -193,18 +193,4 @@ export class WorkloadIdentity {
     if (now > current.notAfter) return "expired";
     return now < current.notBefore ? "skewed" : "valid";
   }
-}
-
-/** A sentence with both clocks when the certificate is not valid by the local one; null when it is. */
-export function clockProblem(
-  certificate: { readonly notBefore: number; readonly notAfter: number },
-  wallTime: number,
-): string | null {
-  if (wallTime >= certificate.notBefore && wallTime <= certificate.notAfter) return null;
-  const word = wallTime < certificate.notBefore ? "not valid yet" : "expired";
-  return `the certificate is ${word}: local clock says ${iso(wallTime)}, certificate valid from ${iso(certificate.notBefore)} to ${iso(certificate.notAfter)}`;
-}
-
-function iso(unixMs: number): string {
-  return new Date(unixMs).toISOString();
 }

@@ -87,3 +87,17 @@ export function materialOf(certificate: WorkloadCertificate): Material {
   }
   return material;
 }
+
+/** A sentence with both clocks when the certificate is not valid by the local one; null when it is. */
+export function clockProblem(
+  certificate: { readonly notBefore: number; readonly notAfter: number },
+  wallTime: number,
+): string | null {
+  if (wallTime >= certificate.notBefore && wallTime <= certificate.notAfter) return null;
+  const word = wallTime < certificate.notBefore ? "not valid yet" : "expired";
+  return `the certificate is ${word}: local clock says ${iso(wallTime)}, certificate valid from ${iso(certificate.notBefore)} to ${iso(certificate.notAfter)}`;
+}
+
+function iso(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}

@@ -1,7 +1,7 @@
 /** The client's side of TLS for one cluster (`UpstreamTlsContext`): makes contexts at the first connection, checks servers. */
 import { isIP } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
-import { clockProblem } from "../../certs/rotation.ts";
+import { clockProblem } from "../../certs/workload-certificate.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { CertificateMaterial, TrustMaterial } from "../../model/secret.ts";
