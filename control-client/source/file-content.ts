@@ -38,17 +38,19 @@ export class FileContent<K extends ResourceKind> {
     return this.#entries.size;
   }
 
-  /** Takes a DiscoveryResponse in JSON form; a refused resource keeps its last good value. Throws if it is none. */
+  /** Takes a DiscoveryResponse in JSON form; a refused resource keeps its last good value. */
   load(response: unknown): LoadResult {
-    const { version_info, versionInfo, resources } = (response ?? {}) as Readonly<Record<string, unknown>>;
-    if (!Array.isArray(resources)) throw new Error("resources is not a list");
+    const { version_info, versionInfo, resources = [] } = (response ?? {}) as Readonly<Record<string, unknown>>;
+    if (!Array.isArray(resources)) {
+      return { problems: [{ path: "resources", message: "expected a list" }], refused: [] };
+    }
     const known = new Map([...this.#entries.values()].map((entry) => [entry.digest, entry]));
     const next = new Map<string, Entry<ResourceModels[K]>>();
     const problems: Problem[] = [];
     const refused: string[] = [];
     for (const [index, json] of (resources as unknown[]).entries()) {
       const digest = digestOf(json);
-      const entry = known.get(digest) ?? this.#decode(json, digest, problems, refused);
+      const entry = known.get(digest) ?? this.#decode(json, digest, index, problems, refused);
       if (!entry) continue;
       if (next.has(entry.name)) {
         problems.push({ path: `resources[${index}]`, message: `${JSON.stringify(entry.name)} comes twice` });
@@ -64,11 +66,18 @@ export class FileContent<K extends ResourceKind> {
     return { problems, refused };
   }
 
-  #decode(json: unknown, digest: string, problems: Problem[], refused: string[]): Entry<ResourceModels[K]> | null {
+  #decode(
+    json: unknown,
+    digest: string,
+    index: number,
+    problems: Problem[],
+    refused: string[],
+  ): Entry<ResourceModels[K]> | null {
     const decoded = this.#decoder.decodeJson(this.#kind, json);
     if (decoded.ok) return { name: decoded.name, digest, value: decoded.value };
     refused.push(decoded.name);
-    problems.push(...decoded.problems);
+    const path = `resources[${index}]`;
+    problems.push(...decoded.problems.map((p) => ({ ...p, path: p.path ? `${path}.${p.path}` : path })));
     return null;
   }
 

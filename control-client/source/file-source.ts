@@ -6,9 +6,9 @@ import { hash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { parse } from "yaml";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { messageOf, type Problem } from "../../core/errors.ts";
+import { locateProblems, parseText } from "../../xds/document.ts";
 import type { ResourceKind } from "../../xds/resources.ts";
 import type { ResourceDecoder } from "../ads/decoder.ts";
 import type { XdsObserver } from "../observer.ts";
@@ -39,6 +39,7 @@ export class FileSource<K extends ResourceKind> implements ResourceSource {
   #loaded = false;
   #watcher: FSWatcher | null = null;
   #timer: Timer | null = null;
+  #reading: Promise<void> = Promise.resolve();
   #closed = false;
   #lastError = "not read yet";
 
@@ -49,7 +50,7 @@ export class FileSource<K extends ResourceKind> implements ResourceSource {
 
   start(): void {
     this.#watch();
-    void this.#read();
+    this.#read();
   }
 
   want(_kind: ResourceKind, names: ReadonlySet<string>): void {
@@ -88,11 +89,16 @@ export class FileSource<K extends ResourceKind> implements ResourceSource {
     this.#timer = this.#o.clock.after(ms, () => {
       this.#timer = null;
       if (!this.#watcher) this.#watch();
-      void this.#read();
+      this.#read();
     });
   }
 
-  async #read(): Promise<void> {
+  /** One after the other, so that an older content never comes after a newer one. */
+  #read(): void {
+    this.#reading = this.#reading.then(() => this.#readOnce());
+  }
+
+  async #readOnce(): Promise<void> {
     let text: string;
     try {
       text = await readFile(this.#o.path, "utf8");
@@ -103,16 +109,19 @@ export class FileSource<K extends ResourceKind> implements ResourceSource {
     const digest = hash("sha256", text, "hex");
     if (this.#closed || digest === this.#seen) return;
     this.#seen = digest;
-    try {
-      const { problems, refused } = this.#content.load(parse(text));
-      this.#loaded = true;
-      this.#becomes("");
-      this.#hand();
-      if (problems.length > 0) this.#refuse(refused, problems);
-      else this.#o.observer.accepted(FACTS[this.#o.kind].api, this.#content.version, this.#content.size);
-    } catch (error) {
-      this.#refuse([], [{ message: `is not a discovery response: ${messageOf(error)}` }]);
+    this.#becomes("");
+    const { kind, observer } = this.#o;
+    const file = { text, file: this.#o.path };
+    const parsed = parseText(file);
+    if ("problem" in parsed) {
+      this.#refuse([...this.#wanted], [parsed.problem]);
+      return;
     }
+    const { problems, refused } = this.#content.load(parsed.json);
+    this.#loaded = true;
+    this.#hand();
+    if (problems.length > 0) this.#refuse(refused, locateProblems(problems, file));
+    else observer.accepted(FACTS[kind].api, this.#content.version, this.#content.size);
   }
 
   #becomes(lastError: string): void {
@@ -123,9 +132,8 @@ export class FileSource<K extends ResourceKind> implements ResourceSource {
   }
 
   #refuse(names: readonly string[], problems: readonly Problem[]): void {
-    const located = problems.map((problem) => ({ file: this.#o.path, ...problem }));
-    this.#o.observer.rejected(FACTS[this.#o.kind].api, this.#content.version, located);
-    this.#o.sink.refused(this.#o.kind, names, located);
+    this.#o.observer.rejected(FACTS[this.#o.kind].api, this.#content.version, problems);
+    this.#o.sink.refused(this.#o.kind, names, problems);
   }
 
   #hand(): void {
