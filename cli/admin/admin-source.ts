@@ -42,7 +42,7 @@ export interface AdminSource {
   stats(): Iterable<readonly [name: string, value: number]>;
   /** The Prometheus text, in pieces. */
   metrics(): Iterable<string> | Promise<Iterable<string>>;
-  /** Envoy's `ConfigDump`, without secrets' private parts. */
+  /** Envoy's `ConfigDump`, fields in their proto names; the page takes private keys out. */
   configDump(query: ConfigDumpQuery): JsonValue | Promise<JsonValue>;
   /** Fails readiness from now on, or lifts that (`/healthcheck/fail`, `/healthcheck/ok`). */
   failHealthcheck(failed: boolean): void;

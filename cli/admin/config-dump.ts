@@ -1,5 +1,6 @@
 /** `/config_dump`: the configuration in force, in Envoy's shape. */
 import { type AdminPage, json } from "./handler.ts";
+import { redact } from "./redact.ts";
 
 export const configDumpPage: AdminPage = {
   path: "/config_dump",
@@ -10,12 +11,11 @@ export const configDumpPage: AdminPage = {
     include_eds: "Dump endpoints, too",
   },
   async handle({ source, query }) {
-    return json(
-      await source.configDump({
-        resource: query.get("resource") ?? "",
-        nameRegex: query.get("name_regex") ?? "",
-        includeEndpoints: query.has("include_eds"),
-      }),
-    );
+    const dump = await source.configDump({
+      resource: query.get("resource") ?? "",
+      nameRegex: query.get("name_regex") ?? "",
+      includeEndpoints: query.has("include_eds"),
+    });
+    return json(redact(dump));
   },
 };
