@@ -5,9 +5,10 @@ import { codeOf, messageOf, type Problem, UserError } from "../core/errors.ts";
 import { BootstrapSchema } from "../generated/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import type { Bootstrap } from "../model/bootstrap.ts";
 import { deepFreeze } from "../model/snapshot.ts";
-import { bootstrapCodec } from "../xds/bootstrap.ts";
-import { messageFromJson } from "../xds/json.ts";
-import { conclude, type DecodeOptions, Place } from "../xds/place.ts";
+import { checkFormat } from "../telemetry/format.ts";
+import { decodeBootstrapJson } from "../xds/bootstrap-file.ts";
+import { locateProblems, parseText, type TextFile } from "../xds/document.ts";
+import type { DecodeOptions } from "../xds/place.ts";
 import { checkBootstrap } from "./bootstrap-check.ts";
 import { locateProblem } from "./config/locate.ts";
 import { type Located, parseLocated, toJson } from "./config/located.ts";
@@ -32,27 +33,30 @@ export interface LoadedBootstrap {
   readonly notes: readonly Problem[];
 }
 
-/** Files and environment of this process. */
+/** Files and environment of this process, and the formats that its access logs understand. */
 export function processDecodeOptions(): DecodeOptions {
-  return { readFile: (path) => readFileSync(path), environment: process.env };
+  return { readFile: (path) => readFileSync(path), environment: process.env, checkFormat };
 }
 
 /** Throws UserError with every problem, each with file, line and column. */
 export function loadBootstrap(input: BootstrapInput): LoadedBootstrap {
-  const texts: string[] = [];
-  let tree: Located | null = null;
-  if (input.file !== undefined) {
-    const text = read(input.file);
-    texts.push(text);
-    tree = parse(text, input.file);
-  }
-  if (input.configYaml !== undefined) {
-    texts.push(input.configYaml);
-    const override = parse(input.configYaml, "--config-yaml");
-    tree = tree ? mergeLocated(BootstrapSchema, tree, override) : override;
-  }
-  if (!tree) throw new UserError("a configuration is needed: -c FILE or --config-yaml YAML", 2);
-  return decode(tree, input, hash("sha256", texts.join("\0"), "hex").slice(0, 12));
+  const texts = textsOf(input);
+  const { json, locate } = texts.length === 1 ? parseOne(texts[0] as TextFile) : parseAll(texts);
+  const decoded = decodeBootstrapJson(json, input.decode);
+  if (!decoded.ok) throw new UserError(locate(decoded.problems));
+  const revision = hash("sha256", texts.map(({ text }) => text).join("\0"), "hex").slice(0, 12);
+  const bootstrap = withOverrides(decoded.value, input, revision);
+  const problems = checkBootstrap(bootstrap);
+  if (problems.length > 0) throw new UserError(locate(problems));
+  return { bootstrap, notes: decoded.notes };
+}
+
+function textsOf({ file, configYaml }: BootstrapInput): TextFile[] {
+  const texts: TextFile[] = [];
+  if (file !== undefined) texts.push({ text: read(file), file });
+  if (configYaml !== undefined) texts.push({ text: configYaml, file: "--config-yaml" });
+  if (texts.length === 0) throw new UserError("a configuration is needed: -c FILE or --config-yaml YAML", 2);
+  return texts;
 }
 
 function read(file: string): string {
@@ -64,26 +68,39 @@ function read(file: string): string {
   }
 }
 
-function parse(text: string, file: string): Located {
+interface Parsed {
+  readonly json: unknown;
+  readonly locate: (problems: readonly Problem[]) => readonly Problem[];
+}
+
+/** The usual case, in which positions are looked up only when something is wrong. */
+function parseOne(text: TextFile): Parsed {
+  const parsed = parseText(text);
+  if ("problem" in parsed) throw new UserError([parsed.problem]);
+  return { json: parsed.json, locate: (problems) => locateProblems(problems, text) };
+}
+
+function parseAll(texts: readonly TextFile[]): Parsed {
+  const tree = texts.map(parseTree).reduce((base, override) => mergeLocated(BootstrapSchema, base, override));
+  return { json: toJson(tree), locate: (problems) => problems.map((problem) => locateProblem(tree, problem)) };
+}
+
+function parseTree({ text, file }: TextFile): Located {
   const parsed = parseLocated(text, file);
   if ("problems" in parsed) throw new UserError(parsed.problems);
   return parsed;
 }
 
-function decode(tree: Located, input: BootstrapInput, revision: string): LoadedBootstrap {
-  const root = Place.root(input.decode);
-  const message = messageFromJson(BootstrapSchema, toJson(tree), root);
-  const decoded = bootstrapCodec.decode(message, root);
-  const node = {
-    ...decoded.node,
-    id: input.serviceNode || decoded.node.id,
-    cluster: input.serviceCluster || decoded.node.cluster,
-    locality: { ...decoded.node.locality, zone: input.serviceZone || decoded.node.locality.zone },
-  };
-  const bootstrap: Bootstrap = { ...decoded, node, static: { ...decoded.static, revision } };
-  checkBootstrap(bootstrap, root);
-  const result = conclude(root, deepFreeze(bootstrap));
-  const located = (problems: readonly Problem[]): Problem[] => problems.map((p) => locateProblem(tree, p));
-  if (!result.ok) throw new UserError(located(result.problems));
-  return { bootstrap: result.value, notes: located(result.notes) };
+function withOverrides(decoded: Bootstrap, input: BootstrapInput, revision: string): Bootstrap {
+  const { node } = decoded;
+  return deepFreeze<Bootstrap>({
+    ...decoded,
+    node: {
+      ...node,
+      id: input.serviceNode || node.id,
+      cluster: input.serviceCluster || node.cluster,
+      locality: { ...node.locality, zone: input.serviceZone || node.locality.zone },
+    },
+    static: { ...decoded.static, revision },
+  });
 }

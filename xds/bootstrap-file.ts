@@ -20,13 +20,14 @@ export function decodeBootstrapText(texts: readonly TextFile[], options: DecodeO
     if ("problem" in parsed) return { ok: false, problems: [parsed.problem], notes: [] };
     merged = merge(merged, parsed.json);
   }
-  const decoded = decodeJson(merged, options);
+  const decoded = decodeBootstrapJson(merged, options);
   const [only, more] = texts;
   if (decoded.ok || !only || more) return decoded;
   return { ...decoded, problems: locateProblems(decoded.problems, only) };
 }
 
-function decodeJson(json: unknown, options: DecodeOptions): Decoded<Bootstrap> {
+/** Decodes a bootstrap that has been parsed already. */
+export function decodeBootstrapJson(json: unknown, options: DecodeOptions): Decoded<Bootstrap> {
   const root = Place.root(options);
   const message = messageFromJson(BootstrapSchema, json, root);
   const malformed = root.findings.problems.splice(0);
