@@ -1,7 +1,7 @@
 /** YAML (and so JSON) as data in which everything still knows where it stood, for errors with line and column. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from "yaml";
 import type { Problem } from "../../core/errors.ts";
-import { plainScalar } from "./plain-scalar.ts";
+import { plainScalar } from "../../xds/plain-scalar.ts";
 
 /** 1-based. */
 export interface Position {
