@@ -10,6 +10,11 @@ export interface DecodeOptions {
   readonly readFile: (path: string) => Uint8Array;
   /** For `DataSource.environment_variable`. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /**
+   * What is wrong with a format string (`%RESPONSE_CODE%`), null if nothing. Absent: formats are not looked at, as where
+   * what is decoded is not going to be run.
+   */
+  readonly checkFormat?: (template: string) => string | null;
   /** Clusters that only the gRPC client uses: these may speak HTTP/2. */
   readonly grpcClusters?: ReadonlySet<string>;
 }

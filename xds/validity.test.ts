@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { formatProblem } from "../core/errors.ts";
+import { checkFormat } from "../telemetry/format.ts";
 import { decodeBootstrapText } from "./bootstrap-file.ts";
 import { VALIDITY_CASES } from "./testing/cases/all.ts";
 import type { ValidityCase } from "./testing/cases/case.ts";
@@ -14,7 +15,10 @@ for (const [group, list] of Object.entries(VALIDITY_CASES)) {
 }
 
 function check({ bootstrap, refused }: ValidityCase): void {
-  const decoded = decodeBootstrapText([{ text: JSON.stringify(bootstrap), file: "bootstrap.json" }], NO_WORLD);
+  const decoded = decodeBootstrapText([{ text: JSON.stringify(bootstrap), file: "bootstrap.json" }], {
+    ...NO_WORLD,
+    checkFormat,
+  });
   const problems = decoded.ok ? [] : decoded.problems;
   const shown = problems.map(formatProblem).join("\n");
   if (!refused) {
