@@ -1,5 +1,7 @@
 /** Route tables, requests and connections for tests, with Envoy's defaults for what a test does not name. */
+import { HTTP_CONNECTION_MANAGER } from "../../control-plane/translate/envoy-defaults.ts";
 import { HeaderMap } from "../../core/header-map.ts";
+import type { HttpConnectionManager } from "../../model/http.ts";
 import type {
   DirectResponseAction,
   ForwardAction,
@@ -197,4 +199,15 @@ export function lines(headers: HeaderMap): string[] {
 
 export function streamInfo(rest: Partial<ConnectionInfo> = {}): StreamInfo {
   return new StreamInfo(connection(rest));
+}
+
+/** A connection manager with Envoy's defaults. */
+export function connectionManager(rest: Partial<HttpConnectionManager> = {}): HttpConnectionManager {
+  return {
+    ...HTTP_CONNECTION_MANAGER,
+    statPrefix: "test",
+    routes: { kind: "inline", table: routeTable() },
+    filters: [],
+    ...rest,
+  };
 }
