@@ -12,6 +12,7 @@ import { type Watch, WatchCell } from "../core/watch.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
 import { DataPlane } from "../proxy/data-plane.ts";
+import { ClusterEventMetrics } from "../telemetry/cluster-metrics.ts";
 import { MetricsRegistry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process-metrics.ts";
 import { XdsMetrics } from "../telemetry/xds-metrics.ts";
@@ -64,7 +65,7 @@ export class ProxyProcess {
       clock,
       random: systemRandom,
       telemetry: this.telemetry,
-      clusterObserver: { onClusterEvent: () => undefined },
+      clusterObserver: new ClusterEventMetrics(this.registry),
       identity: options.identity,
       workload: options.workload,
       drainMs: options.drainMs,

@@ -2,7 +2,7 @@
 import { loadBootstrap, processDecodeOptions } from "../control-client/bootstrap.ts";
 import { formatProblem, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
-import { startAdmin } from "./admin/start-admin.ts";
+import { startServers } from "./admin/start-admin.ts";
 import { handleSignals } from "./lifecycle.ts";
 import type { ProxyFlags } from "./proxy-command.ts";
 import { ProxyProcess } from "./proxy-process.ts";
@@ -36,15 +36,25 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
     drainMs: flags.drainTimeS * 1000,
     fileFlushIntervalMs: flags.fileFlushIntervalMsec,
   });
-  const admin = bootstrap.admin === null ? null : await startAdmin(proxy, bootstrap.admin.address);
-  handleSignals({
-    onStop: async () => {
-      await proxy.drain(flags.drainTimeS * 1000);
-      await admin?.close();
-      await proxy.close();
+  const stop = async (): Promise<void> => {
+    await proxy.drain(flags.drainTimeS * 1000);
+    for (const server of servers) await server.close();
+    await proxy.close();
+  };
+  const servers = await startServers(
+    proxy,
+    { admin: bootstrap.admin?.address ?? null, allowRemote: true, metrics: null, health: null },
+    {
+      options: {
+        config_path: flags.configPath ?? "",
+        mode: flags.mode,
+        drain_time_s: flags.drainTimeS,
+        concurrency: 1,
+      },
+      quit: () => void stop().finally(() => process.exit(0)),
     },
-    onReopenLogs: () => proxy.telemetry.reopenLogs(),
-  });
+  );
+  handleSignals({ onStop: stop, onReopenLogs: () => proxy.telemetry.reopenLogs() });
   proxy.ready.subscribe((ready) => {
     if (!ready) return;
     // As Envoy: a static listener that can't be bound ends the process; one from a control plane does not.

@@ -361,11 +361,9 @@ export class Http1ClientConnection implements UpstreamStream {
       this.socket.end();
       handler?.onResponseEnd(null);
     } else if (this.#state === State.idle || this.#state === State.closed) this.socket.destroy();
-    else
-      this.#fail(
-        "remote_reset",
-        this.#sawBytes ? "the upstream closed in the middle of its response" : "the upstream closed without answering",
-      );
+    // Like Envoy: an end in the middle of a message breaks the protocol, an end instead of one is a reset.
+    else if (this.#sawBytes) this.#fail("protocol_error", "the upstream closed in the middle of its response");
+    else this.#fail("remote_reset", "the upstream closed without answering");
   }
 
   #onClose(): void {

@@ -1,0 +1,177 @@
+/** The running proxy as the admin pages and the metrics see it. */
+import { createRegistry, toJson } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { RE2JS } from "re2js";
+import { inspectCertificates } from "../../certs/inspect.ts";
+import { formatAddress } from "../../model/address.ts";
+import type { JsonValue } from "../../model/bootstrap.ts";
+import type { Secret } from "../../model/secret.ts";
+import { WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
+import type { CertificateView } from "../../telemetry/certificate-metrics.ts";
+import type { ClusterSource } from "../../telemetry/cluster-view.ts";
+import { EXTENSION_TYPES } from "../../xds/registry.ts";
+import { encodeResource } from "../../xds/resources.ts";
+import type { ProxyProcess } from "../proxy-process.ts";
+import { VERSION } from "../version.ts";
+import type { AdminSource, ConfigDumpQuery } from "./admin-source.ts";
+
+/** The clusters of a process, as metrics and `/clusters` read them. */
+export function clusterSource(proxy: ProxyProcess): ClusterSource {
+  return function* () {
+    for (const cluster of proxy.dataPlane.clusters.all()) yield cluster.report();
+  };
+}
+
+/** All certificates that the process shows to peers or trusts in them. */
+export function certificatesInUse(proxy: ProxyProcess): CertificateView[] {
+  const found: CertificateView[] = [];
+  const add = (name: string, role: CertificateView["role"], pem: string): void => {
+    for (const info of inspectCertificates(pem)) {
+      const subjectAltNames = [
+        ...info.uris.map((value) => ({ type: "uri" as const, value })),
+        ...info.dnsNames.map((value) => ({ type: "dns" as const, value })),
+        ...info.ipAddresses.map((value) => ({ type: "ip" as const, value })),
+      ];
+      const { subject, serial, notBefore, notAfter } = info;
+      found.push({ name, role, subjectAltNames, subject, serial, notBefore, notAfter });
+      // The rest of a chain are its issuers: the leaf is what is shown.
+      if (role === "own") return;
+    }
+  };
+  const own = proxy.options.identity?.get();
+  if (own !== undefined) {
+    add(WORKLOAD_CERT, "own", own.chainPem);
+    add(WORKLOAD_ROOTS, "root", own.rootsPem);
+  }
+  for (const secret of proxy.dataPlane.snapshot.secrets.values()) {
+    if (secret.kind === "certificate") add(secret.name, "own", secret.material.certificateChain);
+    else add(secret.name, "root", secret.material.roots);
+  }
+  return found;
+}
+
+export interface ProcessControls {
+  /** What the process was started with. */
+  readonly options: Readonly<Record<string, JsonValue>>;
+  /** Drains and ends the process. */
+  quit(): void;
+}
+
+export function processSource(proxy: ProxyProcess, controls: ProcessControls): AdminSource {
+  const { clock, dataPlane, options, registry } = proxy;
+  const started = clock.now();
+  let failed = false;
+  return {
+    state() {
+      if (proxy.draining || failed) return "DRAINING";
+      if (proxy.ready.get() === true) return "LIVE";
+      return dataPlane.snapshot.revision === "" ? "PRE_INITIALIZING" : "INITIALIZING";
+    },
+    waitingFor: () => proxy.waitingFor().join("; "),
+    serverInfo: () => ({
+      version: VERSION,
+      uptimeMs: clock.now() - started,
+      node: { id: options.bootstrap.node.id, cluster: options.bootstrap.node.cluster },
+      revision: dataPlane.snapshot.revision,
+      options: controls.options,
+    }),
+    clusters: clusterSource(proxy),
+    listeners: () =>
+      [...dataPlane.listeners].map(({ config, boundAddress }) => ({
+        name: config.name,
+        address: formatAddress(boundAddress === null ? config.address : { kind: "tcp", ...boundAddress }),
+      })),
+    certificates: () => certificatesInUse(proxy),
+    *stats() {
+      yield ["server.live", proxy.ready.get() === true ? 1 : 0];
+      yield ["server.uptime", Math.floor((clock.now() - started) / 1000)];
+      for (const { config, connections } of dataPlane.listeners)
+        yield [`listener.${config.name}.downstream_cx_active`, connections];
+    },
+    metrics: () => registry.pieces(),
+    configDump: (query) => configDump(proxy, query),
+    failHealthcheck(value) {
+      failed = value;
+    },
+    drain: () => void proxy.drain(options.drainMs),
+    quit: controls.quit,
+  };
+}
+
+/** A secret as it may be shown: its name and certificates, never a key. */
+function redact(secret: Secret): Secret {
+  if (secret.kind === "trust") return secret;
+  return {
+    ...secret,
+    material: { ...secret.material, privateKey: "[redacted]", password: secret.material.password && "[redacted]" },
+  };
+}
+
+/** Envoy's `ConfigDump`: one section per kind, static and dynamic resources told apart by where they came from. */
+function configDump(proxy: ProxyProcess, query: ConfigDumpQuery): JsonValue {
+  const { snapshot } = proxy.dataPlane;
+  const { static: base } = proxy.options.bootstrap;
+  const name = query.nameRegex === "" ? null : RE2JS.compile(query.nameRegex);
+  const type = (kind: string): string => `type.googleapis.com/envoy.admin.v3.${kind}`;
+  const version = { version_info: snapshot.revision };
+  const shown = <T extends { readonly name: string }>(items: Iterable<T>): T[] =>
+    [...items].filter((item) => name === null || name.matches(item.name));
+  const anyRegistry = createRegistry(...EXTENSION_TYPES);
+  const encoded = (any: ReturnType<typeof encodeResource>): JsonValue =>
+    toJson(AnySchema, any, { registry: anyRegistry, useProtoFieldName: true }) as JsonValue;
+
+  const clusters = shown(snapshot.clusters.values()).map((item) => ({
+    item,
+    any: encoded(encodeResource("cluster", item)),
+  }));
+  const listeners = shown(snapshot.listeners.values()).map((item) => ({
+    item,
+    any: encoded(encodeResource("listener", item)),
+  }));
+  const sections: Record<string, JsonValue>[] = [
+    {
+      "@type": type("ClustersConfigDump"),
+      ...version,
+      static_clusters: clusters.filter(({ item }) => base.clusters.has(item.name)).map(({ any }) => ({ cluster: any })),
+      dynamic_active_clusters: clusters
+        .filter(({ item }) => !base.clusters.has(item.name))
+        .map(({ any }) => ({ ...version, cluster: any })),
+    },
+    {
+      "@type": type("ListenersConfigDump"),
+      ...version,
+      static_listeners: listeners
+        .filter(({ item }) => base.listeners.has(item.name))
+        .map(({ any }) => ({ listener: any })),
+      dynamic_listeners: listeners
+        .filter(({ item }) => !base.listeners.has(item.name))
+        .map(({ item, any }) => ({ name: item.name, active_state: { ...version, listener: any } })),
+    },
+    {
+      "@type": type("RoutesConfigDump"),
+      dynamic_route_configs: shown(snapshot.routes.values()).map((item) => ({
+        ...version,
+        route_config: encoded(encodeResource("route", item)),
+      })),
+    },
+    {
+      "@type": type("SecretsConfigDump"),
+      dynamic_active_secrets: shown(snapshot.secrets.values()).map((item) => ({
+        name: item.name,
+        ...version,
+        secret: encoded(encodeResource("secret", redact(item))),
+      })),
+    },
+  ];
+  if (query.includeEndpoints) {
+    sections.push({
+      "@type": type("EndpointsConfigDump"),
+      dynamic_endpoint_configs: shown(snapshot.endpoints.values()).map((item) => ({
+        ...version,
+        endpoint_config: encoded(encodeResource("endpoint", item)),
+      })),
+    });
+  }
+  if (query.resource === "") return { configs: sections };
+  return { configs: sections.flatMap((section) => (section[query.resource] as JsonValue[] | undefined) ?? []) };
+}

@@ -1,0 +1,46 @@
+/** `outrigger control-plane`: watches manifests, issues certificates, serves xDS. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
+import { seconds } from "./sidecar-command.ts";
+
+export interface ControlPlaneFlags {
+  readonly config?: string;
+  readonly state?: string;
+  readonly trustDomain: string;
+  readonly xdsPort: number;
+  readonly xdsTlsPort: number;
+  readonly host: string;
+  readonly statusPort: number;
+  readonly certLifetime?: number;
+  readonly logLevel: LogLevel;
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65_535) throw new InvalidArgumentError("a port is needed (0: any free one).");
+  return value;
+}
+
+export function addControlPlaneCommand(program: Command): void {
+  program
+    .command("control-plane")
+    .description("serve configuration and certificates to sidecars")
+    .option("--config <dir>", "directory of manifests, watched")
+    .option("--state <dir>", "CA, join tokens and registrations; ~/.local/state/outrigger where none is given")
+    .option("--trust-domain <name>", "trust domain of the mesh", "cluster.local")
+    .option("--xds-port <port>", "xDS in plaintext, on 127.0.0.1 only", port, 15010)
+    .option("--xds-tls-port <port>", "xDS and CA over TLS", port, 15012)
+    .option("--host <address>", "where the TLS port is bound", "127.0.0.1")
+    .option("--status-port <port>", "status and metrics, on 127.0.0.1 only", port, 15014)
+    .option(
+      "--cert-lifetime <seconds>",
+      "of workload certificates that ask for none; 24 h where none is given",
+      seconds,
+    )
+    .addOption(new Option("-l, --log-level <level>", "level of the log").choices([...LOG_LEVELS]).default("info"))
+    .action(async (flags: ControlPlaneFlags) => {
+      setLogLevel(flags.logLevel);
+      const { runControlPlane } = await import("./run-control-plane.ts");
+      await runControlPlane(flags);
+    });
+}

@@ -1,0 +1,235 @@
+/** The sidecar of one program: identity first, then configuration, then the program, and a drain at the end. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { JoinTokens, readRootPins } from "../../certs/join-token.ts";
+import { WorkloadIdentity } from "../../certs/rotation.ts";
+import { processDecodeOptions } from "../../control-client/bootstrap.ts";
+import { caIssuer } from "../../control-client/ca/ca-client.ts";
+import { controlPlaneCredentials } from "../../control-client/ca/channel-credentials.ts";
+import { controlPlaneTarget } from "../../control-client/connect.ts";
+import { LastGoodFile } from "../../control-client/last-good.ts";
+import { systemClock } from "../../core/clock.ts";
+import { messageOf, UserError } from "../../core/errors.ts";
+import { logger } from "../../core/log.ts";
+import { systemRandom } from "../../core/random.ts";
+import { nextValue } from "../../core/watch.ts";
+import type { Bootstrap } from "../../model/bootstrap.ts";
+import { controlPlaneIdentity, formatIdentity, type Identity } from "../../model/identity.ts";
+import { EMPTY_SNAPSHOT } from "../../model/snapshot.ts";
+import { WORKLOAD_CERT } from "../../model/tls.ts";
+import { startServers } from "../admin/start-admin.ts";
+import { handleSignals } from "../lifecycle.ts";
+import { ProxyProcess } from "../proxy-process.ts";
+import type { SidecarFlags } from "../sidecar-command.ts";
+import { defaultStateDir } from "../state-home.ts";
+import { VERSION } from "../version.ts";
+import { claimAddresses, type SidecarAddresses } from "./addresses.ts";
+import { type FoundControlPlane, findControlPlane } from "./find-control-plane.ts";
+import { serviceEnvironment } from "./service-environment.ts";
+
+const log = logger("main");
+
+/** A token minted on the spot is redeemed within a handshake. */
+const TOKEN_TTL_MS = 60_000;
+
+export async function runSidecar(flags: SidecarFlags, command: readonly string[]): Promise<void> {
+  const stateDir = flags.state ?? defaultStateDir();
+  const controlPlane = await findControlPlane(flags.controlPlane, stateDir, systemClock);
+  const identity: Identity = {
+    trustDomain: controlPlane.trustDomain ?? "cluster.local",
+    namespace: flags.namespace,
+    serviceAccount: flags.serviceAccount ?? flags.service,
+  };
+  const workload = startIdentity(identity, controlPlane, flags, stateDir);
+  const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
+  const bootstrap = sidecarBootstrap(flags, identity, addresses);
+  const target = controlPlaneTarget(`${bracket(controlPlane.host)}:${controlPlane.port}`, () => {
+    if (!controlPlane.secure) return credentials.createInsecure();
+    const current = workload.certificate.get();
+    if (current === undefined) throw new Error("the workload certificate has not been issued yet");
+    return controlPlaneCredentials({ rootsPem: current.rootsPem, spiffeId: controlPlaneId(identity) }, current);
+  });
+  await nextValue(workload.certificate);
+  await addresses.release();
+
+  const proxy = new ProxyProcess({
+    bootstrap,
+    client: {
+      decode: processDecodeOptions(),
+      adsTargets: [target],
+      localSecrets: new Set([WORKLOAD_CERT]),
+      lastGood: lastGoodFile(stateDir, bootstrap),
+    },
+    identity: workload.certificate,
+    workload: `${flags.service}.${flags.namespace}`,
+    drainMs: flags.drainTimeS * 1000,
+    fileFlushIntervalMs: 1000,
+  });
+  let child: ChildProcess | null = null;
+  const finish = async (): Promise<void> => {
+    workload.stop();
+    for (const server of servers) await server.close();
+    await proxy.close();
+  };
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    await proxy.drain(flags.drainTimeS * 1000);
+    if (child !== null) await endChild(child, signal, flags.drainTimeS * 1000);
+    await finish();
+  };
+  const at = (port: number) => ({ kind: "tcp", host: addresses.address, port }) as const;
+  const servers = await startServers(
+    proxy,
+    {
+      admin: at(addresses.adminPort),
+      allowRemote: false,
+      metrics: at(addresses.metricsPort),
+      health: at(addresses.healthPort),
+    },
+    {
+      options: { service: flags.service, namespace: flags.namespace, control_plane: flags.controlPlane },
+      quit: () => void stop("SIGTERM").finally(() => process.exit(0)),
+    },
+  );
+  handleSignals({
+    onStop: (signal) => stop(signal as NodeJS.Signals),
+    onReopenLogs: () => proxy.telemetry.reopenLogs(),
+  });
+
+  await nextValue(proxy.ready, (ready) => ready);
+  if (proxy.problems.length > 0) throw new UserError(proxy.problems);
+  log.info(
+    { address: addresses.address, admin: addresses.adminPort },
+    "ready: configuration and certificate are in force",
+  );
+  const [program, ...args] = command;
+  if (program === undefined) return;
+  child = spawn(program, args, {
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      ...serviceEnvironment(
+        proxy.dataPlane.listeners,
+        flags.namespace,
+        `http://${addresses.address}:${addresses.outboundPort}`,
+      ),
+    },
+  });
+  child.once("error", (error) => {
+    process.stderr.write(`outrigger: cannot run ${program}: ${messageOf(error)}\n`);
+    process.exit(127);
+  });
+  child.once("exit", (code, signal) => {
+    if (proxy.draining) return;
+    log.info({ program, code, signal }, "the program has ended, and its sidecar with it");
+    void proxy
+      .drain(1000)
+      .then(finish)
+      .finally(() => process.exit(code ?? 128 + (signal === "SIGKILL" ? 9 : 15)));
+  });
+}
+
+function controlPlaneId(identity: Identity): string {
+  return formatIdentity(controlPlaneIdentity(identity.trustDomain));
+}
+
+function bracket(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function startIdentity(
+  identity: Identity,
+  { ca }: FoundControlPlane,
+  flags: SidecarFlags,
+  stateDir: string,
+): WorkloadIdentity {
+  const workload: WorkloadIdentity = new WorkloadIdentity({
+    identity,
+    clock: systemClock,
+    random: systemRandom,
+    lifetimeMs: flags.certLifetime === undefined ? null : flags.certLifetime * 1000,
+    issue: caIssuer({
+      ...ca,
+      spiffeId: controlPlaneId(identity),
+      token: () => flags.joinToken ?? mintToken(identity, stateDir),
+      roots: () => null,
+      certificate: () => workload.certificate.get(),
+      clock: systemClock,
+    }),
+    onError: (error) => log.warn({ error: error.message }, "no certificate yet; it is tried again"),
+  });
+  workload.start();
+  return workload;
+}
+
+/** Being able to write to the control plane's state directory is what entitles its own user to any identity. */
+function mintToken(identity: Identity, stateDir: string): string {
+  try {
+    return new JoinTokens(stateDir, systemClock).mint(identity, TOKEN_TTL_MS, readRootPins(stateDir));
+  } catch (error) {
+    throw new Error(`no --join-token was given, and none can be made in ${stateDir}: ${messageOf(error)}`);
+  }
+}
+
+function sidecarBootstrap(flags: SidecarFlags, identity: Identity, addresses: SidecarAddresses): Bootstrap {
+  const { service, namespace, port } = flags;
+  const { address, inboundPort, outboundPort, loopback } = addresses;
+  return {
+    node: {
+      id: `${service}.${namespace}~${address}~${inboundPort}`,
+      cluster: service,
+      locality: { region: "", zone: "", subZone: "" },
+      metadata: {
+        OUTRIGGER: {
+          service,
+          namespace,
+          serviceAccount: identity.serviceAccount,
+          trustDomain: identity.trustDomain,
+          appPort: port,
+          address,
+          inboundPort,
+          outboundPort,
+          httpProxyPort: outboundPort,
+          loopback,
+          labels: Object.fromEntries(
+            flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
+          ),
+        },
+      },
+    },
+    admin: null,
+    static: EMPTY_SNAPSHOT,
+    dynamic: {
+      ads: { variant: "delta", clusters: [], initialMetadata: [] },
+      listeners: { kind: "ads", initialFetchTimeoutMs: 15_000 },
+      clusters: { kind: "ads", initialFetchTimeoutMs: 15_000 },
+    },
+    tracing: null,
+  };
+}
+
+function lastGoodFile(stateDir: string, bootstrap: Bootstrap): LastGoodFile {
+  const dir = path.join(stateDir, "sidecars");
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return new LastGoodFile({
+    file: path.join(dir, `${bootstrap.node.id}.json`),
+    owner: bootstrap.node.id,
+    build: VERSION,
+    includePrivateKeys: false,
+    clock: systemClock,
+    log: logger("xds"),
+  });
+}
+
+async function endChild(child: ChildProcess, signal: NodeJS.Signals, deadlineMs: number): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  await new Promise<void>((resolve) => {
+    const timer = systemClock.after(deadlineMs, () => child.kill("SIGKILL"));
+    child.once("exit", () => {
+      timer.cancel();
+      resolve();
+    });
+    child.kill(signal);
+  });
+}
