@@ -1,4 +1,4 @@
-/** A bootstrap file, YAML or JSON, as `-c FILE` and `--config-yaml` give it, with positions in its errors. */
+/** A bootstrap file, YAML or JSON, with positions in its errors. */
 import type { Problem } from "../core/errors.ts";
 import { BootstrapSchema } from "../generated/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import type { Bootstrap } from "../model/bootstrap.ts";
@@ -9,21 +9,12 @@ import { messageFromJson } from "./json.ts";
 import { conclude, type Decoded, type DecodeOptions, Place } from "./place.ts";
 import { validateSnapshot } from "./validate-snapshot.ts";
 
-/**
- * Decodes a bootstrap. Further texts are laid over the first as protobuf merges messages: lists are joined, single
- * values replaced. Positions are given where there is one text only.
- */
-export function decodeBootstrapText(texts: readonly TextFile[], options: DecodeOptions): Decoded<Bootstrap> {
-  let merged: unknown = {};
-  for (const text of texts) {
-    const parsed = parseText(text);
-    if ("problem" in parsed) return { ok: false, problems: [parsed.problem], notes: [] };
-    merged = merge(merged, parsed.json);
-  }
-  const decoded = decodeBootstrapJson(merged, options);
-  const [only, more] = texts;
-  if (decoded.ok || !only || more) return decoded;
-  return { ...decoded, problems: locateProblems(decoded.problems, only) };
+/** Decodes the text of a bootstrap file. Problems have their line and column. */
+export function decodeBootstrapText(text: TextFile, options: DecodeOptions): Decoded<Bootstrap> {
+  const parsed = parseText(text);
+  if ("problem" in parsed) return { ok: false, problems: [parsed.problem], notes: [] };
+  const decoded = decodeBootstrapJson(parsed.json, options);
+  return decoded.ok ? decoded : { ...decoded, problems: locateProblems(decoded.problems, text) };
 }
 
 /** Decodes a bootstrap that has been parsed already. */
@@ -67,16 +58,4 @@ function withResource(problem: Problem, json: unknown): Problem {
 
 function member(value: unknown, key: string | undefined): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key ?? ""] : undefined;
-}
-
-function merge(below: unknown, above: unknown): unknown {
-  if (Array.isArray(below) && Array.isArray(above)) return [...below, ...above];
-  if (!isObject(below) || !isObject(above)) return above;
-  const merged: Record<string, unknown> = { ...below };
-  for (const [key, value] of Object.entries(above)) merged[key] = key in below ? merge(below[key], value) : value;
-  return merged;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,15 +1,20 @@
 /** Reads YAML or JSON text into plain values, and finds the line of a path in it when something is wrong there. */
 import {
+  type Document,
+  isAlias,
   isMap,
+  isScalar,
   isSeq,
   LineCounter,
   type Node,
   type Pair,
   type ParsedNode,
   parseDocument,
-  parse as parseYaml,
+  Scalar,
 } from "yaml";
 import { messageOf, type Problem } from "../core/errors.ts";
+import { plainScalar } from "./plain-scalar.ts";
+import { parseYamlSubset } from "./yaml-subset.ts";
 
 /** A text and the name of the file it came from. */
 export interface TextFile {
@@ -17,45 +22,72 @@ export interface TextFile {
   readonly file: string;
 }
 
-/** The plain value of the text, or what keeps it from being one. Empty text is an empty object. */
-export function parseText({ text, file }: TextFile): { readonly json: unknown } | { readonly problem: Problem } {
-  if (text.trimStart().startsWith("{")) {
-    try {
-      return { json: JSON.parse(text) };
-    } catch {
-      // It may still be YAML in flow style; if it is not, the YAML parser knows the position.
-    }
-  }
+/** What JSON numbers lose their last digits from. */
+const LONG_NUMBER = /\d{16}/;
+/** Deeper than any real configuration; an alias that contains itself has no end. */
+const MAX_DEPTH = 100;
+
+/**
+ * The plain value of the text, or what keeps it from being one. Empty text is an empty object. Most files are read
+ * without a whole YAML parser, which would take longer than all that comes after it.
+ */
+export function parseText(file: TextFile): { readonly json: unknown } | { readonly problem: Problem } {
+  const quick = parseQuickly(file.text);
+  return quick === undefined ? parseWhole(file) : { json: quick ?? {} };
+}
+
+function parseQuickly(text: string): unknown {
+  if (!text.trimStart().startsWith("{")) return parseYamlSubset(text);
+  if (LONG_NUMBER.test(text)) return undefined;
   try {
-    return { json: parseYaml(text, { prettyErrors: false }) ?? {} };
+    return JSON.parse(text);
   } catch {
-    return { problem: firstSyntaxError(text, file) };
+    // It may still be YAML in flow style; if it is not, the YAML parser knows the position.
+    return undefined;
   }
 }
 
-function firstSyntaxError(text: string, file: string): Problem {
+function parseWhole({ text, file }: TextFile): { readonly json: unknown } | { readonly problem: Problem } {
   const lines = new LineCounter();
-  try {
-    const [error] = parseDocument(text, { lineCounter: lines, prettyErrors: false }).errors;
-    if (error) {
-      const { line, col } = lines.linePos(error.pos[0]);
-      return { message: sentence(error.message), file, line, column: col };
-    }
-  } catch (error) {
-    return { message: sentence(messageOf(error)), file };
+  const document = parseDocument(text, { ...WHOLE, lineCounter: lines });
+  const [error] = document.errors;
+  if (error) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    const message = error.message.trim().replace(/\.$/, "");
+    return { problem: { message, file, line, column: col } };
   }
-  return { message: "is neither YAML nor JSON", file };
+  try {
+    return { json: plainValue(document.contents, document, 0) ?? {} };
+  } catch (error) {
+    return { problem: { message: messageOf(error), file } };
+  }
 }
 
-function sentence(message: string): string {
-  return message.trim().replace(/\.$/, "");
+/** Scalars are told apart here, as Envoy does it; merge keys are none to it. */
+const WHOLE = { schema: "failsafe", merge: false, prettyErrors: false } as const;
+
+function plainValue(node: unknown, document: Document, depth: number): unknown {
+  if (depth > MAX_DEPTH) throw new Error(`nested more than ${MAX_DEPTH} levels deep`);
+  if (isAlias(node)) return plainValue(node.resolve(document), document, depth + 1);
+  if (isSeq(node)) return node.items.map((item) => plainValue(item, document, depth + 1));
+  if (isMap(node)) {
+    return Object.fromEntries(
+      node.items.map(({ key, value }) => [
+        isScalar(key) ? String(key.value) : String(key),
+        plainValue(value, document, depth + 1),
+      ]),
+    );
+  }
+  if (!isScalar(node)) return null;
+  const source = String(node.value ?? "");
+  return node.type === Scalar.PLAIN ? plainScalar(source) : source;
 }
 
 /** Gives problems their file, and line and column of the deepest part of their path that is in the text. */
 export function locateProblems(problems: readonly Problem[], { text, file }: TextFile): readonly Problem[] {
   if (problems.length === 0) return problems;
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { ...WHOLE, lineCounter: lines });
   return problems.map((problem) => {
     const offset = document.contents ? offsetOf(document.contents, segmentsOf(problem.path ?? "")) : 0;
     const { line, col } = lines.linePos(offset);
