@@ -121,6 +121,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (route !== null) {
       info.routeName = route.route.name;
       info.virtualHost = route.virtualHostName;
+      // Filters and logs want to know before the request is forwarded.
+      info.cluster = route.clusterFor(request);
     }
     if (upgrade !== "" && upgrade !== "h2c") {
       if (!allowedUpgrade(upgrade, config, route)) {
@@ -181,24 +183,31 @@ export class Exchange implements DownstreamHandler, FilterContext {
         this.#sendLocal(head, "");
         break;
       }
-      case "direct_response":
-        this.localReply(action.status, action.body, "direct_response", 0);
+      case "direct_response": {
+        const { status, body } = action;
+        const head = this.#localHead(status, body, "direct_response");
+        // Envoy gives the request's own URI where a status may want one (RFC 9110, section 10.2.2).
+        if (status === 201 || (status >= 300 && status < 400)) {
+          head.headers.append("location", route.redirectLocation(this.request));
+        }
+        this.#sendLocal(head, body);
         break;
+      }
       default:
-        this.localReply(404, "", "direct_response", 0);
+        this.fail(failures.noCluster);
     }
   }
 
   #forward(route: CompiledRoute, action: ForwardAction): void {
     const runtime = this.#runtime as HttpRuntime;
     const { request, info } = this;
-    const name = route.clusterFor(request);
+    const name = info.cluster;
     const cluster = runtime.context.cluster(name);
     if (cluster === null) {
-      this.fail({ ...failures.noCluster, status: action.clusterNotFoundStatus });
+      info.cluster = "";
+      this.fail({ ...failures.noCluster, status: action.clusterNotFoundStatus }, name);
       return;
     }
-    info.cluster = name;
     const { wheel } = runtime.context;
     const upstream = this.#upstream;
     upstream.prepare(runtime, runtime.forwardRule(route, action), cluster);
