@@ -7,7 +7,7 @@ import type { Address } from "../model/address.ts";
 import type { Cluster } from "../model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../model/endpoint.ts";
 import type { Secret } from "../model/secret.ts";
-import type { CertificateRef, TrustRef, UpstreamTls } from "../model/tls.ts";
+import type { CertificateRef, PeerValidation, TrustRef, UpstreamTls } from "../model/tls.ts";
 import type { GrpcTarget } from "./ads/grpc-transport.ts";
 import { checkPeer } from "./peer-check.ts";
 
@@ -111,11 +111,20 @@ function tlsCredentials(tls: UpstreamTls, secretOf: SecretLookup): ChannelCreden
   if (params.maxVersion) options.maxVersion = params.maxVersion;
   if (params.cipherSuites.length > 0) options.ciphers = params.cipherSuites.join(":");
   if (params.ecdhCurves.length > 0) options.ecdhCurve = params.ecdhCurves.join(":");
+  // Envoy checks the chain only against roots that are configured, and names only if any are.
+  const verified = roots !== null && validation?.acceptUntrusted !== true;
+  if (!verified && validation && hasChecks(validation)) {
+    throw new Error("names and hashes can be checked only of a certificate that chains to trusted roots");
+  }
   return credentials.createFromSecureContext(createSecureContext(options), {
-    // Envoy checks the chain only against roots that are configured, and names only if any are.
-    rejectUnauthorized: roots !== null && validation?.acceptUntrusted !== true,
+    rejectUnauthorized: verified,
     checkServerIdentity: (_, certificate) => (validation ? checkPeer(validation, certificate) : undefined),
   });
+}
+
+/** Node does not ask for more once it was told to take any chain; better no connection than an unchecked one. */
+function hasChecks({ subjectAltNames, certificateHashes, spkiHashes }: PeerValidation): boolean {
+  return subjectAltNames.length + certificateHashes.length + spkiHashes.length > 0;
 }
 
 function trustOf(ref: TrustRef, secretOf: SecretLookup) {

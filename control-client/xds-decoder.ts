@@ -1,6 +1,6 @@
 /** The decoder of real resources: `xds/` with the little that the transport needs around it. */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import type { Problem } from "../core/errors.ts";
+import { messageOf, type Problem } from "../core/errors.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { Decoded, DecodeOptions } from "../xds/place.ts";
 import { decodeResource, type Resource, type ResourceKind, type ResourceModels, TYPE_URLS } from "../xds/resources.ts";
@@ -22,12 +22,13 @@ export class XdsDecoder implements ResourceDecoder {
 
   decode<K extends ResourceKind>(kind: K, resource: EncodedResource): DecodedResource<K> {
     const any = { $typeName: "google.protobuf.Any", ...resource } as const;
-    const decoded = decodeResource(TYPE_URLS[kind], any, this.#options);
+    const decoded = guarded(() => decodeResource(TYPE_URLS[kind], any, this.#options));
     return this.#conclude(kind, decoded, () => nameIn(resource.value));
   }
 
   decodeJson<K extends ResourceKind>(kind: K, json: unknown): DecodedResource<K> {
-    return this.#conclude(kind, decodeResourceJson(kind, json, this.#options), () => nameInJson(json));
+    const decoded = guarded(() => decodeResourceJson(kind, json, this.#options));
+    return this.#conclude(kind, decoded, () => nameInJson(json));
   }
 
   #conclude<K extends ResourceKind>(kind: K, decoded: Decoded<Resource>, nameOf: () => string): DecodedResource<K> {
@@ -35,6 +36,15 @@ export class XdsDecoder implements ResourceDecoder {
     if (!decoded.ok) return { ok: false, name: nameOf(), problems: decoded.problems };
     const { name, value } = decoded.value;
     return { ok: true, name, value: reuseResource(this.known, kind, name, value as ResourceModels[K]) };
+  }
+}
+
+/** Decoders never throw; but should one have a fault, a control plane must not be able to end the process with it. */
+function guarded(decode: () => Decoded<Resource>): Decoded<Resource> {
+  try {
+    return decode();
+  } catch (error) {
+    return { ok: false, problems: [{ message: `cannot be decoded: ${messageOf(error)}` }], notes: [] };
   }
 }
 

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Clock } from "../../core/clock.ts";
+import { Slices } from "./slices.ts";
+
+/** Each look at it, the clock has moved on by `stepMs`. */
+function steppingClock(stepMs: number): Clock {
+  let now = 0;
+  return { now: () => (now += stepMs), wallTime: () => now, after: () => ({ cancel() {} }) };
+}
+
+function* work(name: string, steps: number, log: string[]): Generator<void, void> {
+  for (let i = 0; i < steps; i++) {
+    log.push(`${name}${i}`);
+    yield;
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("short work is done at once", () => {
+  const log: string[] = [];
+  new Slices(steppingClock(0)).run(work("a", 3, log));
+  assert.deepEqual(log, ["a0", "a1", "a2"]);
+});
+
+test("long work gives way to the event loop, in order", async () => {
+  const log: string[] = [];
+  const slices = new Slices(steppingClock(1), 2);
+  slices.run(work("a", 4, log));
+  slices.run(work("b", 2, log));
+  assert.ok(log.length < 4, log.join());
+  while (log.length < 6) {
+    const before = log.length;
+    await turn();
+    assert.ok(log.length > before && log.length <= before + 2, log.join());
+  }
+  assert.deepEqual(log, ["a0", "a1", "a2", "a3", "b0", "b1"]);
+});
+
+test("what was cleared does not run", async () => {
+  const log: string[] = [];
+  const slices = new Slices(steppingClock(1), 1);
+  slices.run(work("a", 10, log));
+  const done = log.length;
+  slices.clear();
+  await turn();
+  await turn();
+  assert.equal(log.length, done);
+  slices.run(work("b", 1, log));
+  assert.equal(log.at(-1), "b0");
+});
+
+test("a task that clears the others ends the slice in peace", () => {
+  const log: string[] = [];
+  const slices = new Slices(steppingClock(0));
+  const clearing = (function* (): Generator<void, void> {
+    log.push("clear");
+    slices.clear();
+    yield;
+    log.push("never");
+  })();
+  slices.run(clearing);
+  assert.deepEqual(log, ["clear"]);
+});
