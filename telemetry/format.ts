@@ -19,6 +19,11 @@ export type { FormatContext } from "./format/context.ts";
 /** Operators whose strings are ours; those of `HEADER_OPERATORS` already hold a peer's bytes. */
 const OWN_OPERATORS: OperatorTable = { ...STREAM_OPERATORS, ...CONNECTION_OPERATORS, ...PROCESS_OPERATORS };
 
+/** The text whose bytes a format wrote; bytes that are no UTF-8 become U+FFFD. For bodies, which are built as text. */
+export function textOfBytes(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}
+
 /** What Envoy's access log writes where no format is given. */
 export const DEFAULT_LOG_FORMAT =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% ' +

@@ -2,16 +2,12 @@
 
 import { Flag, type FlagName } from "../../model/flags.ts";
 import type { LocalReplyConfig, LocalReplyFilter, LocalReplyFormat } from "../../model/http.ts";
-import { compileFormat, compileJsonFormat, type Format } from "../../telemetry/format.ts";
+import { compileFormat, compileJsonFormat, type Format, textOfBytes } from "../../telemetry/format.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import { compileHeaderMatch } from "../router/compile-matcher.ts";
 import { applyLevels, compileLevels } from "../router/header-mutations.ts";
 import type { Failure } from "./failures.ts";
 import type { RequestHead, ResponseHead } from "./message.ts";
-
-/** `%LOCAL_REPLY_BODY%` is only known while a reply is made: it is filled in after the other operators have run. */
-const BODY_OPERATOR = "%LOCAL_REPLY_BODY%";
-const BODY_MARK = "\u0001local-reply-body\u0001";
 
 export interface LocalReplies {
   /** Applies the first mapper that matches and the body format; returns the body, whose headers are in `head`. */
@@ -25,7 +21,6 @@ type Test = (info: StreamInfo, request: RequestHead, status: number) => boolean;
 interface BodyFormat {
   readonly contentType: string;
   readonly format: Format;
-  readonly json: boolean;
 }
 
 /** Compiles `local_reply_config`. */
@@ -61,8 +56,9 @@ export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
       }
       const format = mapper?.format ?? general;
       if (format !== null) {
-        const written = format.format({ info, request, responseHeaders: head.headers, responseTrailers: null });
-        text = written.replaceAll(BODY_MARK, () => (format.json ? JSON.stringify(text).slice(1, -1) : text));
+        const responseHeaders = head.headers;
+        const context = { info, request, responseHeaders, responseTrailers: null, localReplyBody: text };
+        text = textOfBytes(format.format(context));
       }
       if (text !== given || format !== null) {
         head.headers.set("content-length", String(Buffer.byteLength(text)));
@@ -73,21 +69,13 @@ export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
   };
 }
 
-function compileBody(body: LocalReplyFormat): BodyFormat {
-  if (body.format.kind === "text") {
-    const template = body.format.template.replaceAll(BODY_OPERATOR, BODY_MARK);
-    return { contentType: body.contentType || "text/plain", format: compileFormat(template), json: false };
+function compileBody({ contentType, format }: LocalReplyFormat): BodyFormat {
+  if (format.kind === "text") {
+    return { contentType: contentType || "text/plain", format: compileFormat(format.template) };
   }
-  const fields = JSON.parse(
-    JSON.stringify(body.format.fields).replaceAll(BODY_OPERATOR, JSON.stringify(BODY_MARK).slice(1, -1)),
-  );
-  // JSON writes the mark's control characters as escapes: they are put back so that one replacement finds it.
-  const format = compileJsonFormat(fields);
-  return {
-    contentType: body.contentType || "application/json",
-    format: (context) => format(context).replaceAll(JSON.stringify(BODY_MARK).slice(1, -1), BODY_MARK),
-    json: true,
-  };
+  const json = compileJsonFormat(format.fields);
+  // Envoy ends a JSON body with a newline.
+  return { contentType: contentType || "application/json", format: (context) => `${json(context)}\n` };
 }
 
 function compileFilter(filter: LocalReplyFilter): Test {

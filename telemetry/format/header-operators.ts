@@ -104,5 +104,4 @@ export const HEADER_OPERATORS: OperatorTable = {
     return (c) => grpcStatus(c, style);
   }),
   GRPC_STATUS_NUMBER: plain((c) => grpcStatus(c, "NUMBER")),
-  LOCAL_REPLY_BODY: plain((c) => c.localReplyBody ?? ""),
 };

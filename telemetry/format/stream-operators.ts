@@ -88,6 +88,7 @@ export const STREAM_OPERATORS: OperatorTable = {
   CONNECTION_TERMINATION_DETAILS: plain(() => null),
   DOWNSTREAM_TRANSPORT_FAILURE_REASON: plain(() => null),
   ACCESS_LOG_TYPE: plain(() => "DownstreamEnd"),
+  LOCAL_REPLY_BODY: plain((c) => c.localReplyBody ?? ""),
   TRACE_ID: plain((c) => orNull(c.info.traceId)),
   SPAN_ID: plain((c) => orNull(c.info.spanId)),
   STREAM_ID: plain((c) => c.request.headers.get("x-request-id")),
