@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import prom from "prom-client";
 import { SimulatedClock } from "../core/clock.ts";
@@ -10,6 +12,9 @@ const lines = (text: string): string[] => text.split("\n").filter((line) => line
 
 /** Lines of the families in question, without those that every registry has. */
 const ownLines = (text: string): string[] => lines(text).filter((line) => !line.includes("outrigger_metrics_overflow"));
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 const anyLabel = fc.oneof(fc.constantFrom("a", 'say "hi"', "back\\slash", "new\nline", ""), fc.string());
 
@@ -114,6 +119,25 @@ test("looking up a hidden series gives the same cell", () => {
   assert.doesNotMatch(registry.text(), /peer="p"/);
   assert.equal(family.cell("p"), cell);
   assert.match(registry.text(), /peer="p"/);
+});
+
+test("a hidden series that nobody holds is forgotten", async () => {
+  const clock = new SimulatedClock();
+  const registry = new MetricsRegistry(clock);
+  const family = registry.counter({ name: "c", help: "c", labels: ["peer"], expireAfterMs: 1_000 });
+  const held = family.cell("held");
+  for (let i = 0; i < 100; i++) family.cell(`peer-${i}`).inc();
+  registry.text();
+  clock.advance(1_000);
+  registry.text();
+  assert.equal(family.size, 101);
+  // A weak reference holds on until the job in which it was made or read has ended.
+  await new Promise((resolve) => setImmediate(resolve));
+  collectGarbage();
+  registry.text();
+  assert.equal(family.size, 1);
+  held.inc();
+  assert.match(registry.text(), /^c\{peer="held"\} 1$/m);
 });
 
 test("a gauge that stands above zero is not hidden", () => {
