@@ -15,10 +15,13 @@ for (const [group, list] of Object.entries(VALIDITY_CASES)) {
 }
 
 function check({ bootstrap, refused }: ValidityCase): void {
-  const decoded = decodeBootstrapText([{ text: JSON.stringify(bootstrap), file: "bootstrap.json" }], {
-    ...NO_WORLD,
-    checkFormat,
-  });
+  const decoded = decodeBootstrapText(
+    { text: JSON.stringify(bootstrap), file: "bootstrap.json" },
+    {
+      ...NO_WORLD,
+      checkFormat,
+    },
+  );
   const problems = decoded.ok ? [] : decoded.problems;
   const shown = problems.map(formatProblem).join("\n");
   if (!refused) {
