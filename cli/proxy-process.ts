@@ -97,8 +97,8 @@ export class ProxyProcess {
 
   /** Why it is not ready yet, as sentences. */
   waitingFor(): string[] {
-    const waiting = [...this.client.status().waitingFor];
-    if (!this.#applied) waiting.push("no configuration is in force yet");
+    // Once a configuration is in force (the cached one too), what later ones wait for is no reason not to serve.
+    const waiting = this.#applied ? [] : [...this.client.status().waitingFor, "no configuration is in force yet"];
     if (this.options.identity !== null && this.options.identity.get() === undefined) {
       waiting.push("the workload certificate has not been issued yet");
     }

@@ -103,6 +103,12 @@ export class Assembler {
     return { snapshot: this.#snapshot, waiting, wanted: result.wanted };
   }
 
+  /** Whether clusters and listeners have come from wherever they are discovered. */
+  get discovered(): boolean {
+    const { clusters, listeners } = this.#options;
+    return (!clusters || this.#versions.has("cluster")) && (!listeners || this.#versions.has("listener"));
+  }
+
   /** The version last taken of each kind, by Envoy's abbreviation (`CDS`). */
   versions(): Record<string, string> {
     return Object.fromEntries([...this.#versions].map(([kind, version]) => [FACTS[kind].api, version]));

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, suite, test } from "node:test";
 import { credentials } from "@grpc/grpc-js";
-import { systemClock } from "../core/clock.ts";
+import { sleep, systemClock } from "../core/clock.ts";
 import { systemRandom } from "../core/random.ts";
 import { nextValue } from "../core/watch.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
@@ -193,8 +193,17 @@ for (const wire of WIRES) {
       await nextValue(before.snapshots);
       await closeAll();
 
-      const client = start(bootstrapFor(wire), port, { lastGood: lastGood(), cacheAfterMs: 20, random: () => 0.1 });
+      const impatient = { kind: "ads", initialFetchTimeoutMs: 60 } as const;
+      const dynamic = { ads: { variant: wire.name, clusters: [], initialMetadata: [] } };
+      const client = start(
+        { ...bootstrapFor(wire), dynamic: { ...dynamic, clusters: impatient, listeners: impatient } },
+        port,
+        { lastGood: lastGood(), cacheAfterMs: 20, random: () => 0.1 },
+      );
       const cached = await nextValue(client.snapshots);
+      // That the fetch timeout passes is no reason to serve less than the cached configuration.
+      await sleep(systemClock, 200);
+      assert.equal(client.snapshots.get(), cached);
       assert.equal(portOf(cached), 81);
       const status = client.status();
       assert.equal(status.source, "cache");

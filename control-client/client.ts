@@ -226,15 +226,24 @@ class Client implements ControlClient {
       timer.cancel();
       this.#limits.delete(key);
     }
-    for (const { key, message, limitMs } of waiting) {
-      if (limitMs === null || this.#limits.has(key)) continue;
-      const timer = this.#o.clock.after(limitMs, () => {
-        this.#limits.delete(key);
-        this.#o.log.warn({ afterMs: limitMs }, `${message}: gave up`);
-        this.#assembler.giveUp(key);
-        this.#schedule();
-      });
-      this.#limits.set(key, timer);
+    for (const item of waiting) {
+      if (item.limitMs !== null && !this.#limits.has(item.key)) this.#armLimit(item, item.limitMs);
     }
+  }
+
+  #armLimit(item: Waiting, limitMs: number): void {
+    const { key, message } = item;
+    const timer = this.#o.clock.after(limitMs, () => {
+      // The last good configuration is better than one without what the control plane has not even been asked for yet.
+      if (this.#cache?.inForce && !this.#assembler.discovered) {
+        this.#armLimit(item, limitMs);
+        return;
+      }
+      this.#limits.delete(key);
+      this.#o.log.warn({ afterMs: limitMs }, `${message}: gave up`);
+      this.#assembler.giveUp(key);
+      this.#schedule();
+    });
+    this.#limits.set(key, timer);
   }
 }

@@ -1,10 +1,6 @@
 /** The bootstrap of a sidecar that was given nothing but its control plane: all of its configuration is dynamic. */
 import type { Bootstrap, NodeIdentity } from "../model/bootstrap.ts";
 import { deepFreeze, EMPTY_SNAPSHOT } from "../model/snapshot.ts";
-import { WORKLOAD_CERT, WORKLOAD_ROOTS } from "../model/tls.ts";
-
-/** The workload's certificate and roots come from the CA, not over SDS. */
-export const WORKLOAD_SECRETS: ReadonlySet<string> = new Set([WORKLOAD_CERT, WORKLOAD_ROOTS]);
 
 /** Listeners and clusters over one delta stream, waited for without end: a sidecar without configuration is not ready. */
 export function sidecarBootstrap(node: NodeIdentity): Bootstrap {

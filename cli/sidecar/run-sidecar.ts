@@ -10,14 +10,14 @@ import { caIssuer } from "../../control-client/ca/ca-client.ts";
 import { controlPlaneCredentials } from "../../control-client/ca/channel-credentials.ts";
 import { controlPlaneTarget } from "../../control-client/connect.ts";
 import { LastGoodFile } from "../../control-client/last-good.ts";
+import { sidecarBootstrap } from "../../control-client/sidecar.ts";
 import { systemClock } from "../../core/clock.ts";
 import { messageOf, UserError } from "../../core/errors.ts";
 import { logger } from "../../core/log.ts";
 import { systemRandom } from "../../core/random.ts";
 import { nextValue } from "../../core/watch.ts";
-import type { Bootstrap } from "../../model/bootstrap.ts";
+import type { Bootstrap, NodeIdentity } from "../../model/bootstrap.ts";
 import { controlPlaneIdentity, formatIdentity, type Identity } from "../../model/identity.ts";
-import { EMPTY_SNAPSHOT } from "../../model/snapshot.ts";
 import { WORKLOAD_CERT } from "../../model/tls.ts";
 import { startServers } from "../admin/start-admin.ts";
 import { handleSignals } from "../lifecycle.ts";
@@ -44,7 +44,7 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
   };
   const workload = startIdentity(identity, controlPlane, flags, stateDir);
   const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
-  const bootstrap = sidecarBootstrap(flags, identity, addresses);
+  const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, addresses));
   const target = controlPlaneTarget(`${bracket(controlPlane.host)}:${controlPlane.port}`, () => {
     if (!controlPlane.secure) return credentials.createInsecure();
     const current = workload.certificate.get();
@@ -172,40 +172,30 @@ function mintToken(identity: Identity, stateDir: string): string {
   }
 }
 
-function sidecarBootstrap(flags: SidecarFlags, identity: Identity, addresses: SidecarAddresses): Bootstrap {
+function sidecarNode(flags: SidecarFlags, identity: Identity, addresses: SidecarAddresses): NodeIdentity {
   const { service, namespace, port } = flags;
   const { address, inboundPort, outboundPort, loopback } = addresses;
   return {
-    node: {
-      id: `${service}.${namespace}~${address}~${inboundPort}`,
-      cluster: service,
-      locality: { region: "", zone: "", subZone: "" },
-      metadata: {
-        OUTRIGGER: {
-          service,
-          namespace,
-          serviceAccount: identity.serviceAccount,
-          trustDomain: identity.trustDomain,
-          appPort: port,
-          address,
-          inboundPort,
-          outboundPort,
-          httpProxyPort: outboundPort,
-          loopback,
-          labels: Object.fromEntries(
-            flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
-          ),
-        },
+    id: `${service}.${namespace}~${address}~${inboundPort}`,
+    cluster: service,
+    locality: { region: "", zone: "", subZone: "" },
+    metadata: {
+      OUTRIGGER: {
+        service,
+        namespace,
+        serviceAccount: identity.serviceAccount,
+        trustDomain: identity.trustDomain,
+        appPort: port,
+        address,
+        inboundPort,
+        outboundPort,
+        httpProxyPort: outboundPort,
+        loopback,
+        labels: Object.fromEntries(
+          flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
+        ),
       },
     },
-    admin: null,
-    static: EMPTY_SNAPSHOT,
-    dynamic: {
-      ads: { variant: "delta", clusters: [], initialMetadata: [] },
-      listeners: { kind: "ads", initialFetchTimeoutMs: 15_000 },
-      clusters: { kind: "ads", initialFetchTimeoutMs: 15_000 },
-    },
-    tracing: null,
   };
 }
 
