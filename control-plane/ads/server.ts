@@ -46,6 +46,9 @@ export interface AdsServerOptions {
   readonly debounceMs?: number;
 }
 
+/** How long after the end of a stream's requests it is known whether the connection still stands, ms. */
+const GOODBYE_MS = 20;
+
 /** The peer of a call; given by whoever knows on which port it came. */
 export type PeerOf = (call: ServerDuplexStream<unknown, unknown>) => Peer;
 
@@ -124,8 +127,10 @@ export class AdsServer {
       ended = true;
       call.emit("error", { code, details });
     };
+    let goodbye: Timer | null = null;
     const leave = (clean: boolean): void => {
       ended = true;
+      goodbye?.cancel();
       if (session) this.#leave(session, clean);
       session = null;
     };
@@ -155,8 +160,11 @@ export class AdsServer {
       session.pump();
     });
     call.on("end", () => {
-      leave(true);
-      call.end();
+      // A broken connection ends the stream too, and says a moment later that it was no goodbye.
+      goodbye = this.#options.clock.after(GOODBYE_MS, () => {
+        leave(true);
+        call.end();
+      });
     });
     call.on("cancelled", () => leave(false));
     call.on("error", () => leave(false));

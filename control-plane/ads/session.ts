@@ -3,7 +3,6 @@
  * their endpoints come before the listeners and routes that use them, removals last (make before break); of each kind
  * one response is under way at a time, so that a slow client gets the newest state and never a queue of old ones.
  */
-import { hash } from "node:crypto";
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { ResourceKind } from "../../xds/resources.ts";
 import type { ResourceCache } from "../cache.ts";
@@ -22,25 +21,36 @@ export interface SessionOptions {
   readonly onNack: (kind: ResourceKind, nack: Nack, names: readonly string[]) => void;
 }
 
-/** The order in which what is owed is sent. */
-const ORDER: readonly (readonly [ResourceKind, Half])[] = [
-  ["secret", "both"],
-  ["cluster", "additions"],
-  ["endpoint", "additions"],
-  ["listener", "both"],
-  ["route", "both"],
-  ["cluster", "removals"],
-  ["endpoint", "removals"],
+/** The order in which what is owed is sent, and the kinds whose answers are awaited before. */
+const ORDER: readonly Step[] = [
+  { kind: "secret", half: "both", after: [] },
+  { kind: "cluster", half: "additions", after: [] },
+  // Not after the answer about clusters: Envoy withholds that until the new ones are warm, which takes their endpoints.
+  { kind: "endpoint", half: "additions", after: [] },
+  { kind: "listener", half: "both", after: ["cluster", "endpoint"] },
+  { kind: "route", half: "both", after: ["cluster", "endpoint"] },
+  { kind: "cluster", half: "removals", after: ["cluster", "endpoint", "listener", "route"] },
+  { kind: "endpoint", half: "removals", after: ["cluster", "endpoint", "listener", "route"] },
 ];
 
-/** How long listeners and routes wait for the client to take up the endpoints of new clusters, ms. */
-const ENDPOINTS_PATIENCE_MS = 500;
+interface Step {
+  readonly kind: ResourceKind;
+  readonly half: Half;
+  readonly after: readonly ResourceKind[];
+}
+
+/**
+ * How long an answer is waited for, ms. A client that can't answer (a cluster of an earlier push never warms) must
+ * still get what would mend it.
+ */
+const PATIENCE_MS = 2000;
 
 export class Session {
   readonly #options: SessionOptions;
   readonly #subscriptions = new Map<ResourceKind, Subscription>();
   /** New clusters whose endpoints the client has not accepted yet. */
   readonly #awaited = new Set<string>();
+  #awaitedSince = 0;
   #patience: Timer | null = null;
   #nonce = 0;
   #applied = 0;
@@ -88,9 +98,8 @@ export class Session {
   /** The client answered a response. A refusal leaves its last good configuration in force and is not argued with. */
   answer(kind: ResourceKind, nonce: string, refusal: string | null): void {
     const subscription = this.subscription(kind);
-    const { outstanding } = subscription;
-    if (outstanding === null || outstanding.nonce !== nonce) return;
-    subscription.outstanding = null;
+    const outstanding = subscription.settle(nonce);
+    if (outstanding === null) return;
     if (kind === "endpoint") for (const name of outstanding.names) this.#awaited.delete(name);
     if (refusal === null) {
       subscription.acked = outstanding.version;
@@ -105,26 +114,38 @@ export class Session {
   /** Sends what is owed, as far as the order allows. */
   pump(): void {
     if (this.#closed) return;
-    for (const [kind, half] of ORDER) {
-      const subscription = this.#subscriptions.get(kind);
-      if (!subscription) continue;
-      if (subscription.outstanding) return;
-      if ((kind === "listener" || kind === "route") && this.#awaited.size > 0) {
-        this.#patience ??= this.#options.clock.after(ENDPOINTS_PATIENCE_MS, () => this.#loseTheirPatience());
-        return;
-      }
-      if (subscription.dirty.size === 0 && subscription.answered) continue;
-      this.view.revision = this.#options.cache.revision;
-      const updated = half === "additions" && kind === "cluster" ? this.#changedClusters(subscription) : null;
-      const response = this.#options.variant.respond(subscription, half, this.view);
-      if (response === null) continue;
-      if (updated) this.#expectEndpoints(updated);
-      this.#send(subscription, response);
-      return;
-    }
     this.#patience?.cancel();
     this.#patience = null;
-    if (this.#idle) this.#applied = this.#options.cache.revision;
+    let waiting = false;
+    for (const { kind, half, after } of ORDER) {
+      const subscription = this.#subscriptions.get(kind);
+      if (!subscription || (subscription.dirty.size === 0 && subscription.answered)) continue;
+      if (this.#isUnanswered(kind) || after.some((other) => this.#isUnanswered(other))) waiting = true;
+      else if (after.length > 0 && this.#awaitsEndpoints()) waiting = true;
+      else this.#serve(subscription, half);
+    }
+    if (waiting) this.#patience = this.#options.clock.after(PATIENCE_MS, () => this.pump());
+    else if (this.#idle) this.#applied = this.#options.cache.revision;
+  }
+
+  #serve(subscription: Subscription, half: Half): void {
+    this.view.revision = this.#options.cache.revision;
+    const updated =
+      subscription.kind === "cluster" && half === "additions" ? this.#changedClusters(subscription) : null;
+    const response = this.#options.variant.respond(subscription, half, this.view);
+    if (response === null) return;
+    if (updated) this.#expectEndpoints(updated);
+    this.#send(subscription, response);
+  }
+
+  #isUnanswered(kind: ResourceKind): boolean {
+    const outstanding = this.#subscriptions.get(kind)?.outstanding;
+    return outstanding != null && this.#options.clock.now() - outstanding.sentAt < PATIENCE_MS;
+  }
+
+  #awaitsEndpoints(): boolean {
+    if (this.#awaited.size > 0 && this.#options.clock.now() - this.#awaitedSince >= PATIENCE_MS) this.#awaited.clear();
+    return this.#awaited.size > 0;
   }
 
   /** The newest revision of the mesh that is in force at the client as a whole. */
@@ -154,10 +175,9 @@ export class Session {
   }
 
   #send(subscription: Subscription, response: Response): void {
-    const nonce = `${++this.#nonce}-${hash("sha256", response.version).slice(0, 8)}`;
+    const nonce = String(++this.#nonce);
     const names = [...response.resources.map(({ name }) => name), ...response.removed];
-    subscription.answered = true;
-    subscription.outstanding = { nonce, version: response.version, names };
+    subscription.sent({ nonce, sentAt: this.#options.clock.now(), version: response.version, names });
     this.#options.send(subscription.kind, response, nonce);
   }
 
@@ -183,18 +203,13 @@ export class Session {
   #expectEndpoints({ added, replaced }: { readonly added: string[]; readonly replaced: string[] }): void {
     const { cache, nodeId } = this.#options;
     for (const name of added) if (cache.lookup(nodeId, "endpoint", name)) this.#awaited.add(name);
+    this.#awaitedSince = this.#options.clock.now();
     const endpoints = this.#subscriptions.get("endpoint");
     for (const name of replaced) {
       if (!endpoints?.wants(name)) continue;
       endpoints.held.delete(name);
       endpoints.dirty.add(name);
     }
-  }
-
-  #loseTheirPatience(): void {
-    this.#patience = null;
-    this.#awaited.clear();
-    this.pump();
   }
 }
 

@@ -16,6 +16,8 @@ export interface Held {
 /** A response that has not been answered yet. */
 export interface Outstanding {
   readonly nonce: string;
+  /** Monotonic ms. */
+  readonly sentAt: number;
   readonly version: string;
   readonly names: readonly string[];
 }
@@ -37,7 +39,8 @@ export class Subscription {
   readonly dirty = new Set<string>();
   /** Whether the client has had any answer on this stream; the first one comes even if it is empty. */
   answered = false;
-  outstanding: Outstanding | null = null;
+  /** Responses that have not been answered, oldest first: more than one only for a client that is slow to answer. */
+  #unanswered: readonly Outstanding[] = [];
   /** Version of the last accepted response, "" for none. */
   acked = "";
   /** The last refusal, until a later response is accepted. */
@@ -45,6 +48,25 @@ export class Subscription {
 
   constructor(kind: ResourceKind) {
     this.kind = kind;
+  }
+
+  /** The newest response that has not been answered. */
+  get outstanding(): Outstanding | null {
+    return this.#unanswered.at(-1) ?? null;
+  }
+
+  sent(response: Outstanding): void {
+    this.answered = true;
+    this.#unanswered = [...this.#unanswered, response];
+  }
+
+  /** The response that an answer is to, which settles the older ones too; null for one that is settled already. */
+  settle(nonce: string): Outstanding | null {
+    const index = this.#unanswered.findIndex((response) => response.nonce === nonce);
+    const found = this.#unanswered[index];
+    if (!found) return null;
+    this.#unanswered = this.#unanswered.slice(index + 1);
+    return found;
   }
 
   wants(name: string): boolean {
