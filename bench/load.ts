@@ -24,7 +24,12 @@ export interface LatencyResult {
 }
 
 /** As fast as the proxy answers. `script` is Lua for wrk (request bodies). */
-export async function saturate(url: string, connections: number, seconds: number, script: string | null): Promise<ThroughputResult> {
+export async function saturate(
+  url: string,
+  connections: number,
+  seconds: number,
+  script: string | null,
+): Promise<ThroughputResult> {
   const dir = mkdtempSync(path.join(tmpdir(), "outrigger-bench-"));
   try {
     const lua = path.join(dir, "report.lua");
@@ -60,7 +65,18 @@ export async function atRate(url: string, rate: number, connections: number, sec
   const log = path.join(dir, "latency.log");
   try {
     const rps = (rate / connections).toFixed(3);
-    const args = ["-c", String(LOAD_CORE), "h2load", "--h1", `-c${connections}`, "-t1", `--rps=${rps}`, `-D${seconds}`, `--log-file=${log}`, url];
+    const args = [
+      "-c",
+      String(LOAD_CORE),
+      "h2load",
+      "--h1",
+      `-c${connections}`,
+      "-t1",
+      `--rps=${rps}`,
+      `-D${seconds}`,
+      `--log-file=${log}`,
+      url,
+    ];
     await run("taskset", args, { maxBuffer: 1 << 24 });
     // Each line: start time (µs since the epoch), status, duration (µs).
     const durations: number[] = [];
@@ -72,7 +88,8 @@ export async function atRate(url: string, rate: number, connections: number, sec
       else errors++;
     }
     durations.sort((a, b) => a - b);
-    const at = (share: number): number => (durations[Math.min(durations.length - 1, Math.floor(durations.length * share))] ?? 0) / 1000;
+    const at = (share: number): number =>
+      (durations[Math.min(durations.length - 1, Math.floor(durations.length * share))] ?? 0) / 1000;
     return { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), errors };
   } finally {
     rmSync(dir, { recursive: true, force: true });
