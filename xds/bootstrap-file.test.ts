@@ -94,6 +94,9 @@ test("static runtime layers are taken, Envoy's own switches and the admin layer 
     "layered_runtime.layers[0].static_layer.envoy.reloadable_features.x: ignored: switches a feature of Envoy itself",
     "layered_runtime.layers[1].admin_layer: ignored: runtime values cannot be changed while running",
   ]);
+  assert.deepEqual(problems("layered_runtime: {layers: [{name: d, static_layer: {}}, {name: d, static_layer: {}}]}"), [
+    "envoy.yaml:1:58: layered_runtime.layers[1].name: there is another layer of this name",
+  ]);
   assert.deepEqual(problems("layered_runtime: {layers: [{name: d, disk_layer: {}}]}"), [
     "envoy.yaml:1:38: layered_runtime.layers[0].disk_layer: is not supported",
   ]);

@@ -12,11 +12,13 @@ import type { EndpointSet } from "../model/endpoint.ts";
 import { decodeConfigSource, encodeConfigSource } from "./config-source.ts";
 import { decodeEndpointSet, encodeEndpointSet, noEndpoints } from "./endpoint.ts";
 import type { Place } from "./place.ts";
-import { duration, numberOf, positiveDurationMs, wordOf } from "./values.ts";
+import { duration, durationMs, numberOf, wordOf } from "./values.ts";
 
 type Discovery = Cluster["discovery"];
 
 const DNS_REFRESH_MS = 5_000;
+/** Envoy wants more than this. */
+const MIN_DNS_REFRESH_MS = 1;
 
 const KINDS: Readonly<Record<number, Discovery["kind"]>> = {
   [DiscoveryType.STATIC]: "static",
@@ -71,8 +73,10 @@ function decodeEndpoints(message: ClusterMessage, names: "names" | "ip_only", at
 }
 
 function decodeDns(message: ClusterMessage, at: Place): DnsOptions {
+  const refreshRateMs = durationMs(message.dnsRefreshRate, DNS_REFRESH_MS, at.field("dns_refresh_rate"));
+  if (refreshRateMs <= MIN_DNS_REFRESH_MS) at.field("dns_refresh_rate").error("must be greater than 1ms");
   return {
-    refreshRateMs: positiveDurationMs(message.dnsRefreshRate, DNS_REFRESH_MS, at.field("dns_refresh_rate")),
+    refreshRateMs,
     respectTtl: message.respectDnsTtl,
     lookupFamily: FAMILIES[message.dnsLookupFamily] ?? "auto",
   };

@@ -173,6 +173,24 @@ const REFUSED: [string, object, string][] = [
     "filters[0]: upstream filter envoy.extensions.filters.http.router.v3.Router is not supported",
   ],
   [
+    "DNS asked all the time",
+    { type: "STRICT_DNS", dns_refresh_rate: "0.001s" },
+    "dns_refresh_rate: must be greater than 1ms",
+  ],
+  [
+    "ALPN without TLS",
+    {
+      typed_extension_protocol_options: {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+          "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+          auto_config: {},
+        },
+      },
+    },
+    'typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].auto_config: ' +
+      "needs TLS: the protocol is negotiated by ALPN",
+  ],
+  [
     "a typo in Outrigger's own policy",
     { metadata: { filter_metadata: { outrigger: { breaker: { errorpercent: 3 } } } } },
     'metadata.filter_metadata["outrigger"].breaker.errorpercent: unknown field',

@@ -6,6 +6,14 @@ import type { Place } from "./place.ts";
 
 const utf8 = new TextDecoder();
 
+/** Like `decodeText`, for what must not be empty if it is given. */
+export function decodeMaterial(source: DataSource | undefined, at: Place): string {
+  const before = at.findings.problems.length;
+  const text = decodeText(source, at);
+  if (source && text === "" && at.findings.problems.length === before) at.error("is empty");
+  return text;
+}
+
 /** The text of a data source, "" if there is none or after an error was reported. */
 export function decodeText(source: DataSource | undefined, at: Place): string {
   if (!source) return "";

@@ -16,8 +16,9 @@ test("aliases are followed, and one that contains itself is an error", () => {
   assert.ok("problem" in read("a: &x [*x]\n"));
 });
 
-test("empty text is an empty object", () => {
-  for (const text of ["", "\n", "# nothing\n", "---\n"]) assert.deepEqual(read(text), { json: {} });
+test("a file without a value is an error", () => {
+  const empty = { problem: { message: "is empty", file: "f" } };
+  for (const text of ["", "\n", "# nothing\n", "---\n", "~"]) assert.deepEqual(read(text), empty);
 });
 
 test("an integer that a number cannot hold keeps its digits", () => {

@@ -28,12 +28,14 @@ const LONG_NUMBER = /\d{16}/;
 const MAX_DEPTH = 100;
 
 /**
- * The plain value of the text, or what keeps it from being one. Empty text is an empty object. Most files are read
+ * The plain value of the text, or what keeps it from being one. Most files are read
  * without a whole YAML parser, which would take longer than all that comes after it.
  */
 export function parseText(file: TextFile): { readonly json: unknown } | { readonly problem: Problem } {
   const quick = parseQuickly(file.text);
-  return quick === undefined ? parseWhole(file) : { json: quick ?? {} };
+  const parsed = quick === undefined ? parseWhole(file) : { json: quick };
+  if ("json" in parsed && parsed.json === null) return { problem: { message: "is empty", file: file.file } };
+  return parsed;
 }
 
 function parseQuickly(text: string): unknown {
@@ -57,7 +59,7 @@ function parseWhole({ text, file }: TextFile): { readonly json: unknown } | { re
     return { problem: { message, file, line, column: col } };
   }
   try {
-    return { json: plainValue(document.contents, document, 0) ?? {} };
+    return { json: plainValue(document.contents, document, 0) };
   } catch (error) {
     return { problem: { message: messageOf(error), file } };
   }

@@ -8,9 +8,12 @@ const ENVOYS_OWN = /^(?:envoy\.(?:reloadable_features|restart_features|features)
 
 /** Puts the layers' values where `runtimeFractionOf` and its like find them; later layers win. */
 export function decodeRuntime(message: LayeredRuntime, at: Place): void {
+  const names = new Set<string>();
   message.layers.forEach((layer, i) => {
     const place = at.item("layers", i);
     if (layer.name === "") place.field("name").error("is required");
+    if (names.has(layer.name)) place.field("name").error("there is another layer of this name");
+    names.add(layer.name);
     switch (layer.layerSpecifier.case) {
       case "staticLayer":
         addValues(layer.layerSpecifier.value, "", place.field("static_layer"));

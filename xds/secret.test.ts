@@ -60,6 +60,11 @@ const REFUSED: [string, object, string[]][] = [
     ["validation_context.trusted_ca: holds no PEM certificate"],
   ],
   [
+    "empty material",
+    { validation_context: { trusted_ca: { inline_string: "" } } },
+    ["validation_context.trusted_ca: is empty"],
+  ],
+  [
     "a missing file",
     { validation_context: { trusted_ca: { filename: "/nowhere" } } },
     ['validation_context.trusted_ca.filename: cannot read "/nowhere": no file /nowhere here'],

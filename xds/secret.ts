@@ -12,7 +12,7 @@ import {
 } from "../generated/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import type { CertificateMaterial, Secret, TrustMaterial } from "../model/secret.ts";
 import type { Codec } from "./codec.ts";
-import { decodeText, encodeText } from "./data-source.ts";
+import { decodeMaterial, decodeText, encodeText } from "./data-source.ts";
 import { checkCertificates, checkKeyPair } from "./pem.ts";
 import type { Place } from "./place.ts";
 
@@ -52,8 +52,8 @@ export function decodeCertificate(message: TlsCertificate, at: Place): Certifica
   if (!message.certificateChain) chainPlace.error("is required");
   if (!message.privateKey) keyPlace.error("is required");
   const material = {
-    certificateChain: decodeText(message.certificateChain, chainPlace),
-    privateKey: decodeText(message.privateKey, keyPlace),
+    certificateChain: decodeMaterial(message.certificateChain, chainPlace),
+    privateKey: decodeMaterial(message.privateKey, keyPlace),
     password: decodeText(message.password, at.field("password")),
   };
   if (material.certificateChain && material.privateKey) checkKeyPair(material, chainPlace, keyPlace);
@@ -75,8 +75,8 @@ export function encodeCertificate(material: CertificateMaterial): TlsCertificate
 
 /** The roots and revocation list of a validation context; its other fields are not looked at. */
 export function decodeTrust(message: CertificateValidationContext, at: Place): TrustMaterial {
-  const roots = decodeText(message.trustedCa, at.field("trusted_ca"));
-  const crl = decodeText(message.crl, at.field("crl"));
+  const roots = decodeMaterial(message.trustedCa, at.field("trusted_ca"));
+  const crl = decodeMaterial(message.crl, at.field("crl"));
   if (roots) checkCertificates(roots, at.field("trusted_ca"));
   if (crl && !crl.includes("-----BEGIN X509 CRL-----")) at.field("crl").error("is not a PEM revocation list");
   return { roots, crl };

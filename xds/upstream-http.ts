@@ -34,6 +34,9 @@ export function decodeUpstreamHttp(cluster: ClusterMessage, at: Place): Upstream
   const any = cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS];
   const options = any && unpackAny(any, [HttpProtocolOptionsSchema], place);
   const http = options ? decodeOptions(options, place) : decodeDeprecated(cluster, at);
+  if (http.protocol === "auto" && !cluster.transportSocket && cluster.transportSocketMatches.length === 0) {
+    place.field("auto_config").error("needs TLS: the protocol is negotiated by ALPN");
+  }
   if (http.protocol === "http2") {
     const field = options
       ? place.field("explicit_http_config.http2_protocol_options")

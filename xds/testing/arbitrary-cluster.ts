@@ -70,7 +70,7 @@ const oneEndpoint: fc.Arbitrary<EndpointSet> = fc.record({
 });
 
 const dns: fc.Arbitrary<DnsOptions> = fc.record({
-  refreshRateMs: positiveMs,
+  refreshRateMs: positiveMs.map((ms) => ms + 1),
   respectTtl: fc.boolean(),
   lookupFamily: fc.constantFrom("auto", "v4_only", "v6_only", "v4_preferred", "all"),
 });
@@ -159,19 +159,27 @@ const extension: fc.Arbitrary<ClusterExtension> = fc.record({
   source: plainText,
 });
 
-export const cluster: fc.Arbitrary<Cluster> = fc.record({
-  name,
-  discovery,
-  connectTimeoutMs: positiveMs,
-  lbPolicy,
-  commonLb: fc.record({ healthyPanicThreshold: percentage, localityWeighted: fc.boolean() }),
-  limits: fc.record({ default: limits, high: limits }),
-  outlierDetection: orNull(outlierDetection),
-  tls: orNull(upstreamTls),
-  tlsMatches: few(fc.record({ name, match: strings, tls: orNull(upstreamTls) })),
-  http,
-  perConnectionBufferLimitBytes: uint32,
-  tcpKeepalive: orNull(fc.record({ probes: orNull(uint32), timeS: orNull(uint32), intervalS: orNull(uint32) })),
-  bindAddress: orNull(ip),
-  outrigger: orNull(extension),
-});
+/** The protocol is negotiated by ALPN, which needs TLS. */
+const autoNeedsTls = (value: Cluster): Cluster =>
+  value.tls || value.tlsMatches.length > 0 || value.http.protocol !== "auto"
+    ? value
+    : { ...value, http: { ...value.http, protocol: "use_downstream" } };
+
+export const cluster: fc.Arbitrary<Cluster> = fc
+  .record({
+    name,
+    discovery,
+    connectTimeoutMs: positiveMs,
+    lbPolicy,
+    commonLb: fc.record({ healthyPanicThreshold: percentage, localityWeighted: fc.boolean() }),
+    limits: fc.record({ default: limits, high: limits }),
+    outlierDetection: orNull(outlierDetection),
+    tls: orNull(upstreamTls),
+    tlsMatches: few(fc.record({ name, match: strings, tls: orNull(upstreamTls) })),
+    http,
+    perConnectionBufferLimitBytes: uint32,
+    tcpKeepalive: orNull(fc.record({ probes: orNull(uint32), timeS: orNull(uint32), intervalS: orNull(uint32) })),
+    bindAddress: orNull(ip),
+    outrigger: orNull(extension),
+  })
+  .map(autoNeedsTls);
