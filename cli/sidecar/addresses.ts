@@ -15,76 +15,112 @@ export interface SidecarAddresses {
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly healthPort: number;
-  readonly loopback:
-    | { readonly kind: "subnet"; readonly base: string; readonly prefixLength: number }
+  readonly loopback: /** `base` in CIDR form, as the control plane reads it. */
+    | { readonly kind: "subnet"; readonly base: string }
     | { readonly kind: "single"; readonly host: string; readonly firstPort: number };
-  /** Frees the claim: the ports can be bound from now on. */
+}
+
+/** Addresses that no other sidecar on the machine takes until they are released, or the process ends. */
+export interface ClaimedAddresses extends SidecarAddresses {
   release(): Promise<void>;
 }
 
-const PORTS = { inbound: 15006, outbound: 15001, admin: 15000, metrics: 15020, health: 15021 } as const;
+/** Bound for as long as the claim holds; nobody is answered there. */
+const CLAIM_PORT = 15002;
 
 /** 127.0.0.0/16 holds 127.0.0.1 itself, and 127.255 the broadcast address: 2 to 254 are for sidecars. */
 const FIRST = 2;
 const COUNT = 253;
 
-/** Ports per sidecar where all share 127.0.0.1. */
-const SINGLE_RANGE = 200;
-const SINGLE_FIRST = 20_000;
-const SINGLE_RANGES = 200;
+/**
+ * Ports per sidecar where all share 127.0.0.1: six of its own, and 250 services (what the control plane hands out).
+ * All ranges end below 32768, where systems begin to take ports for outgoing connections.
+ */
+const SINGLE_RANGE = 256;
+const SINGLE_FIRST = 10_000;
+const SINGLE_RANGES = 88;
 
 /**
  * Finds a free network, trying first the one that `name` hashes to, so that a restarted sidecar tends to get its old
  * one back. Rejects with a UserError when none is left.
  */
-export async function claimAddresses(name: string): Promise<SidecarAddresses> {
+export async function claimAddresses(name: string): Promise<ClaimedAddresses> {
   const start = createHash("sha256").update(name).digest().readUInt32BE(0);
   for (let i = 0; i < COUNT; i++) {
-    const a = FIRST + ((start + i) % COUNT);
-    const claim = await tryListen(`127.${a}.0.1`, PORTS.outbound);
-    if (claim === "unavailable") return claimPorts(start);
-    if (claim === "taken") continue;
-    const address = `127.${a}.0.1`;
-    return {
-      address,
-      inboundPort: PORTS.inbound,
-      outboundPort: PORTS.outbound,
-      adminPort: PORTS.admin,
-      metricsPort: PORTS.metrics,
-      healthPort: PORTS.health,
-      loopback: { kind: "subnet", base: `127.${a}.0.0`, prefixLength: 16 },
-      release: () => close(claim),
-    };
+    const claim = await claimOf(subnetAddresses(FIRST + ((start + i) % COUNT)), CLAIM_PORT);
+    if (claim === "unavailable") break;
+    if (claim !== "taken") return claim;
   }
-  throw new UserError(`all ${COUNT} loopback networks are taken by other sidecars on this machine`);
+  return claimPorts(start);
 }
 
-async function claimPorts(start: number): Promise<SidecarAddresses> {
+/** The addresses of the sidecar whose inbound listener is at `host:inboundPort`. */
+export function addressesOf(host: string, inboundPort: number): SidecarAddresses {
+  const second = Number(host.split(".")[1]);
+  return second >= FIRST ? subnetAddresses(second) : singleAddresses(inboundPort - 1);
+}
+
+/** The usual mesh ports on the first host of 127.`second`.0.0/16. */
+function subnetAddresses(second: number): SidecarAddresses {
+  return {
+    address: `127.${second}.0.1`,
+    inboundPort: 15006,
+    outboundPort: 15001,
+    adminPort: 15000,
+    metricsPort: 15020,
+    healthPort: 15021,
+    loopback: { kind: "subnet", base: `127.${second}.0.0/16` },
+  };
+}
+
+function singleAddresses(first: number): SidecarAddresses {
+  return {
+    address: "127.0.0.1",
+    outboundPort: first,
+    inboundPort: first + 1,
+    adminPort: first + 2,
+    metricsPort: first + 3,
+    healthPort: first + 4,
+    loopback: { kind: "single", host: "127.0.0.1", firstPort: first + 6 },
+  };
+}
+
+async function claimPorts(start: number): Promise<ClaimedAddresses> {
   for (let i = 0; i < SINGLE_RANGES; i++) {
     const first = SINGLE_FIRST + ((start + i) % SINGLE_RANGES) * SINGLE_RANGE;
-    const claim = await tryListen("127.0.0.1", first);
-    if (typeof claim === "string") continue;
-    return {
-      address: "127.0.0.1",
-      outboundPort: first,
-      inboundPort: first + 1,
-      adminPort: first + 2,
-      metricsPort: first + 3,
-      healthPort: first + 4,
-      loopback: { kind: "single", host: "127.0.0.1", firstPort: first + 5 },
-      release: () => close(claim),
-    };
+    const claim = await claimOf(singleAddresses(first), first + 5);
+    if (typeof claim !== "string") return claim;
   }
   throw new UserError(
-    `no free range of ports is left on 127.0.0.1 between ${SINGLE_FIRST} and ${SINGLE_FIRST + SINGLE_RANGES * SINGLE_RANGE}`,
+    `no loopback network, and no range of ports on 127.0.0.1 from ${SINGLE_FIRST} on, is left for another sidecar`,
   );
+}
+
+/** Claims the addresses if the claim's port and all of the sidecar's own can be had. */
+async function claimOf(
+  addresses: SidecarAddresses,
+  claimPort: number,
+): Promise<ClaimedAddresses | "taken" | "unavailable"> {
+  const { address, inboundPort, outboundPort, adminPort, metricsPort, healthPort } = addresses;
+  const claim = await tryListen(address, claimPort);
+  if (typeof claim === "string") return claim;
+  // A stranger that listens on every address of the machine has the port on this one too.
+  for (const port of [inboundPort, outboundPort, adminPort, metricsPort, healthPort]) {
+    const probe = await tryListen(address, port);
+    if (typeof probe === "string") {
+      await close(claim);
+      return "taken";
+    }
+    await close(probe);
+  }
+  return { ...addresses, release: () => close(claim) };
 }
 
 function tryListen(host: string, port: number): Promise<net.Server | "taken" | "unavailable"> {
   return new Promise((resolve) => {
-    const server = net.createServer();
+    const server = net.createServer((socket) => socket.destroy());
     server.once("error", (error) => resolve(codeOf(error) === "EADDRNOTAVAIL" ? "unavailable" : "taken"));
-    server.listen(port, host, () => resolve(server));
+    server.listen(port, host, () => resolve(server.unref()));
   });
 }
 

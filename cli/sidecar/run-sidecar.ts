@@ -52,7 +52,6 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
     return controlPlaneCredentials({ rootsPem: current.rootsPem, spiffeId: controlPlaneId(identity) }, current);
   });
   await nextValue(workload.certificate);
-  await addresses.release();
 
   const proxy = new ProxyProcess({
     bootstrap,

@@ -30,8 +30,8 @@ function fnv1a(text: string): number {
 /** Last octets that are never a service: network, the sidecar's own `.1`, broadcast. */
 const USABLE_PER_256 = 253;
 const FIRST_USABLE = 2;
-/** Ports that a sidecar with one address spreads its services over. */
-const SINGLE_SLOTS = 1024;
+/** Ports that a sidecar with one address spreads its services over: what it sets aside, next to its neighbours' ranges. */
+const SINGLE_SLOTS = 250;
 
 /** How many service ports a sidecar has room for. Ranges are /8 to /24. */
 export function slotCount(loopback: Loopback): number {
