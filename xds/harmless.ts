@@ -1,7 +1,7 @@
 /**
- * What is accepted and ignored, each with its reason: the support table in `docs/` is made from this. A field stands
- * here only if leaving it out changes nothing that a caller, an application or an operator could rely on. Everything
- * else that Outrigger does not understand is an error.
+ * What is accepted and ignored, each with its reason, which whoever sent it is told in a note. A field stands here only
+ * if leaving it out changes nothing that a caller, an application or an operator could rely on. Everything else that
+ * Outrigger does not understand is an error.
  */
 
 /** By message, then by field: why the field may be ignored. Its content is not looked at. */
@@ -55,9 +55,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.config.core.v3.PathConfigSource": {
     watched_directory: "the file itself is watched",
-  },
-  "envoy.config.core.v3.DataSource": {
-    watched_directory: "the file itself is read when the configuration arrives",
   },
   "envoy.config.core.v3.GrpcService.EnvoyGrpc": {
     max_receive_message_length: "messages of any length are taken from the control plane",
@@ -179,12 +176,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.type.matcher.v3.RegexMatcher": {
     google_re2: "names the only engine there is",
-  },
-  "envoy.extensions.transport_sockets.tls.v3.TlsCertificate": {
-    watched_directory: "the files themselves are read when the configuration arrives",
-  },
-  "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext": {
-    watched_directory: "the files themselves are read when the configuration arrives",
   },
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext": {
     allow_renegotiation: "the TLS library limits renegotiation, which only TLS 1.2 has",

@@ -36,6 +36,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.core.v3.BindConfig":
     "3:socket_options 5:extra_source_addresses 4:additional_source_addresses 6:local_address_selector",
   "envoy.config.core.v3.ConfigSource": "7:authorities",
+  "envoy.config.core.v3.DataSource": "5:watched_directory",
   "envoy.config.core.v3.Extension": "2:category 3:type_descriptor 4:version 5:disabled 6:type_urls",
   "envoy.config.core.v3.GrpcService": "2:google_grpc 6:retry_policy",
   "envoy.config.core.v3.GrpcService.EnvoyGrpc": "3:retry_policy",
@@ -98,7 +99,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": "5:config_discovery",
   "envoy.extensions.filters.network.rbac.v3.RBAC": "6:matcher 7:shadow_matcher",
   "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext":
-    "13:ca_certificate_provider_instance 17:system_root_certs 12:custom_validator_config 14:only_verify_leaf_cert_crl 16:max_verify_depth",
+    "13:ca_certificate_provider_instance 17:system_root_certs 11:watched_directory 12:custom_validator_config 14:only_verify_leaf_cert_crl 16:max_verify_depth",
   "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext":
     "14:tls_certificate_provider_instance 9:tls_certificate_certificate_provider 11:tls_certificate_certificate_provider_instance 10:validation_context_certificate_provider 12:validation_context_certificate_provider_instance 13:custom_handshaker 15:key_log",
   "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext":
@@ -107,7 +108,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.transport_sockets.tls.v3.Secret": "5:generic_secret",
   "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher": "3:oid",
   "envoy.extensions.transport_sockets.tls.v3.TlsCertificate":
-    "8:pkcs12 6:private_key_provider 4:ocsp_staple 5:signed_certificate_timestamp",
+    "8:pkcs12 7:watched_directory 6:private_key_provider 4:ocsp_staple 5:signed_certificate_timestamp",
   "envoy.extensions.transport_sockets.tls.v3.TlsParameters": "5:signature_algorithms",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": "6:http_filters 7:header_validation_config",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig":

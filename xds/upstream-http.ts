@@ -15,9 +15,10 @@ import {
 } from "../generated/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { UpstreamHttp } from "../model/cluster.ts";
 import { unpackAny } from "./any.ts";
+import { checkHeaderKeyFormat } from "./header-key-format.ts";
 import { DEFAULT_HTTP2, decodeHttp2, encodeHttp2 } from "./http2-options.ts";
 import type { Place } from "./place.ts";
-import { duration, durationMs } from "./values.ts";
+import { duration, durationMs, positiveDurationMs } from "./values.ts";
 
 /** The key in `typed_extension_protocol_options`, which is also the message's name. */
 export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -108,7 +109,8 @@ function decodeCommon(message: CommonOptions | undefined, at: Place): Omit<Upstr
   }
   return {
     idleTimeoutMs: durationMs(message?.idleTimeout, IDLE_TIMEOUT_MS, at.field("idle_timeout")),
-    maxConnectionDurationMs: durationMs(message?.maxConnectionDuration, 0, at.field("max_connection_duration")),
+    // Zero would end every connection as it begins.
+    maxConnectionDurationMs: positiveDurationMs(message?.maxConnectionDuration, 0, at.field("max_connection_duration")),
     maxRequestsPerConnection: message?.maxRequestsPerConnection ?? 0,
     maxHeadersCount,
     maxResponseHeadersKb,
@@ -120,9 +122,7 @@ function checkHttp1(message: Http1ProtocolOptions | undefined, at: Place): void 
   if (!message) return;
   if (message.sendFullyQualifiedUrl) at.field("send_fully_qualified_url").error("is not supported");
   if (message.allowChunkedLength) at.field("allow_chunked_length").error("is not supported on clusters");
-  if (message.headerKeyFormat?.headerFormat.case === "properCaseWords") {
-    at.field("header_key_format.proper_case_words").error("is not supported: the case of header names is kept");
-  }
+  checkHeaderKeyFormat(message, at.field("header_key_format"));
 }
 
 function refuseSni(message: UpstreamHttpProtocolOptions | undefined, at: Place): void {

@@ -8,9 +8,8 @@ import {
   HttpProtocolOptionsSchema,
   HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores,
 } from "../../generated/envoy/config/core/v3/protocol_pb.js";
-import { PreserveCaseFormatterConfigSchema } from "../../generated/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
 import type { Http1ServerOptions, HttpConnectionManager } from "../../model/http.ts";
-import { unpackExtension } from "../extension.ts";
+import { checkHeaderKeyFormat } from "../header-key-format.ts";
 import { checkHeaderValue } from "../header-name.ts";
 import type { Place } from "../place.ts";
 import { duration, durationMs, numberOf, positiveDurationMs, wordOf } from "../values.ts";
@@ -72,14 +71,7 @@ export function encodeCommonOptions(options: CommonOptions): HttpProtocolOptions
 
 export function decodeHttp1(message: Http1ProtocolOptions | undefined, at: Place): Http1ServerOptions {
   const options = message ?? create(Http1ProtocolOptionsSchema);
-  const { headerFormat } = options.headerKeyFormat ?? {};
-  const format = at.field("header_key_format");
-  if (headerFormat?.case === "properCaseWords") format.field("proper_case_words").error("is not supported yet");
-  if (headerFormat?.case === "statefulFormatter") {
-    const place = format.field("stateful_formatter").field("typed_config");
-    const preserve = unpackExtension(headerFormat.value.typedConfig, [PreserveCaseFormatterConfigSchema], place);
-    if (preserve) place.note("ignored: HTTP/1 header names always keep their case");
-  }
+  checkHeaderKeyFormat(options, at.field("header_key_format"));
   if (options.sendFullyQualifiedUrl) at.field("send_fully_qualified_url").error("is only for clusters");
   return {
     acceptHttp10: options.acceptHttp10,
