@@ -21,6 +21,16 @@ test("a file without a value is an error", () => {
   for (const text of ["", "\n", "# nothing\n", "---\n", "~"]) assert.deepEqual(read(text), empty);
 });
 
+test("whatever nests too deep is an error", () => {
+  const deep = [
+    `${"[".repeat(50_000)}${"]".repeat(50_000)}`,
+    `a: ${"[".repeat(50_000)}`,
+    `${'{"a":'.repeat(500)}1${"}".repeat(500)}`,
+    `${"- ".repeat(500)}a`,
+  ];
+  for (const text of deep) assert.ok("problem" in read(text), text.slice(0, 9));
+});
+
 test("an integer that a number cannot hold keeps its digits", () => {
   assert.deepEqual(read('{"a": 18446744073709551615}'), { json: { a: "18446744073709551615" } });
   assert.deepEqual(read("a: 18446744073709551615\n"), { json: { a: "18446744073709551615" } });

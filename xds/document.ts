@@ -14,6 +14,7 @@ import {
 } from "yaml";
 import { messageOf, type Problem } from "../core/errors.ts";
 import { plainScalar } from "./plain-scalar.ts";
+import { MAX_DEPTH } from "./yaml-flow.ts";
 import { parseYamlSubset } from "./yaml-subset.ts";
 
 /** A text and the name of the file it came from. */
@@ -24,8 +25,6 @@ export interface TextFile {
 
 /** What JSON numbers lose their last digits from. */
 const LONG_NUMBER = /\d{16}/;
-/** Deeper than any real configuration; an alias that contains itself has no end. */
-const MAX_DEPTH = 100;
 
 /**
  * The plain value of the text, or what keeps it from being one. Most files are read
@@ -40,7 +39,7 @@ export function parseText(file: TextFile): { readonly json: unknown } | { readon
 
 function parseQuickly(text: string): unknown {
   if (!text.trimStart().startsWith("{")) return parseYamlSubset(text);
-  if (LONG_NUMBER.test(text)) return undefined;
+  if (LONG_NUMBER.test(text) || isDeep(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {
@@ -49,16 +48,28 @@ function parseQuickly(text: string): unknown {
   }
 }
 
+/** Whether brackets nest so deep that walking the value could exhaust the stack; those in strings count too. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (char === 0x5b || char === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (char === 0x5d || char === 0x7d) depth--;
+  }
+  return false;
+}
+
 function parseWhole({ text, file }: TextFile): { readonly json: unknown } | { readonly problem: Problem } {
   const lines = new LineCounter();
-  const document = parseDocument(text, { ...WHOLE, lineCounter: lines });
-  const [error] = document.errors;
-  if (error) {
-    const { line, col } = lines.linePos(error.pos[0]);
-    const message = error.message.trim().replace(/\.$/, "");
-    return { problem: { message, file, line, column: col } };
-  }
   try {
+    const document = parseDocument(text, { ...WHOLE, lineCounter: lines });
+    const [error] = document.errors;
+    if (error) {
+      const { line, col } = lines.linePos(error.pos[0]);
+      const message = error.message.trim().replace(/\.$/, "");
+      return { problem: { message, file, line, column: col } };
+    }
     return { json: plainValue(document.contents, document, 0) };
   } catch (error) {
     return { problem: { message: messageOf(error), file } };
@@ -68,6 +79,7 @@ function parseWhole({ text, file }: TextFile): { readonly json: unknown } | { re
 /** Scalars are told apart here, as Envoy does it; merge keys are none to it. */
 const WHOLE = { schema: "failsafe", merge: false, prettyErrors: false } as const;
 
+/** An alias that contains itself has no end. */
 function plainValue(node: unknown, document: Document, depth: number): unknown {
   if (depth > MAX_DEPTH) throw new Error(`nested more than ${MAX_DEPTH} levels deep`);
   if (isAlias(node)) return plainValue(node.resolve(document), document, depth + 1);

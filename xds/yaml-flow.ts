@@ -7,6 +7,8 @@ export class GiveUp extends Error {}
 /** What a plain scalar cannot begin with, or what has a meaning of its own there. */
 const SPECIAL = /^[&*!|>%@`?,\]}#'"[{]|^[-:](?:[ ,[\]{}]|$)/;
 const MAX_KEY = 1000;
+/** Deeper than any real configuration. */
+export const MAX_DEPTH = 100;
 
 /** The value that a line holds from its first character to its end or its comment. */
 export function inlineValue(text: string): unknown {
@@ -55,6 +57,7 @@ function plainText(text: string): string {
 class FlowReader {
   readonly #text: string;
   #at = 0;
+  #depth = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -75,6 +78,13 @@ class FlowReader {
   }
 
   value(): unknown {
+    if (++this.#depth > MAX_DEPTH) throw new GiveUp();
+    const value = this.#node();
+    this.#depth--;
+    return value;
+  }
+
+  #node(): unknown {
     switch (this.#text[this.#at]) {
       case "{":
         return this.#map();

@@ -4,7 +4,7 @@
  * with one-line scalars makes it give up, and the whole parser has its turn. It never guesses: what it returns is what
  * the whole parser would (a property holds it to that).
  */
-import { GiveUp, inlineValue, splitKey } from "./yaml-flow.ts";
+import { GiveUp, inlineValue, MAX_DEPTH, splitKey } from "./yaml-flow.ts";
 
 /** Tabs, other line breaks and control characters have rules of their own. */
 const UNUSUAL = /[\x00-\x09\x0b-\x1f\x7f\x85\u2028\u2029\uFEFF]/;
@@ -28,6 +28,7 @@ class BlockReader {
   #at = -1;
   #indent = -1;
   #rest = "";
+  #depth = 0;
 
   constructor(text: string) {
     this.#lines = text.split("\n");
@@ -57,10 +58,12 @@ class BlockReader {
 
   /** The node that begins where the reader stands. */
   #node(): unknown {
-    if (isItem(this.#rest)) return this.#list();
-    const pair = splitKey(this.#rest);
-    if (pair) return this.#map();
-    return this.#scalar(this.#rest);
+    if (++this.#depth > MAX_DEPTH) throw new GiveUp();
+    let value: unknown;
+    if (isItem(this.#rest)) value = this.#list();
+    else value = splitKey(this.#rest) ? this.#map() : this.#scalar(this.#rest);
+    this.#depth--;
+    return value;
   }
 
   #scalar(text: string): unknown {
