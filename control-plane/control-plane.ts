@@ -52,6 +52,7 @@ export interface ControlPlaneOptions {
   readonly leaseMs?: number;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** For all components; default: one each. */
   readonly log?: Logger;
 }
 
@@ -89,7 +90,9 @@ async function assemble(
   cleanups: (() => void | Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<ControlPlane> {
-  const { clock = systemClock, random = systemRandom, log = logger("control-plane"), stateDir } = options;
+  const { clock = systemClock, random = systemRandom, stateDir } = options;
+  const logOf = (component: string): Logger => options.log ?? logger(component);
+  const log = logOf("control-plane");
   const trustDomain = options.trustDomain ?? "cluster.local";
 
   const ca = new CertificateAuthority({
@@ -117,6 +120,7 @@ async function assemble(
 
   const registry = new Registry({
     clock,
+    log: logOf("registry"),
     file: new LeaseFile(stateDir, clock, log),
     ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
     ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
@@ -127,7 +131,10 @@ async function assemble(
     refresh();
   });
 
-  const source = options.configDir === null ? null : new DirectorySource({ directory: options.configDir, clock });
+  const source =
+    options.configDir === null
+      ? null
+      : new DirectorySource({ directory: options.configDir, clock, log: logOf("manifests") });
   const manifests = (): ManifestSet => source?.manifests.get() ?? NO_MANIFESTS;
   if (source) {
     cleanups.push(() => source.close());
@@ -142,7 +149,7 @@ async function assemble(
   refresh();
 
   const metrics = new ControlPlaneMetrics({ manifests, registry: () => registry, cache: () => cache });
-  const ads = new AdsServer({ cache, registry, trustDomain, clock, log, observer: metrics });
+  const ads = new AdsServer({ cache, registry, trustDomain, clock, log: logOf("ads"), observer: metrics });
   const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
   cleanups.push(() => identity.stop());
 
@@ -159,7 +166,7 @@ async function assemble(
 
   // Last to open and first to close: a stream that ends from here on is our doing, and its workload stays registered.
   const tlsHost = options.xdsTlsHost ?? LOOPBACK;
-  const caService = new CaService({ ca, joinTokens, clock, log });
+  const caService = new CaService({ ca, joinTokens, clock, log: logOf("ca") });
   const adsFor = (peerOf: typeof tlsPeer) => ({
     definition: adsServiceDefinition,
     implementation: ads.implementation(peerOf),

@@ -1,9 +1,11 @@
 /** The control plane's two gRPC ports: plaintext for this machine, TLS for everybody with a certificate or a token. */
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServiceDefinition,
+  setLogVerbosity,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { parseAltNames } from "../certs/inspect.ts";
@@ -15,6 +17,9 @@ const SERVER_OPTIONS = {
   "grpc.keepalive_time_ms": 10_000,
   "grpc.keepalive_timeout_ms": 5000,
 };
+
+// grpc-js prints to stderr what it also returns as errors: once is enough, and ours says which port.
+setLogVerbosity(logVerbosity.NONE);
 
 export interface GrpcService {
   readonly definition: ServiceDefinition;

@@ -73,6 +73,8 @@ export class TestSidecar {
     this.closed = null;
     this.#client = new Client(address, this.#options.credentials ?? grpcCredentials.createInsecure(), {
       "grpc.use_local_subchannel_pool": 1,
+      // Addresses are no server names (RFC 6066, section 3).
+      "grpc.ssl_target_name_override": "localhost",
     });
     const call = this.#client.makeBidiStreamRequest(
       method.path,
