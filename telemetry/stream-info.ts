@@ -106,7 +106,7 @@ export class StreamInfo {
   spanId = "";
   sampled = false;
   /** Free-form facts for logs (`DYNAMIC_METADATA`), null while there are none. */
-  metadata: Record<string, Record<string, string>> | null = null;
+  metadata: Record<string, Record<string, string | boolean>> | null = null;
   /** Sentence for operators: why a call was refused or failed. */
   explanation = "";
 

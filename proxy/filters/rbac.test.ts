@@ -88,7 +88,7 @@ test("deny wants none, and names the first that matched without white space", ()
 test("log allows everything and leaves a hint", () => {
   const outcome = run({ rules: rules("log", policy("l", [path(exact("/log"))])) }, request("/log"));
   assert.equal(outcome.allowed, true);
-  assert.deepEqual(outcome.context.info.metadata?.["envoy.common"], { access_log_hint: "true" });
+  assert.deepEqual(outcome.context.info.metadata?.["envoy.common"], { access_log_hint: true });
   assert.equal(run({ rules: rules("log", policy("l", [path(exact("/log"))])) }, request("/x")).allowed, true);
 });
 

@@ -42,16 +42,16 @@ class RbacStage implements FilterStage {
   onRequest(context: FilterContext): boolean {
     const { info, request } = context;
     const call: Call = { connection: info.connection, request, info };
-    const results: Record<string, string> = {};
+    const results: Facts = {};
     info.metadata ??= {};
     info.metadata[METADATA] = results;
-    if (this.#shadow !== null) this.#evaluateShadow(this.#shadow, call, results);
     const rules = this.#rules;
+    const matched = rules === null ? null : matchingPolicy(rules, call);
+    const allowed = rules === null || isAllowed(rules.action, matched);
+    if (rules !== null) record(results, "enforced", matched?.name ?? null, allowed);
+    if (this.#shadow !== null) this.#evaluateShadow(this.#shadow, call, results);
     if (rules === null) return true;
-    const matched = matchingPolicy(rules, call);
-    const allowed = isAllowed(rules.action, matched);
-    record(results, "enforced", matched?.name ?? null, allowed);
-    if (rules.action === "log") info.metadata["envoy.common"] = { access_log_hint: String(matched !== null) };
+    if (rules.action === "log") info.metadata["envoy.common"] = { access_log_hint: matched !== null };
     if (allowed) {
       this.#counters.allowed.inc();
       return true;
@@ -62,7 +62,7 @@ class RbacStage implements FilterStage {
     return false;
   }
 
-  #evaluateShadow(rules: CompiledRules, call: Call, results: Record<string, string>): void {
+  #evaluateShadow(rules: CompiledRules, call: Call, results: Facts): void {
     const matched = matchingPolicy(rules, call);
     const allowed = isAllowed(rules.action, matched);
     (allowed ? this.#counters.shadowAllowed : this.#counters.shadowDenied).inc();
@@ -70,9 +70,12 @@ class RbacStage implements FilterStage {
   }
 }
 
-function record(results: Record<string, string>, engine: string, policy: string | null, allowed: boolean): void {
-  results[`${engine}_engine_result`] = allowed ? "allowed" : "denied";
+type Facts = Record<string, string | boolean>;
+
+/** In the order of the keys, which is how Envoy prints them. */
+function record(results: Facts, engine: string, policy: string | null, allowed: boolean): void {
   if (policy !== null) results[`${engine}_effective_policy_id`] = policy;
+  results[`${engine}_engine_result`] = allowed ? "allowed" : "denied";
 }
 
 /** Envoy's %RESPONSE_CODE_DETAILS%; white space would break logs apart. */

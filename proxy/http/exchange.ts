@@ -11,8 +11,9 @@ import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
 import type { Http1ServerConnection } from "../codec/http1/server-connection.ts";
 import { Body, type BodyKind, type DownstreamHandler } from "../codec/stream.ts";
 import type { FilterContext, FilterStage } from "../filters/filter.ts";
-import type { CompiledRoute } from "../router/compile-routes.ts";
+import { type CompiledRoute, isGrpc } from "../router/compile-routes.ts";
 import { afterResponse, afterRetry, type Failure, failures } from "./failures.ts";
+import { toGrpcReply } from "./grpc-reply.ts";
 import { RequestHead, ResponseHead } from "./message.ts";
 import { type MirrorRequest, mirrorRequest } from "./mirror.ts";
 import type { HttpRuntime, RequestTrace } from "./runtime.ts";
@@ -132,6 +133,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       this.upgrading = true;
       // Bytes of the new protocol follow the head; the request ends when they do.
       this.#requestEnded = false;
+      info.requestEndAt = 0;
     }
     this.#stages = runtime.filters(route);
     this.#stage = 0;
@@ -411,10 +413,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#sendLocal(head, body);
   }
 
-  localReply(status: number, body: string, details: string, flags: number): void {
+  localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void {
     if (this.#phase === Phase.done || this.#phase === Phase.responding) return;
     this.info.flags |= flags;
-    this.#sendLocal(this.#localHead(status, body, details), body);
+    this.#sendLocal(this.#localHead(status, body, details), body, grpcStatus);
   }
 
   /** The request was malformed or too slow: answered, and the connection ends. */
@@ -430,21 +432,28 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.info.responseCode = status;
     this.info.responseCodeDetails = details;
     const { headers } = head;
-    headers.append("content-length", String(Buffer.byteLength(body)));
+    // RFC 9110, section 8.6: a 204 has no length.
+    if (status !== 204) headers.append("content-length", String(Buffer.byteLength(body)));
     if (body !== "") headers.append("content-type", "text/plain");
     return head;
   }
 
-  #sendLocal(head: ResponseHead, text: string): void {
+  #sendLocal(head: ResponseHead, text: string, grpcStatus?: number): void {
     const runtime = this.#runtime;
     const stream = this.#stream;
     if (runtime === null || stream === null) return;
     const { info, request } = this;
     this.#response = head;
+    // As in Envoy a 400 means that the message was broken, whoever says so: what follows on the connection may be too.
+    if (head.status === 400 && !runtime.config.keepConnectionOnInvalidMessage) stream.closeAfterResponse();
     // Envoy gives the route's response headers to what the router answers, but not to what came before routing.
     if (this.#route !== null && this.#stage >= this.#stages.length)
       this.#route.applyResponse(head.headers, info, request);
-    const body = runtime.localReplies.apply(head, text, info, request);
+    let body = runtime.localReplies.apply(head, text, info, request);
+    if (isGrpc(request.headers.first("content-type"))) {
+      toGrpcReply(head, body, grpcStatus);
+      body = "";
+    }
     runtime.stages.mutateLocalResponse(head, info, request);
     info.responseCode = head.status;
     this.#phase = Phase.responding;

@@ -126,6 +126,8 @@ export class CompiledRoute {
    * `suppress_envoy_headers`.
    */
   applyRequest(request: RequestHead, info: StreamInfo, keepOriginals = true): void {
+    // Each attempt writes its own number.
+    if (this.includeRequestAttemptCount) request.headers.remove("x-envoy-attempt-count");
     if (this.#requestLevels !== null) {
       const context = borrowContext(request, info, null);
       applyLevels(this.#requestLevels, request.headers, context);

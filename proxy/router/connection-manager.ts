@@ -37,7 +37,7 @@ export interface Refusal {
   readonly flags: number;
   /** Value of `location`; null for none. */
   readonly location: string | null;
-  /** True if the connection is to be closed after the answer. */
+  /** True if the connection is to be closed after the answer, whatever closes it otherwise. */
   readonly closes: boolean;
 }
 
@@ -58,6 +58,7 @@ const BAD_PATH: Refusal = {
   closes: false,
 };
 const NOT_ABSOLUTE: Refusal = { ...BAD_PATH, status: 404, details: "absolute_path_rejected" };
+const NO_HOST: Refusal = { ...BAD_PATH, details: "missing_host_header" };
 
 export class ConnectionManagerStages {
   readonly #normalizePath: PathNormalizer | null;
@@ -93,7 +94,10 @@ export class ConnectionManagerStages {
     const seen = headers.groups(REQUEST_GROUPS);
     // Envoy takes no cleartext upgrade to HTTP/2 (RFC 9113, section 3.1): the request goes on without it.
     const upgrades = upgrade !== "" && upgrade !== "h2c";
-    if ((seen & (Group.connection | Group.hop)) !== 0 && !stripRequest(headers, seen, upgrades)) return BAD_CONNECTION;
+    if ((seen & (Group.connection | Group.hop)) !== 0) {
+      const verdict = stripRequest(headers, seen, upgrades);
+      if (verdict !== "ok") return verdict === "no host" ? NO_HOST : BAD_CONNECTION;
+    }
     const refusal = this.#settlePath(request, info);
     if (refusal !== null) return refusal;
     if (this.#stripPort !== "none") this.#settleAuthority(request, info);
@@ -132,10 +136,10 @@ export class ConnectionManagerStages {
     if (path.includes("#")) return BAD_PATH;
     if (this.#normalizePath === null) return null;
     const verdict = this.#normalizePath(path);
-    if (verdict.kind === "reject") return BAD_PATH;
     request.path = verdict.path;
     info.originalPath = verdict.path;
-    return verdict.kind === "redirect" ? { ...BAD_PATH, status: 307, location: verdict.path } : null;
+    if (verdict.kind === "ok") return null;
+    return verdict.kind === "reject" ? BAD_PATH : { ...BAD_PATH, status: 307, location: verdict.path };
   }
 
   #settleAuthority(request: RequestHead, info: StreamInfo): void {

@@ -8,23 +8,19 @@ const MAX_NOMINATED = 9;
 const MAX_NOMINATED_TE = 255;
 
 /** Whose removal would hide where a request came from, or what it asks for. */
-const NEVER_NOMINATED: ReadonlySet<string> = new Set([
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
-  "host",
-]);
+const NEVER_NOMINATED: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 /** Tokens that are no header names, and headers that frame the body, which the codec alone may touch. */
 const NOT_REMOVED: ReadonlySet<string> = new Set(["close", "connection", "te", "content-length", "transfer-encoding"]);
 
-/**
- * Takes the connection's headers off a request. `upgrades`: `connection` and `upgrade` go on as they came. False: what
- * `connection` nominates is an attack, and the request is to be refused.
- */
-export function stripRequest(headers: HeaderMap, seen: number, upgrades: boolean): boolean {
+/** `attack`: what `connection` nominates may not be taken off; `no host`: it took the host off. */
+export type StripVerdict = "ok" | "attack" | "no host";
+
+/** Takes the connection's headers off a request. `upgrades`: `connection` and `upgrade` go on as they came. */
+export function stripRequest(headers: HeaderMap, seen: number, upgrades: boolean): StripVerdict {
   if ((seen & Group.connection) !== 0 && !upgrades) {
     const connection = headers.get("connection");
-    if (connection !== null && !removeNominated(headers, connection)) return false;
+    const verdict = connection === null ? "ok" : removeNominated(headers, connection);
+    if (verdict !== "ok") return verdict;
     headers.remove("connection");
   }
   if ((seen & Group.hop) !== 0) {
@@ -35,20 +31,22 @@ export function stripRequest(headers: HeaderMap, seen: number, upgrades: boolean
       keepTrailersOnly(headers);
     }
   }
-  return true;
+  return "ok";
 }
 
-function removeNominated(headers: HeaderMap, connection: string): boolean {
+function removeNominated(headers: HeaderMap, connection: string): StripVerdict {
   const tokens = connection.split(",");
-  if (tokens.length > MAX_NOMINATED) return false;
+  if (tokens.length > MAX_NOMINATED) return "attack";
+  let verdict: StripVerdict = "ok";
   for (const token of tokens) {
     const name = token.trim().toLowerCase();
     if (name === "" || NOT_REMOVED.has(name)) {
-      if (name === "te" && (headers.get("te") ?? "").length > MAX_NOMINATED_TE) return false;
-    } else if (NEVER_NOMINATED.has(name) || name.startsWith(":")) return false;
+      if (name === "te" && (headers.get("te") ?? "").length > MAX_NOMINATED_TE) return "attack";
+    } else if (NEVER_NOMINATED.has(name) || name.startsWith(":")) return "attack";
+    else if (name === "host") verdict = "no host";
     else headers.remove(name);
   }
-  return true;
+  return verdict;
 }
 
 /** `te: trailers` is a promise that holds for the next hop too (gRPC needs it); other codings are for this hop. */

@@ -8,14 +8,13 @@ import type { HttpConnectionManager } from "../../model/http.ts";
 export type PathOptions = Pick<HttpConnectionManager, "normalizePath" | "mergeSlashes" | "pathWithEscapedSlashes">;
 
 /** What became of a path. `redirect`: the caller is to be sent to `path` instead (307). */
-export type PathVerdict =
-  | { readonly kind: "ok"; readonly path: string }
-  | { readonly kind: "redirect"; readonly path: string }
-  | { readonly kind: "reject" };
+export interface PathVerdict {
+  readonly kind: "ok" | "redirect" | "reject";
+  /** As far as it was brought into form. */
+  readonly path: string;
+}
 
 export type PathNormalizer = (path: string) => PathVerdict;
-
-const REJECT: PathVerdict = { kind: "reject" };
 
 /** Characters because of which `normalize_path` may change a path; anything else is in its final form already. */
 const SUSPICIOUS = /%|\\|\/\.|["<>^`{|}\0-\x20\x7f-\xff]/;
@@ -29,24 +28,24 @@ export function compilePathNormalizer(options: PathOptions): PathNormalizer | nu
   return (whole) => {
     const mark = whole.indexOf("?");
     const before = mark < 0 ? whole : whole.slice(0, mark);
+    const after = mark < 0 ? "" : whole.slice(mark);
     let path = before;
-    let redirects = false;
+    let kind: PathVerdict["kind"] = "ok";
     if (escapedSlashes !== "keep") {
       const unescaped = unescapeSlashes(path);
       if (unescaped !== path) {
-        if (escapedSlashes === "reject") return REJECT;
-        redirects = escapedSlashes === "unescape_and_redirect";
         path = unescaped;
+        if (escapedSlashes === "reject") return { kind: "reject", path: path + after };
+        if (escapedSlashes === "unescape_and_redirect") kind = "redirect";
       }
     }
     if (normalizePath) {
       const canonical = canonicalPath(path);
-      if (canonical === null) return REJECT;
+      if (canonical === null) return { kind: "reject", path: path + after };
       path = canonical;
     }
     if (merges) path = mergeSlashes(path);
-    const result = path === before ? whole : mark < 0 ? path : path + whole.slice(mark);
-    return { kind: redirects ? "redirect" : "ok", path: result };
+    return { kind, path: path === before ? whole : path + after };
   };
 }
 

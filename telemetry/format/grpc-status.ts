@@ -35,6 +35,11 @@ const FROM_HTTP: Readonly<Record<number, number>> = {
 };
 const UNKNOWN = 2;
 
+/** The gRPC status that an HTTP status stands for. */
+export function grpcStatusOf(httpStatus: number): number {
+  return FROM_HTTP[httpStatus] ?? UNKNOWN;
+}
+
 /** null: not a gRPC call. */
 export function grpcStatus(
   context: FormatContext,
@@ -43,7 +48,7 @@ export function grpcStatus(
   if (!context.request.headers.get("content-type")?.startsWith("application/grpc")) return null;
   const raw = context.responseTrailers?.get("grpc-status") ?? context.responseHeaders?.get("grpc-status") ?? null;
   const given = raw !== null && /^\d{1,9}$/.test(raw);
-  const code = given ? Number(raw) : (FROM_HTTP[context.info.responseCode] ?? UNKNOWN);
+  const code = given ? Number(raw) : grpcStatusOf(context.info.responseCode);
   if (style === "NUMBER") return code;
   const names = NAMES[code];
   if (names === undefined) return String(code);

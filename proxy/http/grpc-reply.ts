@@ -1,0 +1,26 @@
+/**
+ * Answers of the proxy's own to gRPC callers, who read `grpc-status` and not the HTTP status: one head without a body
+ * ("Trailers-Only" in gRPC's protocol description), as Envoy sends it.
+ */
+import { grpcStatusOf } from "../../telemetry/format/grpc-status.ts";
+import type { ResponseHead } from "./message.ts";
+
+/** Turns an answer into one for a gRPC caller; `status` is the call's status where it is not what HTTP's stands for. */
+export function toGrpcReply(head: ResponseHead, body: string, status: number | undefined): void {
+  const { headers } = head;
+  headers.set("content-type", "application/grpc");
+  headers.set("content-length", "0");
+  headers.set("grpc-status", String(status ?? grpcStatusOf(head.status)));
+  if (body !== "") headers.set("grpc-message", encodeMessage(body));
+  head.status = 200;
+}
+
+/** gRPC over HTTP/2, "Percent-Encoded": printable ASCII stays, but for the percent sign. */
+function encodeMessage(message: string): string {
+  let encoded = "";
+  for (const byte of Buffer.from(message, "utf8")) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return encoded;
+}
