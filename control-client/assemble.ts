@@ -49,7 +49,9 @@ export class Assembler {
   #givenUp = new Set<string>();
   /** What may serve, whether or not the first snapshot is out yet. */
   #active: Active = EMPTY_SNAPSHOT;
-  #snapshot: Snapshot | null = null;
+  #last: Assembly | null = null;
+  /** Names whose values alone are new since the last assembly; null: more than that has changed. */
+  #refreshed: { readonly endpoint: Set<string>; readonly secret: Set<string> } | null = null;
 
   constructor(options: AssemblerOptions) {
     this.#options = options;
@@ -57,6 +59,7 @@ export class Assembler {
 
   /** Takes what a source says has changed. */
   apply(update: ResourceUpdate): void {
+    this.#noteRefresh(update);
     this.#take(update);
     this.#versions.set(update.kind, update.version);
     for (const name of update.removed) {
@@ -70,6 +73,16 @@ export class Assembler {
     for (const [name, value] of update.upserts) this.#held[update.kind].set(name, value);
   }
 
+  /** New values for endpoints and secrets that are held already let nothing begin or end to serve. */
+  #noteRefresh({ kind, upserts, removed }: ResourceUpdate): void {
+    if ((kind !== "endpoint" && kind !== "secret") || removed.length > 0) this.#refreshed = null;
+    else
+      for (const name of upserts.keys()) {
+        if (this.#held[kind].has(name)) this.#refreshed?.[kind].add(name);
+        else this.#refreshed = null;
+      }
+  }
+
   /** The source's answer was refused: a first value is not waited for any longer, later ones leave the last in force. */
   refuse(kind: ResourceKind, names: readonly string[]): void {
     if (kind === "cluster" || kind === "listener") this.giveUp(discoveryKey(kind));
@@ -79,10 +92,28 @@ export class Assembler {
   /** Ends the wait with this key (`Waiting.key`). */
   giveUp(key: string): void {
     this.#givenUp.add(key);
+    this.#refreshed = null;
   }
 
   /** Works out what can serve now, what is still missing and what must be fetched. */
   assemble(): Assembly {
+    const before = this.#last?.snapshot ?? null;
+    if (this.#last && before && this.#refreshed) {
+      const { endpoint, secret } = this.#refreshed;
+      const endpoints = patched(before.endpoints, this.#held.endpoint, endpoint);
+      const secrets = patched(before.secrets, this.#held.secret, secret);
+      const next = { ...before, revision: this.#revision(), endpoints, secrets };
+      this.#last = { ...this.#last, snapshot: reuseMaps(before, next) };
+    } else {
+      const { waiting, wanted } = this.#warm();
+      const ready = before !== null || waiting.every(isHarmless);
+      this.#last = { snapshot: ready ? reuseMaps(before, this.#build()) : null, waiting, wanted };
+    }
+    this.#refreshed = { endpoint: new Set(), secret: new Set() };
+    return this.#last;
+  }
+
+  #warm(): Pick<Assembly, "waiting" | "wanted"> {
     this.#placeStandIns();
     const { base, localSecrets, graceMs } = this.#options;
     const result = warm({
@@ -99,8 +130,7 @@ export class Assembler {
     for (const kind of ["endpoint", "route", "secret"] as const) {
       for (const name of this.#held[kind].keys()) if (!result.wanted[kind].has(name)) this.#held[kind].delete(name);
     }
-    if (this.#snapshot !== null || waiting.every(isHarmless)) this.#snapshot = reuseMaps(this.#snapshot, this.#build());
-    return { snapshot: this.#snapshot, waiting, wanted: result.wanted };
+    return { waiting, wanted: result.wanted };
   }
 
   /** Whether clusters and listeners have come from wherever they are discovered. */
@@ -170,4 +200,19 @@ export class Assembler {
     const known = KINDS.filter((kind) => this.#versions.has(kind));
     return known.map((kind) => `${FACTS[kind].api}=${this.#versions.get(kind)}`).join(",");
   }
+}
+
+/** `map` with the newest value of each of `names` that it has. */
+function patched<T>(
+  map: ReadonlyMap<string, T>,
+  held: ReadonlyMap<string, T>,
+  names: ReadonlySet<string>,
+): ReadonlyMap<string, T> {
+  if (names.size === 0) return map;
+  const copy = new Map(map);
+  for (const name of names) {
+    const value = held.get(name);
+    if (value !== undefined && copy.has(name)) copy.set(name, value);
+  }
+  return copy;
 }

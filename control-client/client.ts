@@ -96,6 +96,7 @@ class Client implements ControlClient {
   readonly #limits = new Map<string, Timer>();
   readonly #rejections = new Map<ResourceKind, Rejection>();
   #assembly: Assembly;
+  #wanted: Assembly["wanted"] | null = null;
   #scheduled = false;
   #closed = false;
 
@@ -208,7 +209,10 @@ class Client implements ControlClient {
   #after(assembly: Assembly): void {
     this.#assembly = assembly;
     const { snapshot, waiting, wanted } = assembly;
-    for (const kind of ["endpoint", "route", "secret"] as const) this.#sources.want(kind, wanted[kind]);
+    if (wanted !== this.#wanted) {
+      this.#wanted = wanted;
+      for (const kind of ["endpoint", "route", "secret"] as const) this.#sources.want(kind, wanted[kind]);
+    }
     this.#limit(waiting);
     if (snapshot === null || snapshot === this.#cell.get()) return;
     if (this.#cache?.inForce)
