@@ -1,8 +1,8 @@
 /** Checks a control plane's certificate as Envoy's validation context asks: by SAN and by hash. The chain is OpenSSL's. */
 import { createHash, X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
-import { RE2JS } from "re2js";
 import { parseAltNames } from "../certs/inspect.ts";
+import { re2 } from "../core/re2.ts";
 import type { StringMatch } from "../model/matcher.ts";
 import type { PeerValidation, SanMatch } from "../model/tls.ts";
 
@@ -38,7 +38,7 @@ function matchesSan(san: SanMatch, name: { readonly type: SanMatch["type"]; read
 }
 
 function matchesString(match: StringMatch, value: string): boolean {
-  if (match.kind === "regex") return RE2JS.compile(match.value).matches(value);
+  if (match.kind === "regex") return re2().compile(match.value).matches(value);
   const [text, pattern] = match.ignoreCase ? [value.toLowerCase(), match.value.toLowerCase()] : [value, match.value];
   switch (match.kind) {
     case "exact":

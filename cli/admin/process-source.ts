@@ -1,8 +1,8 @@
 /** The running proxy as the admin pages and the metrics see it. */
 import { createRegistry, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { RE2JS } from "re2js";
 import { inspectCertificates } from "../../certs/inspect.ts";
+import { re2 } from "../../core/re2.ts";
 import { formatAddress } from "../../model/address.ts";
 import type { JsonValue } from "../../model/bootstrap.ts";
 import type { Secret } from "../../model/secret.ts";
@@ -111,7 +111,7 @@ function redact(secret: Secret): Secret {
 function configDump(proxy: ProxyProcess, query: ConfigDumpQuery): JsonValue {
   const { snapshot } = proxy.dataPlane;
   const { static: base } = proxy.options.bootstrap;
-  const name = query.nameRegex === "" ? null : RE2JS.compile(query.nameRegex);
+  const name = query.nameRegex === "" ? null : re2().compile(query.nameRegex);
   const type = (kind: string): string => `type.googleapis.com/envoy.admin.v3.${kind}`;
   const version = { version_info: snapshot.revision };
   const shown = <T extends { readonly name: string }>(items: Iterable<T>): T[] =>

@@ -1,6 +1,7 @@
 /** Gateway API `HTTPRoute` (v1) with Services as parents (GAMMA). */
-import { RE2JS } from "re2js";
+
 import { messageOf } from "../../core/errors.ts";
+import { re2 } from "../../core/re2.ts";
 import { backendFilters, ruleFilters } from "./http-route-filter.ts";
 import { objectMeta } from "./object-meta.ts";
 import { BACKEND_FIELDS, parentRef } from "./references.ts";
@@ -24,7 +25,7 @@ import {
 /** What is wrong with a regular expression in RE2 syntax, or null. */
 export function regexProblem(pattern: string): string | null {
   try {
-    RE2JS.compile(pattern);
+    re2().compile(pattern);
     return null;
   } catch (error) {
     return `"${pattern}" is not a regular expression (RE2 syntax): ${messageOf(error)}`;
