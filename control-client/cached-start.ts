@@ -4,11 +4,12 @@ import type { Logger } from "../core/log.ts";
 import { deepFreeze, type Snapshot } from "../model/snapshot.ts";
 import type { LastGood, LastGoodFile } from "./last-good.ts";
 
-/** A burst of changes is one write. */
+/** A burst of changes is one write, and so is what changes soon after a write. */
 const SAVE_AFTER_MS = 1000;
+const SAVE_AGAIN_AFTER_MS = 10_000;
 
 export interface CachedStartOptions {
-  readonly file: LastGoodFile;
+  readonly file: Pick<LastGoodFile, "load" | "save">;
   readonly clock: Clock;
   readonly log: Logger;
   /** The static resources: not saved, and put under what was. */
@@ -47,13 +48,21 @@ export class CachedStart {
 
   /** A snapshot from the control plane is in force: it is saved shortly, and no cached one is used any longer. */
   live(snapshot: Snapshot): void {
-    if (!this.#live) this.#timer?.cancel();
-    if (!this.#live) this.#timer = null;
-    this.#live = true;
+    if (!this.#live) {
+      this.#live = true;
+      this.#timer?.cancel();
+      this.#saveAfter(SAVE_AFTER_MS);
+    }
     this.#unsaved = snapshot;
-    this.#timer ??= this.#o.clock.after(SAVE_AFTER_MS, () => {
+    if (!this.#timer) this.#saveAfter(SAVE_AFTER_MS);
+  }
+
+  #saveAfter(ms: number): void {
+    this.#timer = this.#o.clock.after(ms, () => {
       this.#timer = null;
+      if (!this.#unsaved) return;
       this.#save();
+      this.#saveAfter(SAVE_AGAIN_AFTER_MS);
     });
   }
 

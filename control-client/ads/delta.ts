@@ -12,6 +12,7 @@ import { errorDetail } from "./error-detail.ts";
 import type { Examined, Inventory } from "./inventory.ts";
 import { nodeMessage } from "./node.ts";
 import { type Subscription, Subscriptions } from "./subscription.ts";
+import { unwrap } from "./unwrap.ts";
 import type { Incoming, Settled, Variant } from "./variant.ts";
 
 export class Delta implements Variant {
@@ -67,11 +68,7 @@ export class Delta implements Variant {
       typeUrl: response.typeUrl,
       version: response.systemVersionInfo,
       nonce: response.nonce,
-      items: response.resources.map(({ name, version, resource }) => ({
-        name,
-        version,
-        resource: resource ?? { typeUrl: "", value: new Uint8Array() },
-      })),
+      items: response.resources.map((wrapper) => unwrap(wrapper, wrapper.version)),
       removed: response.removedResources,
       server: response.controlPlane?.identifier ?? "",
     };

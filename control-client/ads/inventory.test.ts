@@ -48,6 +48,13 @@ test("what was dropped is news again", () => {
   assert.deepEqual([...examine(inventory, [item("a", "1")]).upserts.keys()], ["a"]);
 });
 
+test("a wrapper with something wrong in it is refused by name", () => {
+  const found = examine(new Inventory("cluster"), [{ ...item("a", "1"), problem: "is wrong" }, item("b", "1")]);
+  assert.deepEqual([...found.upserts.keys()], ["b"]);
+  assert.deepEqual([...found.refused], ["a"]);
+  assert.deepEqual(found.problems, [{ resource: 'CDS "a"', message: "is wrong" }]);
+});
+
 test("a wrapper that names another resource than it holds is refused", () => {
   const inventory = new Inventory("cluster");
   const found = examine(inventory, [{ ...item("b", "1"), name: "a" }]);

@@ -15,6 +15,8 @@ export interface Item {
   readonly name: string;
   readonly version: string;
   readonly resource: EncodedResource;
+  /** What is wrong with the wrapper, if anything. */
+  readonly problem?: string;
 }
 
 /** What a response's resources turned out to be; nothing is held yet. */
@@ -65,6 +67,11 @@ export class Inventory<K extends ResourceKind> {
   }
 
   #examineOne(item: Item, decoder: ResourceDecoder, into: Examined<K>): void {
+    if (item.problem !== undefined) {
+      into.refused.add(item.name);
+      into.problems.push(problem(this.kind, item.name, item.problem));
+      return;
+    }
     const digest = hash("sha256", item.resource.value, "base64url");
     const known = this.#nameByDigest.get(digest);
     if (known !== undefined) {

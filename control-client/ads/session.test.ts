@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import fc from "fast-check";
 import { SimulatedClock } from "../../core/clock.ts";
 import { formatProblem } from "../../core/errors.ts";
 import type { ResourceKind } from "../../xds/resources.ts";
@@ -381,6 +382,24 @@ for (const wire of WIRES) {
       rig.stream.accept();
       rig.respond("cluster", "1", ["a"]);
       assert.deepEqual(rig.update().upserts, ["a"]);
+    });
+
+    test("no bytes from a server make it throw, or keep it from going on", () => {
+      fc.assert(
+        fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 5 }), (messages) => {
+          const rig = new Rig(wire);
+          rig.connect("a");
+          for (const message of messages) {
+            rig.stream.raw(message);
+            if (!rig.stream.cancelled) continue;
+            rig.clock.advance(30_000);
+            rig.stream.accept();
+          }
+          rig.respond("cluster", "1", ["a"]);
+          assert.equal(rig.updates.at(-1)?.upserts.size, 1);
+        }),
+        { numRuns: 200 },
+      );
     });
 
     test("a type that was not asked for is ignored", () => {

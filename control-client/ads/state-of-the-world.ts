@@ -17,6 +17,7 @@ import { errorDetail } from "./error-detail.ts";
 import type { Examined, Inventory, Item } from "./inventory.ts";
 import { nodeMessage } from "./node.ts";
 import { type Subscription, Subscriptions } from "./subscription.ts";
+import { unwrap } from "./unwrap.ts";
 import type { Incoming, Settled, Variant } from "./variant.ts";
 
 const RESOURCE_TYPE_URL = "type.googleapis.com/envoy.service.discovery.v3.Resource";
@@ -70,7 +71,7 @@ export class StateOfTheWorld implements Variant {
       typeUrl: response.typeUrl,
       version: response.versionInfo,
       nonce: response.nonce,
-      items: response.resources.map((resource) => unwrap(resource, response.versionInfo)),
+      items: response.resources.map((resource) => itemOf(resource, response.versionInfo)),
       removed: [],
       server: response.controlPlane?.identifier ?? "",
     };
@@ -111,8 +112,8 @@ export class StateOfTheWorld implements Variant {
   }
 }
 
-function unwrap(resource: EncodedResource, version: string): Item {
+/** A resource comes as it is, or with its name in a wrapper. */
+function itemOf(resource: EncodedResource, version: string): Item {
   if (resource.typeUrl !== RESOURCE_TYPE_URL) return { name: "", version, resource };
-  const wrapper = fromBinary(ResourceSchema, resource.value);
-  return { name: wrapper.name, version, resource: wrapper.resource ?? { typeUrl: "", value: new Uint8Array() } };
+  return unwrap(fromBinary(ResourceSchema, resource.value), version);
 }
