@@ -221,7 +221,7 @@ export class HeaderMap {
         lines = this.text.slice(this.#at[0], this.#at[this.count * WIDTH - 1]);
       } else {
         let runStart = -1;
-        let runEnd = 0;
+        let runEnd = -1;
         for (let i = 0; i < this.count; i++) {
           if (this.#tags[i] === REMOVED) continue;
           const base = i * WIDTH;
