@@ -32,7 +32,7 @@ export const Flag = {
   FI: 1 << 12,
   /** Rate limited. */
   RL: 1 << 13,
-  /** Unauthorized by an external service (also RBAC, through UAEX details). */
+  /** Unauthorized by an external service. Access rules (RBAC) raise no flag: their details tell. */
   UAEX: 1 << 14,
   /** Stream idle timeout. */
   SI: 1 << 15,

@@ -37,7 +37,7 @@ export type Principal =
   | { readonly kind: "any" }
   | { readonly kind: "and" | "or"; readonly ids: readonly Principal[] }
   | { readonly kind: "not"; readonly id: Principal }
-  /** The peer's URI SAN, else DNS SAN, else subject; null: any authenticated peer. */
+  /** Any of the peer's URI SANs, DNS SANs or its subject; null: any TLS connection, as in Envoy. */
   | { readonly kind: "authenticated"; readonly name: StringMatch | null }
   | { readonly kind: "direct_remote_ip"; readonly cidr: Cidr }
   | { readonly kind: "remote_ip"; readonly cidr: Cidr }
