@@ -4,7 +4,7 @@
  */
 
 import type { WorkloadCertificate } from "../certs/workload-certificate.ts";
-import type { Clock } from "../core/clock.ts";
+import { type Clock, EventClock } from "../core/clock.ts";
 import { messageOf, type Problem } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
@@ -41,6 +41,8 @@ export class DataPlane {
   readonly wheel: TimerWheel;
   readonly clusters: UpstreamClusters;
   readonly #options: DataPlaneOptions;
+  /** Read once per event; the data path asks for the time often. */
+  readonly #clock: EventClock;
   readonly #listeners = new Map<string, ListenerRuntime>();
   /** Compiled route tables by the data that they were compiled from. */
   readonly #tables = new WeakMap<RouteTable, CompiledRouteTable>();
@@ -50,11 +52,13 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
-    this.wheel = new TimerWheel(options.clock);
+    const clock = new EventClock(options.clock);
+    this.#clock = clock;
+    this.wheel = new TimerWheel(clock);
     const secrets = secretsView({ get: () => this.#snapshot }, options.identity);
     const contexts = new ContextCache();
     this.clusters = new UpstreamClusters({
-      clock: options.clock,
+      clock,
       wheel: this.wheel,
       random: options.random,
       log: logger("cluster"),
@@ -64,6 +68,7 @@ export class DataPlane {
     });
     this.#deps = {
       ...options,
+      clock,
       wheel: this.wheel,
       clusters: this.clusters,
       secrets,
@@ -94,6 +99,7 @@ export class DataPlane {
   }
 
   async #apply(snapshot: Snapshot): Promise<readonly Problem[]> {
+    this.#clock.refresh();
     const problems: Problem[] = [];
     this.#snapshot = snapshot;
     this.clusters.addAndChange(snapshot);
@@ -144,6 +150,7 @@ export class DataPlane {
    */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
+    this.#clock.refresh();
     for (const listener of this.#listeners.values()) listener.drain(deadlineMs);
     const { clock } = this.#options;
     const end = clock.now() + deadlineMs;

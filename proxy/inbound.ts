@@ -3,7 +3,7 @@
  * TLS, network filters, HTTP.
  */
 import type { Socket } from "node:net";
-import type { Clock } from "../core/clock.ts";
+import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
@@ -26,7 +26,7 @@ export interface ConnectionObserver {
 }
 
 export interface InboundDeps {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly observer: ConnectionObserver;
 }
@@ -71,6 +71,7 @@ export class InboundListener {
   }
 
   readonly accept = (socket: Socket): void => {
+    this.#deps.clock.refresh();
     socket.on("error", ignore);
     if (this.#sniffs) this.#sniff(socket);
     else this.#choose(socket, null, NO_HELLO, "raw_buffer");
@@ -147,6 +148,7 @@ export class InboundListener {
     };
     const giveUp = acceptTls(socket, head, hello, chain.tls, this.#deps.clock, {
       onAccepted: (secure, tls) => {
+        this.#deps.clock.refresh();
         done();
         observer.onTlsAccepted(this.#listener.name, tls);
         this.#serve(socket, secure, null, tls, chain);

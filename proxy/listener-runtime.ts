@@ -3,7 +3,7 @@
  * filter chain that they came through means the same; only what is new to a connection applies to new ones.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Clock } from "../core/clock.ts";
+import type { EventClock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { HttpConnectionManager } from "../model/http.ts";
@@ -27,7 +27,7 @@ import type { SecretsView } from "./tls/secrets-view.ts";
 import { ServerTlsContext } from "./tls/server-context.ts";
 
 export interface ListenerDeps {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly random: Random;
   readonly telemetry: ProxyTelemetry;

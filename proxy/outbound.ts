@@ -2,7 +2,7 @@
  * The way out: the clusters of the configuration in force, each from its balancer and breaker down to the sockets. Only
  * what belongs to which stands here; `cluster/` decides, `endpoint/` keeps connections, `tls/` secures them.
  */
-import type { Clock } from "../core/clock.ts";
+import type { EventClock } from "../core/clock.ts";
 import type { Logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
@@ -22,7 +22,7 @@ import type { SecretsView } from "./tls/secrets-view.ts";
 export type UpstreamCluster = ClusterState<EndpointPool>;
 
 export interface OutboundDeps {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly random: Random;
   readonly log: Logger;

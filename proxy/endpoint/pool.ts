@@ -3,7 +3,7 @@
  * being opened, and limits that are the cluster's. One request has a connection to itself.
  */
 import type { Socket } from "node:net";
-import type { Clock } from "../../core/clock.ts";
+import type { EventClock } from "../../core/clock.ts";
 import { type TimerWheel, WheelTimer } from "../../core/timer-wheel.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { ClusterStats } from "../cluster/cluster-stats.ts";
@@ -31,7 +31,7 @@ export interface PoolCluster {
 }
 
 export interface PoolDeps {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly wheel: TimerWheel;
 }
 
@@ -127,14 +127,19 @@ export class EndpointPool implements Pool, ClientOwner {
   onIdle(connection: Http1ClientConnection): void {
     const { config } = this.#cluster;
     const most = config.http.maxRequestsPerConnection;
-    if (this.#draining || (most > 0 && connection.requests >= most)) {
+    if (most > 0 && connection.requests >= most) {
       connection.retire();
       return;
     }
+    // Also while draining: what waits here has been promised a connection of this pool.
     const waiter = this.#waiting.shift();
     if (waiter !== undefined) {
       this.#leaveQueue();
       waiter.onConnection(connection);
+      return;
+    }
+    if (this.#draining) {
+      connection.retire();
       return;
     }
     connection.idleSince = this.#deps.clock.now();
@@ -187,10 +192,12 @@ export class EndpointPool implements Pool, ClientOwner {
       this.#deps.wheel,
       {
         onConnected: (socket) => {
+          this.#deps.clock.refresh();
           this.#opening.delete(giveUp);
           this.#onConnected(socket);
         },
         onFailed: (failure, detail) => {
+          this.#deps.clock.refresh();
           this.#opening.delete(giveUp);
           limits.releaseConnection();
           stats.upstream_cx_connect_fail++;
@@ -212,6 +219,7 @@ export class EndpointPool implements Pool, ClientOwner {
       socket,
       { maxHeadBytes: config.http.maxResponseHeadersKb * 1024, maxFields: config.http.maxHeadersCount },
       this,
+      this.#deps.clock,
     );
     this.#all.add(connection);
     this.onIdle(connection);

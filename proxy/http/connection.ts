@@ -59,7 +59,7 @@ export class HttpConnection implements ServerHandler {
     this.#runtime = runtime;
     this.#info = info;
     this.#onClosed = onClosed;
-    this.connection = new Http1ServerConnection(socket, options, this, runtime().context.wheel);
+    this.connection = new Http1ServerConnection(socket, options, this, runtime().context);
   }
 
   nextRequest(): { readonly head: RequestHead; readonly handler: DownstreamHandler } {

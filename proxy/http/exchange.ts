@@ -116,7 +116,6 @@ export class Exchange implements DownstreamHandler, FilterContext {
       request.headers.remove("expect");
       stream.sendContinue();
     }
-    if (runtime.tracer !== null) this.#trace = runtime.tracer.start(request, info);
     const route = runtime.routes()?.find(request, info, runtime.context.random) ?? null;
     this.#route = route;
     if (route !== null) {
@@ -125,6 +124,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       // Filters and logs want to know before the request is forwarded.
       info.cluster = route.clusterFor(request);
     }
+    if (runtime.tracer !== null) this.#trace = runtime.tracer.start(request, info, route?.route ?? null);
     if (upgrade !== "" && upgrade !== "h2c") {
       if (!allowedUpgrade(upgrade, config, route)) {
         this.fail(failures.upgradeRefused);

@@ -1,6 +1,6 @@
 /** What an exchange needs of the connection manager that it runs under: compiled when configuration arrives. */
 
-import type { Clock } from "../../core/clock.ts";
+import type { EventClock } from "../../core/clock.ts";
 import type { HeaderMap } from "../../core/header-map.ts";
 import type { Random } from "../../core/random.ts";
 import type { TimerWheel } from "../../core/timer-wheel.ts";
@@ -19,7 +19,7 @@ import type { RequestHead, ResponseHead } from "./message.ts";
 
 /** What outlives configurations: clocks, timers, clusters. */
 export interface HttpContext {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly random: Random;
   /** The cluster of that name in the configuration in force. */

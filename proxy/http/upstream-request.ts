@@ -255,6 +255,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const { info } = this.#exchange;
     info.upstreamFirstByteReceivedAt = now;
     endpoint.recordResponse(status);
+    if (this.#connection?.requests === 1) announceIdleLimit(endpoint, headers);
     if (status === 101 && !this.#exchange.upgrading) {
       this.#onFailure("protocol_error", "the upstream switched protocols without being asked to");
       return;
@@ -270,7 +271,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
         this.#retryAfter(delay, status);
         return;
       }
-      if (retry.gaveUp) info.flags |= Flag.URX;
+      this.#noteRefusal(retry);
     }
     this.#answered = true;
     context.wheel.cancel(this.#tryDeadline);
@@ -335,7 +336,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
           this.#retryAfter(delay, 0);
           return;
         }
-        if (retry.gaveUp) this.#exchange.info.flags |= Flag.URX;
+        this.#noteRefusal(retry);
       }
       if (kind === "overflow") cluster.breaker?.abandon();
       else cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
@@ -343,6 +344,12 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     }
     this.#release();
     this.#exchange.fail(failure, detail);
+  }
+
+  /** Why a failure that could have been retried was not, as Envoy's flags say it. */
+  #noteRefusal(retry: RetryState): void {
+    if (retry.gaveUp) this.#exchange.info.flags |= Flag.URX;
+    else if (retry.refusal === "overflow") this.#exchange.info.flags |= Flag.UO;
   }
 
   #retryAfter(delay: number, status: number): void {
@@ -355,7 +362,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #onDeadline(): void {
     const cluster = this.#cluster;
     if (cluster === null || this.#context === null) return;
-    this.#endpoint?.recordLocalOriginFailure("timeout");
+    // An endpoint is charged only once the request was with it, not while it waited for a connection.
+    if (this.#connection !== null) this.#endpoint?.recordLocalOriginFailure("timeout");
     cluster.stats.upstream_rq_timeout++;
     if (!this.#answered) cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
     this.#dropAttempt();
@@ -366,9 +374,9 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #onTryDeadline(): void {
     const cluster = this.#cluster;
     if (cluster === null || this.#answered) return;
-    this.#endpoint?.recordLocalOriginFailure("timeout");
-    cluster.stats.upstream_rq_per_try_timeout++;
     const sent = this.#connection !== null;
+    if (sent) this.#endpoint?.recordLocalOriginFailure("timeout");
+    cluster.stats.upstream_rq_per_try_timeout++;
     this.#dropAttempt();
     this.#retryOrFail("per_try_timeout", sent, false, failures.perTryTimeout, "");
   }
@@ -425,4 +433,10 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#requestTrailers = null;
     this.hash = null;
   }
+}
+
+/** Tells the pool how long the upstream says it keeps idle connections (`Keep-Alive: timeout=5`). */
+function announceIdleLimit(endpoint: EndpointState<EndpointPool>, headers: HeaderMap): void {
+  const seconds = /(?:^|[ ,])timeout=(\d+)/i.exec(headers.get("keep-alive") ?? "")?.[1];
+  if (seconds !== undefined) endpoint.pool?.announceIdleLimit(Number(seconds) * 1000);
 }

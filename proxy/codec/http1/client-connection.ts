@@ -3,6 +3,7 @@
  * and handed on. When an exchange is over the connection tells its owner (a pool) whether it can be used again.
  */
 import type { Socket } from "node:net";
+import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
 import { ResponseHead } from "../../http/message.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
@@ -75,18 +76,26 @@ export class Http1ClientConnection implements UpstreamStream {
   #unframe = false;
   #error = "";
 
-  constructor(socket: Socket, options: ClientOptions, owner: ClientOwner) {
+  constructor(socket: Socket, options: ClientOptions, owner: ClientOwner, clock: EventClock) {
     this.socket = socket;
     this.#options = options;
     this.#owner = owner;
-    socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onEnd());
+    socket.on("data", (chunk: Buffer) => {
+      clock.refresh();
+      this.#onData(chunk);
+    });
+    socket.on("end", () => {
+      clock.refresh();
+      this.#onEnd();
+    });
     socket.on("drain", () => this.#handler?.onUpstreamWritable());
     socket.on("error", (error: Error) => {
       this.#error = error.message;
     });
-    socket.on("close", () => this.#onClose());
+    socket.on("close", () => {
+      clock.refresh();
+      this.#onClose();
+    });
   }
 
   get idle(): boolean {

@@ -3,6 +3,7 @@
  * until their turn, responses written so that a head and the first bytes of its body leave together.
  */
 import type { Socket } from "node:net";
+import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import { WheelTimer } from "../../../core/timer-wheel.ts";
@@ -31,6 +32,12 @@ export interface ServerHandler {
   onRequestTimeout(handler: DownstreamHandler): void;
   /** The connection is over, whichever way. */
   onClose(): void;
+}
+
+/** The clock and timers of the thread that serves a connection. */
+export interface ConnectionTime {
+  readonly clock: EventClock;
+  readonly wheel: TimerWheel;
 }
 
 export interface ServerOptions extends RequestHeadLimits {
@@ -92,18 +99,27 @@ export class Http1ServerConnection implements DownstreamStream {
   #closeTimer: WheelTimer | null = null;
   #durationTimer: WheelTimer | null = null;
 
-  constructor(socket: Socket, options: ServerOptions, handler: ServerHandler, wheel: TimerWheel) {
+  constructor(socket: Socket, options: ServerOptions, handler: ServerHandler, time: ConnectionTime) {
     this.socket = socket;
     this.#options = options;
     this.#handler = handler;
+    const { wheel, clock } = time;
     this.#wheel = wheel;
     this.#idleTimer = new WheelTimer(() => this.#onIdle());
-    socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onEnd());
+    socket.on("data", (chunk: Buffer) => {
+      clock.refresh();
+      this.#onData(chunk);
+    });
+    socket.on("end", () => {
+      clock.refresh();
+      this.#onEnd();
+    });
     socket.on("drain", () => this.#current?.onDownstreamWritable());
     socket.on("error", () => this.#teardown());
-    socket.on("close", () => this.#teardown());
+    socket.on("close", () => {
+      clock.refresh();
+      this.#teardown();
+    });
     this.#armIdle();
     if (options.maxDurationMs > 0) {
       this.#durationTimer = wheel.after(options.maxDurationMs, () => this.drain(options.closeDelayMs));
