@@ -6,7 +6,7 @@
 import { hash } from "node:crypto";
 import { WORKLOAD_ROOTS } from "../model/tls.ts";
 import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
-import type { MeshState } from "./mesh/state.ts";
+import { DEFAULT_SETTINGS, type MeshState } from "./mesh/state.ts";
 import type { Workload } from "./mesh/workload.ts";
 import { NodeCache } from "./node-cache.ts";
 import { type EncodedResource, type EncodeResource, RESOURCE_KINDS } from "./resource.ts";
@@ -40,7 +40,7 @@ export class ResourceCache {
 
   constructor(encode: EncodeResource, state: MeshState) {
     this.#encode = encode;
-    this.#state = { ...state, services: new Map() };
+    this.#state = { ...state, services: new Map(), settings: DEFAULT_SETTINGS };
     this.update(state);
   }
 

@@ -233,6 +233,29 @@ for (const variant of ["delta", "sotw"] as const) {
   });
 }
 
+test("in a mesh of 1,000 services a new endpoint is sent to those who want it, and to nobody else", async () => {
+  const many = Array.from({ length: 1000 }, (_, i) => serviceYaml(`service-${i}`)).join("");
+  const { mesh, address } = await start(many);
+  const wants = join(address, { variant: "delta", workload: workload("service-1") });
+  await until("everything", () => wants.held("route").size === 1001);
+  const indifferent = join(address, { variant: "delta", workload: workload("service-2") });
+  await until("everything", () => indifferent.held("route").size === 1001);
+  const first = workload("service-7", 1);
+  mesh.registry.join(first, first);
+  await quiet(wants, indifferent);
+  indifferent.unsubscribe("endpoint", ["outbound|80||service-7.default"]);
+  await quiet(wants, indifferent);
+  for (const sidecar of [wants, indifferent]) sidecar.received.length = 0;
+  const [translated, pushes] = [{ ...mesh.cache.translated }, mesh.counts.pushes];
+  mesh.registry.ready(first.id, first);
+  await until("the endpoint", () => wants.received.length > 0);
+  await quiet(wants, indifferent);
+  assert.deepEqual(wants.received, [{ kind: "endpoint", names: ["outbound|80||service-7.default"], removed: [] }]);
+  assert.deepEqual(indifferent.received, []);
+  assert.equal(mesh.counts.pushes - pushes, 1);
+  assert.deepEqual({ ...mesh.cache.translated }, { ...translated, endpoint: translated.endpoint + 1 });
+});
+
 test("delta: a name that does not exist is answered as removed, and sent once it does", async () => {
   const { mesh, address } = await start();
   const shop = join(address, { variant: "delta", workload: workload("shop") });

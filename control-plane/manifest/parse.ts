@@ -34,11 +34,11 @@ export function parseManifests(file: string, text: string): readonly ParsedDocum
   for (const document of documents) {
     const context: ReadContext = { file, lines, document, problems: [], resource: "" };
     const place: Place = { node: document.contents, path: "", context, offset: document.range[0] };
-    for (const error of document.errors) {
+    // Of broken YAML only the first error is sure: those that follow are mostly its echoes.
+    const [error] = document.errors;
+    if (error) {
       const at = lines.linePos(error.pos[0]);
       context.problems.push({ message: firstLine(error.message), file, line: at.line, column: at.col });
-    }
-    if (context.problems.length > 0) {
       results.push({ key: keyOf(place), manifest: null, problems: context.problems });
       continue;
     }

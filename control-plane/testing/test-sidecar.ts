@@ -111,6 +111,12 @@ export class TestSidecar {
     else this.#requestDelta(kind, { resourceNamesSubscribe: [...names] });
   }
 
+  /** Gives up names (Delta only). */
+  unsubscribe(kind: ResourceKind, names: readonly string[]): void {
+    for (const name of names) this.#state(kind).wanted.delete(name);
+    this.#requestDelta(kind, { resourceNamesUnsubscribe: [...names] });
+  }
+
   /** Says goodbye: ends its half of the stream. */
   leave(): void {
     this.#call?.end();

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { formatProblem } from "../../core/errors.ts";
+import type { JsonValue } from "../../model/bootstrap.ts";
+import { metadataOf, workload } from "../testing/workloads.ts";
+import { parseWorkload } from "./metadata.ts";
+
+test("what a sidecar writes is what is read", () => {
+  for (const given of [
+    workload("stock"),
+    workload("stock", 2, { labels: { version: "v2" }, appAddress: "::1", httpProxyPort: 15002 }),
+    workload("stock", 3, { loopback: { kind: "single", host: "127.0.0.1", firstPort: 20_000 } }),
+  ]) {
+    assert.deepEqual(parseWorkload(given.id, metadataOf(given)), { ok: true, workload: given });
+  }
+});
+
+test("what is not given has its default", () => {
+  const parsed = parseWorkload("n", {
+    OUTRIGGER: { service: "a", appPort: 80, address: "127.5.1.1", loopback: { kind: "subnet", base: "127.5.9.1/16" } },
+  });
+  assert.ok(parsed.ok);
+  assert.deepEqual(parsed.workload, {
+    id: "n",
+    service: "a",
+    namespace: "default",
+    serviceAccount: "default",
+    trustDomain: "cluster.local",
+    appPort: 80,
+    appAddress: "127.0.0.1",
+    address: "127.5.1.1",
+    inboundPort: 15006,
+    outboundPort: 15001,
+    httpProxyPort: 15001,
+    loopback: { kind: "subnet", base: "127.5.0.0", prefixLength: 16 },
+    labels: {},
+  });
+});
+
+test("all that is wrong is said, each with its path", () => {
+  const parsed = parseWorkload("", {
+    OUTRIGGER: { service: "A", appPort: 0, loopback: { kind: "subnet", base: "127.0.0.0/30" }, labels: { a: 1 } },
+  });
+  assert.ok(!parsed.ok);
+  assert.deepEqual(parsed.problems.map(formatProblem).sort(), [
+    "node.id: is required",
+    "node.metadata.OUTRIGGER.address: is required",
+    "node.metadata.OUTRIGGER.appPort: 0 is not a port",
+    "node.metadata.OUTRIGGER.labels.a: is not a string",
+    'node.metadata.OUTRIGGER.loopback.base: "127.0.0.0/30" is not an IPv4 network between /8 and /24, as in 127.77.0.0/16',
+    'node.metadata.OUTRIGGER.service: "A" is not valid',
+  ]);
+});
+
+test("no metadata makes the reader throw", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.jsonValue(), (own, loopback) => {
+      parseWorkload("n", { OUTRIGGER: own as JsonValue });
+      parseWorkload("n", { OUTRIGGER: { service: "a", loopback: loopback as JsonValue } });
+    }),
+  );
+});
