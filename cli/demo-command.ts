@@ -1,4 +1,4 @@
-/** `outrigger demo`: a small mesh on this machine. */
+/** `outrigger demo`: a small mesh on this machine; and, hidden, the programs that it consists of. */
 import type { Command } from "commander";
 
 export interface DemoFlags {
@@ -13,5 +13,19 @@ export function addDemoCommand(program: Command): void {
     .action(async (flags: DemoFlags) => {
       const { runDemo } = await import("./demo/run-demo.ts");
       await runDemo(flags);
+    });
+  program
+    .command("demo-app", { hidden: true })
+    .arguments("<name> <port> [instance]")
+    .action(async (name: string, port: string, instance = "") => {
+      const { runApp } = await import("./demo/apps/run-app.ts");
+      runApp(name, Number(port), instance);
+    });
+  program
+    .command("demo-undertaker", { hidden: true })
+    .argument("<directory>")
+    .action(async (directory: string) => {
+      const { runUndertaker } = await import("./demo/undertaker.ts");
+      runUndertaker(directory);
     });
 }

@@ -1,0 +1,13 @@
+/** The shop front: shows a page for which it asks the orders service. */
+import { createServer } from "node:http";
+import { takesCue } from "./cue.ts";
+import { callPeer } from "./peer.ts";
+
+export function shop(port: number): void {
+  createServer(async (request, response) => {
+    if (takesCue(request, response, () => undefined)) return;
+    const order = await callPeer("ORDERS", "/orders/1");
+    response.writeHead(order.status === 200 ? 200 : 502, { "content-type": "application/json" });
+    response.end(order.status === 200 ? `{"order":${order.body}}` : `{"error":"orders answered ${order.status}"}`);
+  }).listen(port, "127.0.0.1");
+}

@@ -1,0 +1,111 @@
+/** Calls to the mesh, as its visitors make them, and their summary. */
+import { Agent } from "node:http";
+import { systemClock } from "../../core/clock.ts";
+import { type CallResult, call } from "./http-get.ts";
+import type { DemoMesh } from "./mesh.ts";
+import { sleep } from "./wait.ts";
+
+/** Longer than any timeout in the mesh: a visitor who gives up counts as a failure. */
+const VISITOR_TIMEOUT_MS = 5000;
+
+export type Caller = () => Promise<CallResult>;
+
+export interface Callers {
+  /** The shop's page, through the visitor's sidecar: shop, orders and stock are on its way. */
+  readonly page: Caller;
+  /** Stock, through the visitor's sidecar. */
+  readonly stock: Caller;
+  /** Stock's instances in turn, past the mesh. */
+  readonly stockDirectly: Caller;
+  close(): void;
+}
+
+/** `impatientMs`: how long callers of stock wait, with the mesh and without it. */
+export function openCallers({ workloads }: DemoMesh, impatientMs: number): Callers {
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const { address, outboundPort } = workloads.visitor.sidecar;
+  const throughSidecar = (service: string, timeoutMs: number): Caller => {
+    const to = { host: address, port: outboundPort, path: `http://${service}/`, headers: { host: service } };
+    return () => call({ ...to, agent, timeoutMs });
+  };
+  const instances = [workloads["stock-1"].appPort, workloads["stock-2"].appPort];
+  let turn = 0;
+  return {
+    page: throughSidecar("shop", VISITOR_TIMEOUT_MS),
+    stock: throughSidecar("stock", impatientMs),
+    stockDirectly: () => {
+      const port = instances[turn++ % instances.length] ?? 0;
+      return call({ host: "127.0.0.1", port, path: "/", agent, timeoutMs: impatientMs });
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+/** `count` calls, `concurrency` at a time, as fast as they are answered. */
+export async function callMany(caller: Caller, count: number, concurrency: number): Promise<readonly CallResult[]> {
+  const results: CallResult[] = [];
+  let left = count;
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) results.push(await caller());
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return results;
+}
+
+export interface Stream {
+  /** Those that have ended so far. */
+  readonly results: readonly CallResult[];
+  /** No more calls; resolves with all results when the last has ended. */
+  stop(): Promise<readonly CallResult[]>;
+}
+
+/** A call every `everyMs`, whether or not the last one has been answered, until it is stopped. */
+export function callSteadily(caller: Caller, everyMs: number): Stream {
+  const results: CallResult[] = [];
+  const open = new Set<Promise<void>>();
+  let running = true;
+  let due = systemClock.now();
+  const pace = async (): Promise<void> => {
+    while (running) {
+      const one: Promise<void> = caller().then((result) => {
+        results.push(result);
+        open.delete(one);
+      });
+      open.add(one);
+      // A machine that was held up makes up for at most a few calls, not for all that it missed.
+      due = Math.max(due + everyMs, systemClock.now() - 5 * everyMs);
+      await sleep(Math.max(0, due - systemClock.now()));
+    }
+  };
+  const paced = pace();
+  return {
+    results,
+    async stop() {
+      running = false;
+      await paced;
+      await Promise.all(open);
+      return results;
+    },
+  };
+}
+
+/** No answer, or one that says that the server failed. */
+export function hasFailed({ status }: CallResult): boolean {
+  return status === 0 || status >= 500;
+}
+
+/** What the failures were, for people: `3 × 503, 1 × socket hang up`. */
+export function failureKinds(results: readonly CallResult[]): string {
+  const kinds = new Map<string, number>();
+  for (const { status, error } of results.filter(hasFailed)) {
+    const kind = status === 0 ? (error ?? "no answer") : String(status);
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  return [...kinds].map(([kind, count]) => `${count} × ${kind}`).join(", ");
+}
+
+/** The `q` quantile of the durations, ms. */
+export function quantile(results: readonly CallResult[], q: number): number {
+  const sorted = results.map(({ ms }) => ms).sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
+}
