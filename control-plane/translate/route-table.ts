@@ -1,10 +1,11 @@
 /** The routes of a service port, as RDS gives them to callers. */
+import type { Fraction } from "../../model/matcher.ts";
 import type {
   ForwardAction,
+  HeaderMutations,
   RequestMirror,
   RetryPolicy,
   Route,
-  RouteAction,
   RouteTable,
   VirtualHost,
   WeightedCluster,
@@ -104,17 +105,21 @@ function ruleRoutes(attached: AttachedRule, match: RouteMatchManifest): readonly
   if (redirect !== null) {
     return [route({ ...common, match: routeMatch(match, null), action: redirectAction(redirect, match.path.value) })];
   }
+  const lost = unresolvedShare(attached);
+  const noBackend = (fraction: Fraction | null): Route =>
+    route({
+      ...common,
+      match: { ...routeMatch(match, null), fraction },
+      action: {
+        kind: "direct_response",
+        status: 500,
+        body: `${attached.name}: the backend of this rule does not exist\n`,
+      },
+    });
+  if (lost === 1) return [noBackend(null)];
   const cluster = backendChoice(attached);
-  if (cluster === null) {
-    const action: RouteAction = {
-      kind: "direct_response",
-      status: 500,
-      body: `${attached.name} has no usable backend`,
-    };
-    return [route({ ...common, match: routeMatch(match, null), action })];
-  }
   const rewrite = urlRewrite(rule.filters.find((f) => f.urlRewrite !== null)?.urlRewrite ?? null, match.path.value);
-  return retryVariants(call, match.method).map(({ only, retry }) =>
+  const forwarding = retryVariants(call, match.method).map(({ only, retry }) =>
     route({
       ...common,
       match: routeMatch(match, only),
@@ -127,29 +132,36 @@ function ruleRoutes(attached: AttachedRule, match: RouteMatchManifest): readonly
       },
     }),
   );
+  return lost === 0 ? forwarding : [noBackend(millionths(lost)), ...forwarding];
 }
 
-/** Where a rule sends requests; null where no backend can be used. */
-function backendChoice({ rule, backends, name }: AttachedRule): ForwardAction["cluster"] | null {
+/** Which share of a rule's requests has no backend to go to (Gateway API: it is answered 500); all where none is given. */
+function unresolvedShare({ rule, backends }: AttachedRule): number {
+  const sum = (wanted: (index: number) => boolean): number =>
+    rule.backendRefs.reduce((total, { weight }, index) => total + (wanted(index) ? weight : 0), 0);
+  const total = sum(() => true);
+  return total === 0 ? 1 : sum((index) => backends[index] == null) / total;
+}
+
+function millionths(share: number): Fraction {
+  return { numerator: Math.round(share * 1_000_000), denominator: 1_000_000 };
+}
+
+/** Where a rule sends requests: its backends that can be resolved. */
+function backendChoice({ rule, backends }: AttachedRule): ForwardAction["cluster"] {
   const weighted = rule.backendRefs.flatMap((ref, index): WeightedCluster[] => {
-    if (ref.weight === 0) return [];
-    return [
-      {
-        ...headerMutations(ref.filters),
-        // A cluster that does not exist is answered with the route's `clusterNotFoundStatus`, as Gateway API wants it.
-        name: backends[index] ?? `unresolved|${ref.port ?? ""}||${ref.name} of ${name}`,
-        weight: ref.weight,
-        filterOverrides: {},
-        hostRewrite: null,
-      },
-    ];
+    const name = backends[index];
+    if (ref.weight === 0 || name == null) return [];
+    return [{ ...headerMutations(ref.filters), name, weight: ref.weight, filterOverrides: {}, hostRewrite: null }];
   });
-  if (!rule.backendRefs.some((ref, index) => ref.weight > 0 && backends[index] != null)) return null;
   const [only] = weighted;
-  if (weighted.length === 1 && only && rule.backendRefs.every((ref) => ref.filters.length === 0)) {
-    return { kind: "name", name: only.name };
-  }
-  return { kind: "weighted", clusters: weighted, headerName: "" };
+  return weighted.length === 1 && only && hasNoMutations(only)
+    ? { kind: "name", name: only.name }
+    : { kind: "weighted", clusters: weighted, headerName: "" };
+}
+
+function hasNoMutations(mutations: HeaderMutations): boolean {
+  return (Object.keys(NO_MUTATIONS) as (keyof HeaderMutations)[]).every((part) => mutations[part].length === 0);
 }
 
 function mirrors({ rule, mirrors: clusters }: AttachedRule): readonly RequestMirror[] {
@@ -166,7 +178,7 @@ export function forward(cluster: ForwardAction["cluster"], call: CallPolicy, ret
   return {
     kind: "forward",
     cluster,
-    clusterNotFoundStatus: 500,
+    clusterNotFoundStatus: 503,
     prefixRewrite: null,
     regexRewrite: null,
     hostRewrite: { kind: "keep" },

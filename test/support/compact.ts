@@ -14,7 +14,7 @@ const SHAPES: readonly (readonly [string, Json])[] = [
   ["domains", { requireTls: "none" }],
   ["numRetries", { ...defaults.RETRY, numRetries: undefined }],
   ["caseSensitive", { caseSensitive: true }],
-  ["clusterNotFoundStatus", { clusterNotFoundStatus: 500, hostRewrite: { kind: "keep" }, priority: "default" }],
+  ["clusterNotFoundStatus", { clusterNotFoundStatus: 503, hostRewrite: { kind: "keep" }, priority: "default" }],
   ["destinationPort", { ...defaults.ANY_CONNECTION }],
   ["maxResponseHeadersKb", { ...defaults.CLUSTER.http }],
   ["initialFetchTimeoutMs", { initialFetchTimeoutMs: 0 }],
