@@ -21,9 +21,7 @@ addControlPlaneCommand(program);
 addTokenCommand(program);
 addDemoCommand(program);
 
-try {
-  await program.parseAsync(process.argv);
-} catch (error) {
+program.parseAsync(process.argv).catch((error: unknown) => {
   if (error instanceof CommanderError || error instanceof InvalidArgumentError) {
     // Commander has printed its message; a wrong flag is bad usage, --help and --version are not.
     process.exitCode = error.exitCode === 0 ? 0 : 2;
@@ -34,4 +32,4 @@ try {
     process.stderr.write(`outrigger: ${messageOf(error)}\n`);
     process.exit(1);
   }
-}
+});

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import type { Problem } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import { systemRandom } from "../core/random.ts";
+import { collectStartupGarbage } from "../core/startup-garbage.ts";
 import { type Watch, WatchCell } from "../core/watch.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
@@ -30,6 +31,9 @@ export interface ProxyOptions {
 }
 
 const log = logger("main");
+
+/** After readiness, before the garbage of the start is collected: first requests shall not meet that pause. */
+const SETTLE_MS = 500;
 
 export class ProxyProcess {
   readonly options: ProxyOptions;
@@ -130,7 +134,9 @@ export class ProxyProcess {
 
   #look(): void {
     if (this.#draining || this.ready.get() === true) return;
-    if (this.waitingFor().length === 0) this.ready.set(true);
+    if (this.waitingFor().length > 0) return;
+    this.ready.set(true);
+    this.clock.after(SETTLE_MS, collectStartupGarbage);
   }
 
   #addressOf(name: string): string | null {

@@ -2,7 +2,8 @@
 import { loadBootstrap, processDecodeOptions } from "../control-client/bootstrap.ts";
 import { formatProblem, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
-import { startServers } from "./admin/start-admin.ts";
+import type { Address } from "../model/address.ts";
+import type { RunningServer } from "./admin/http-server.ts";
 import { handleSignals } from "./lifecycle.ts";
 import type { ProxyFlags } from "./proxy-command.ts";
 import { ProxyProcess } from "./proxy-process.ts";
@@ -41,19 +42,7 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
     for (const server of servers) await server.close();
     await proxy.close();
   };
-  const servers = await startServers(
-    proxy,
-    { admin: bootstrap.admin?.address ?? null, allowRemote: true, metrics: null, health: null },
-    {
-      options: {
-        config_path: flags.configPath ?? "",
-        mode: flags.mode,
-        drain_time_s: flags.drainTimeS,
-        concurrency: 1,
-      },
-      quit: () => void stop().finally(() => process.exit(0)),
-    },
-  );
+  const servers = bootstrap.admin === null ? [] : await serveAdmin(proxy, bootstrap.admin.address, flags, stop);
   handleSignals({ onStop: stop, onReopenLogs: () => proxy.telemetry.reopenLogs() });
   proxy.ready.subscribe((ready) => {
     if (!ready) return;
@@ -64,4 +53,27 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
     }
     log.info({ revision: proxy.dataPlane.snapshot.revision }, "ready: configuration is in force");
   });
+}
+
+/** The admin interface and Node's HTTP server under it are loaded only where a bootstrap asks for them. */
+async function serveAdmin(
+  proxy: ProxyProcess,
+  admin: Address,
+  flags: ProxyFlags,
+  stop: () => Promise<void>,
+): Promise<RunningServer[]> {
+  const { startServers } = await import("./admin/start-admin.ts");
+  return startServers(
+    proxy,
+    { admin, allowRemote: true, metrics: null, health: null },
+    {
+      options: {
+        config_path: flags.configPath ?? "",
+        mode: flags.mode,
+        drain_time_s: flags.drainTimeS,
+        concurrency: 1,
+      },
+      quit: () => void stop().finally(() => process.exit(0)),
+    },
+  );
 }
