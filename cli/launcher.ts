@@ -6,6 +6,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -32,14 +33,22 @@ function findNode(): string {
 }
 
 const node = findNode();
-const main = path.join(path.dirname(fileURLToPath(import.meta.url)), "outrigger.js");
+const main = path.join(path.dirname(fileURLToPath(import.meta.url)), "outrigger.cjs");
 const args = [...FLAGS, main, ...process.argv.slice(2)];
 
-if (typeof process.execve === "function" && node === process.execPath && process.platform !== "win32") {
+// In place of this process where that can be had: one process less, and signals need no passing on.
+if (typeof process.execve === "function" && node === process.execPath) {
   process.execve(node, [node, ...args], process.env as Record<string, string>);
 } else {
   const child = spawn(node, args, { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+  // A terminal's Ctrl-C reaches the child by itself, and a second SIGINT would cut its drain short.
+  const passedOn = process.stdin.isTTY ? [] : (["SIGINT"] as const);
+  if (process.stdin.isTTY) process.on("SIGINT", () => undefined);
+  for (const signal of [...passedOn, "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
     process.on(signal, () => child.kill(signal));
-  child.on("exit", (code, signal) => process.exit(code ?? (signal === null ? 1 : 128 + 15)));
+  child.on("error", (error) => {
+    console.error(`outrigger: cannot run ${node}: ${error.message}`);
+    process.exit(126);
+  });
+  child.on("exit", (code, signal) => process.exit(signal === null ? (code ?? 1) : 128 + constants.signals[signal]));
 }

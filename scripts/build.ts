@@ -1,21 +1,80 @@
 /** `npm run build`: one bundled file in `dist/`, and the launcher that starts it with the right Node and flags. */
-import { rmSync } from "node:fs";
-import { build } from "esbuild";
+import { chmodSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 
-rmSync("dist", { recursive: true, force: true });
-await build({
-  entryPoints: { outrigger: "cli/main.ts", launcher: "cli/launcher.ts" },
-  outdir: "dist",
+process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
+
+/** A package that a module loads late, synchronously, is still part of the bundle; esbuild only knows a bare `require`. */
+const lateRequires: Plugin = {
+  name: "late-requires",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/core\/re2\.ts$/ }, ({ path: file }) => ({
+      loader: "ts",
+      contents: readFileSync(file, "utf8").replaceAll(/createRequire\(import\.meta\.url\)\((?=")/g, "require("),
+    }));
+  },
+};
+
+const common = {
   bundle: true,
   platform: "node",
-  target: "node26",
-  format: "esm",
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: "none",
+  write: false,
+  outdir: "dist",
+} as const satisfies BuildOptions;
+
+/**
+ * CommonJS, because in an ES module every built-in module that any part of the bundle names is loaded at the start:
+ * HTTP/2, readline and others cost a sidecar that never uses them 4 MB.
+ */
+const { outputFiles, metafile } = await build({
+  ...common,
+  entryPoints: { outrigger: "cli/main.ts" },
+  format: "cjs",
+  target: "node26",
+  outExtension: { ".js": ".cjs" },
+  metafile: true,
+  plugins: [lateRequires],
   // Loaded only where tracing is on; kept apart so that a sidecar without tracing pays nothing for them.
   external: ["@opentelemetry/*"],
-  banner: {
-    js: 'import { createRequire as outriggerRequire } from "node:module"; const require = outriggerRequire(import.meta.url);',
-  },
 });
+const launcher = await build({
+  ...common,
+  entryPoints: { launcher: "cli/launcher.ts" },
+  format: "esm",
+  target: "node20",
+});
+
+mkdirSync("dist", { recursive: true });
+for (const { path: file, contents } of [...outputFiles, ...launcher.outputFiles]) replace(file, contents, 0o755);
+replace("dist/THIRD-PARTY-LICENSES.txt", licences(Object.keys(metafile.inputs)), 0o644);
+
+/** A file is replaced whole, so that what runs from `dist/` meanwhile, or starts, never finds half a bundle. */
+function replace(file: string, contents: string | Uint8Array, mode: number): void {
+  const fresh = `${file}.${process.pid}`;
+  writeFileSync(fresh, contents);
+  chmodSync(fresh, mode);
+  renameSync(fresh, file);
+}
+
+/** The bundle holds other people's work: the licences of the packages that are in it go with it. */
+function licences(inputs: readonly string[]): string {
+  const dirs = inputs.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
+  return [...new Set(dirs)]
+    .sort()
+    .map((dir) => {
+      const { name, version, license } = JSON.parse(readFileSync(`${dir}/package.json`, "utf8")) as Record<
+        string,
+        string
+      >;
+      const texts = globSync(`${dir}/{LICENSE,LICENCE,License,license,COPYING,NOTICE}*`).map((file) =>
+        readFileSync(file, "utf8"),
+      );
+      return `${name} ${version} (${license})\n\n${texts.join("\n")}`;
+    })
+    .join(`\n${"-".repeat(80)}\n\n`);
+}
