@@ -15,7 +15,8 @@ import { formatIdentity, type Identity } from "../model/identity.ts";
 import { caServiceDefinition } from "./ca/ca-service.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "./control-plane.ts";
 import { SILENT } from "./testing/test-mesh.ts";
-import { TestSidecar, type TestSidecarOptions, until } from "./testing/test-sidecar.ts";
+import { TestSidecar, type TestSidecarOptions } from "./testing/test-sidecar.ts";
+import { until } from "./testing/until.ts";
 import { serviceYaml, workload } from "./testing/workloads.ts";
 
 const cleanups: (() => void | Promise<void>)[] = [];

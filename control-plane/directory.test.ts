@@ -8,7 +8,7 @@ import { UserError } from "../core/errors.ts";
 import { DirectorySource } from "./directory.ts";
 import type { ManifestSet } from "./manifest/merge.ts";
 import { SILENT } from "./testing/test-mesh.ts";
-import { until } from "./testing/test-sidecar.ts";
+import { until } from "./testing/until.ts";
 import { serviceYaml } from "./testing/workloads.ts";
 
 const cleanups: (() => void | Promise<void>)[] = [];
@@ -129,6 +129,21 @@ test("without any event the directory is looked at now and then", async () => {
   // Events only arm the debounce, whose time stands still: this is the poll.
   clock.advance(5000);
   await until("a", () => keys().length === 1);
+});
+
+test("changes that never pause do not hold the newest state back", async () => {
+  const { write, source } = await open();
+  const port = (): number => {
+    const object = source.manifests.get()?.objects.get("Service/default/a");
+    return object?.kind === "Service" ? (object.value.spec.ports[0]?.port ?? 0) : 0;
+  };
+  let written = 0;
+  // The quiet time is 10 ms, and there is none.
+  await until("some of them", () => {
+    write("a.yaml", serviceYaml("a", ++written));
+    return port() > 0;
+  });
+  await until("the last one", () => port() === written);
 });
 
 test("a file that can't be read keeps what it gave", async () => {

@@ -26,6 +26,8 @@ export interface DirectoryOptions {
 const EXTENSIONS = /\.(ya?ml|json)$/;
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_DEPTH = 16;
+/** Events that never pause hold a scan back for at most so many quiet times. */
+const MAX_DEBOUNCE = 5;
 
 interface KnownFile {
   readonly signature: string;
@@ -49,6 +51,8 @@ export class DirectorySource {
   readonly #watchers = new Map<string, FSWatcher>();
   #nextAge = 0;
   #debounce: Timer | null = null;
+  /** When the first event came that no scan has followed yet; null: there is none. */
+  #eventAt: number | null = null;
   #poll: Timer | null = null;
   #scanning: Promise<void> | null = null;
   #closed = false;
@@ -204,8 +208,14 @@ export class DirectorySource {
 
   #lookSoon(): void {
     if (this.#closed) return;
+    const { clock, debounceMs = 100 } = this.#options;
+    this.#eventAt ??= clock.now();
+    const patience = this.#eventAt + MAX_DEBOUNCE * debounceMs - clock.now();
     this.#debounce?.cancel();
-    this.#debounce = this.#options.clock.after(this.#options.debounceMs ?? 100, () => void this.rescan());
+    this.#debounce = clock.after(Math.max(0, Math.min(debounceMs, patience)), () => {
+      this.#eventAt = null;
+      void this.rescan();
+    });
   }
 
   #armPoll(): void {

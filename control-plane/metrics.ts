@@ -67,13 +67,14 @@ export class ControlPlaneMetrics implements AdsObserver {
         for (const stage of STAGES) this.set({ stage }, views.filter((view) => view.stage === stage).length);
       },
     });
-    new Gauge({
+    new Counter({
       name: "outrigger_control_plane_translated_total",
       help: "Resources translated, by kind: the cost of changes",
       labelNames: ["kind"],
       registers,
       collect() {
-        for (const kind of RESOURCE_KINDS) this.set({ kind }, sources.cache().translated[kind]);
+        this.reset();
+        for (const kind of RESOURCE_KINDS) this.inc({ kind }, sources.cache().translated[kind]);
       },
     });
   }

@@ -11,7 +11,7 @@ import { sidecarBootstrap } from "../control-client/sidecar.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../control-plane/control-plane.ts";
 import type { Workload } from "../control-plane/mesh/workload.ts";
 import { SILENT } from "../control-plane/testing/test-mesh.ts";
-import { until } from "../control-plane/testing/test-sidecar.ts";
+import { until } from "../control-plane/testing/until.ts";
 import { metadataOf, serviceYaml, workload } from "../control-plane/testing/workloads.ts";
 import { systemClock } from "../core/clock.ts";
 import { systemRandom } from "../core/random.ts";

@@ -7,7 +7,8 @@ import type { EndpointSet } from "../../model/endpoint.ts";
 import type { RouteTable } from "../../model/route.ts";
 import { CERTIFICATE } from "../../xds/testing/pem.ts";
 import { TestMesh } from "../testing/test-mesh.ts";
-import { TestSidecar, type TestSidecarOptions, until } from "../testing/test-sidecar.ts";
+import { TestSidecar, type TestSidecarOptions } from "../testing/test-sidecar.ts";
+import { until } from "../testing/until.ts";
 import { serviceYaml, workload } from "../testing/workloads.ts";
 
 const cleanups: (() => void)[] = [];

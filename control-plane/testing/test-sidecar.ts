@@ -10,7 +10,6 @@ import {
   credentials as grpcCredentials,
   type ServiceError,
 } from "@grpc/grpc-js";
-import { systemClock } from "../../core/clock.ts";
 import {
   DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
@@ -261,14 +260,4 @@ function decoded(typeUrl: string, any: Parameters<typeof decodeResource>[1]): Re
   const result = decodeResource(typeUrl, any, { readFile: () => new Uint8Array(), environment: {} });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
   return result.value;
-}
-
-/** Waits until `condition` holds; rejects after two seconds with what it was about. */
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  const limit = systemClock.now() + 2000;
-  while (!condition()) {
-    if (systemClock.now() > limit) throw new Error(`still not so after 2 s: ${what}`);
-    // Held by a reference: the clock's own timers do not keep a process alive.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
