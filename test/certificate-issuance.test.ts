@@ -21,6 +21,7 @@ import { systemClock } from "../core/clock.ts";
 import { systemRandom } from "../core/random.ts";
 import { nextValue } from "../core/watch.ts";
 import { controlPlaneIdentity, formatIdentity } from "../model/identity.ts";
+import { requireTool } from "./support/tools.ts";
 
 const IDENTITY = { trustDomain: "mesh.test", namespace: "shop", serviceAccount: "orders" };
 const SPIFFE = formatIdentity(IDENTITY);
@@ -215,7 +216,8 @@ test("an identity lives through a root rotation, and so does the control plane's
   identity.stop();
 });
 
-test("the server's certificate is replaced for new connections without a restart; openssl sees both", async () => {
+test("the server's certificate is replaced for new connections without a restart; openssl sees both", async (t) => {
+  if (!requireTool(t, "openssl")) return;
   const serial = async (): Promise<string> => {
     const child = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${plane.port.port}`, "-alpn", "h2"]);
     child.stdin.end();

@@ -14,6 +14,7 @@ import { WatchCell } from "../../core/watch.ts";
 import type { Snapshot } from "../../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../../model/snapshot.ts";
 import type { DownstreamTls, UpstreamTls } from "../../model/tls.ts";
+import { requireTool } from "../../test/support/tools.ts";
 import { ClientTlsContext } from "./client-context.ts";
 import { ContextCache } from "./context-cache.ts";
 import { secretsView } from "./secrets-view.ts";
@@ -343,7 +344,8 @@ test("garbage, plaintext, early closes and resets are failures with a kind, neve
   }
 });
 
-test("openssl s_client is accepted with a certificate, in both versions", async () => {
+test("openssl s_client is accepted with a certificate, in both versions", async (t) => {
+  if (!requireTool(t, "openssl")) return;
   await using echo = await EchoServer.start(server(downstream(mesh.orders, strict)));
   const dir = mkdtempSync(path.join(os.tmpdir(), "outrigger-openssl-"));
   try {
