@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { connect as connectTcp } from "node:net";
 import { afterEach, describe, test } from "node:test";
+import { Client, credentials } from "@grpc/grpc-js";
 import { sleep, systemClock } from "../../core/clock.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
 import type { RouteTable } from "../../model/route.ts";
@@ -10,6 +11,7 @@ import { TestMesh } from "../testing/test-mesh.ts";
 import { TestSidecar, type TestSidecarOptions } from "../testing/test-sidecar.ts";
 import { until } from "../testing/until.ts";
 import { serviceYaml, workload } from "../testing/workloads.ts";
+import { adsServiceDefinition } from "./service.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -287,6 +289,32 @@ test("the mesh's roots are a secret of their own; a workload's certificate is no
   await until("the roots", () => shop.received.length > 0);
   await quiet(shop);
   assert.deepEqual(shop.received, [{ kind: "secret", names: ["ROOTCA"], removed: [] }]);
+});
+
+test("messages that are none of the protocol's do no harm", async () => {
+  const { mesh, address } = await start(serviceYaml("stock"));
+  for (const { path } of Object.values(adsServiceDefinition)) {
+    for (const bytes of [[255, 255, 255], [10, 200], [18, 1, 0, 26, 2, 255, 254], []]) {
+      const client = new Client(address, credentials.createInsecure());
+      cleanups.push(() => client.close());
+      const call = client.makeBidiStreamRequest(
+        path,
+        (given: Buffer) => given,
+        (given) => given,
+      );
+      const ended = new Promise((resolve) => call.on("status", resolve));
+      call.on("error", () => {});
+      call.on("data", () => assert.fail("there is nothing to be answered"));
+      call.write(Buffer.from(bytes));
+      await ended;
+    }
+  }
+  const shop = join(address, { variant: "delta", workload: workload("shop") });
+  await until("service goes on", () => shop.held("route").size > 0);
+  assert.deepEqual(
+    mesh.registry.views().map(({ workload: { id } }) => id),
+    ["shop-1"],
+  );
 });
 
 test("bytes that are no gRPC do no harm", async () => {

@@ -5,7 +5,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type ServerDuplexStream, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../../core/clock.ts";
-import { formatProblem } from "../../core/errors.ts";
+import { formatProblem, messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import {
   type DeltaDiscoveryRequest,
@@ -134,7 +134,7 @@ export class AdsServer {
       if (session) this.#leave(session, clean);
       session = null;
     };
-    call.on("data", (request: Request) => {
+    const onRequest = (request: Request): void => {
       if (ended) return;
       if (session === null) {
         const admitted = this.#admit(request, peer);
@@ -158,6 +158,15 @@ export class AdsServer {
       }
       take(session, kind, request);
       session.pump();
+    };
+    call.on("data", (request: Request) => {
+      try {
+        onRequest(request);
+      } catch (error) {
+        // A fault of ours must cost one stream, not the mesh its control plane.
+        this.#options.log.error({ peer: peer.address, error: messageOf(error) }, "a request could not be served");
+        end(status.INTERNAL, "the control plane could not serve this request: its log says why");
+      }
     });
     call.on("end", () => {
       // A broken connection ends the stream too, and says a moment later that it was no goodbye.

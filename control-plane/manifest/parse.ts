@@ -2,7 +2,7 @@
 import { isMap, isScalar, LineCounter, type Node, parseAllDocuments } from "yaml";
 import type { Problem } from "../../core/errors.ts";
 import { isManifestKind, KINDS, kindProblem, type ManifestKind, type ManifestValues } from "./kinds.ts";
-import { INVALID, type Place, type ReadContext, report } from "./schema.ts";
+import { INVALID, type Place, type ReadContext, report } from "./place.ts";
 
 /** One object of the mesh's configuration. */
 export type Manifest = { readonly [K in ManifestKind]: ManifestOf<K> }[ManifestKind];

@@ -2,34 +2,20 @@
  * Declarative readers of manifests. A schema turns a YAML node into a typed value and collects every problem with its
  * position, so that one look at a manifest tells all that is wrong with it.
  */
-import { type Document, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node } from "yaml";
-import type { Problem } from "../../core/errors.ts";
+import { isMap, isScalar, isSeq, type Node } from "yaml";
+import {
+  childOf,
+  describe,
+  INVALID,
+  join,
+  type Place,
+  type Read,
+  report,
+  resolved,
+  scalarAt,
+  sourceOf,
+} from "./place.ts";
 import { didYouMean } from "./suggest.ts";
-
-/** What a schema returns for a value that it has reported. */
-export const INVALID: unique symbol = Symbol("invalid");
-export type Read<T> = T | typeof INVALID;
-
-/** Where a document's problems are gathered. */
-export interface ReadContext {
-  readonly file: string;
-  readonly lines: LineCounter;
-  readonly document: Document;
-  readonly problems: Problem[];
-  /** `ResiliencePolicy shop/orders`, once known. */
-  resource: string;
-}
-
-/** One node of a document and the way to it. */
-export interface Place {
-  /** null: the value is empty. */
-  readonly node: Node | null;
-  /** `spec.rules[0].matches`, "" for the document. */
-  readonly path: string;
-  readonly context: ReadContext;
-  /** Offset in the file for problems of a place that has no node of its own. */
-  readonly offset: number;
-}
 
 export interface Schema<T> {
   read(place: Place): Read<T>;
@@ -38,44 +24,6 @@ export interface Schema<T> {
 }
 
 export type ValueOf<S> = S extends Schema<infer T> ? T : never;
-
-/** Records a problem at a place. */
-export function report(place: Place, message: string): typeof INVALID {
-  const at = place.context.lines.linePos(place.node?.range?.[0] ?? place.offset);
-  place.context.problems.push({
-    message,
-    ...(place.path === "" ? {} : { path: place.path }),
-    ...(place.context.resource === "" ? {} : { resource: place.context.resource }),
-    file: place.context.file,
-    line: at.line,
-    column: at.col,
-  });
-  return INVALID;
-}
-
-/** `file:line` of a place. */
-export function sourceOf(place: Place): string {
-  return `${place.context.file}:${place.context.lines.linePos(place.node?.range?.[0] ?? place.offset).line}`;
-}
-
-/** The node that an alias stands for; the node itself otherwise. */
-export function resolved(place: Place): Node | null {
-  const { node, context } = place;
-  return isAlias(node) ? (node.resolve(context.document) ?? null) : node;
-}
-
-function scalarAt(place: Place): unknown {
-  const node = resolved(place);
-  return isScalar(node) ? node.value : undefined;
-}
-
-function describe(place: Place): string {
-  const node = resolved(place);
-  if (isMap(node)) return "a mapping";
-  if (isSeq(node)) return "a list";
-  const value = scalarAt(place);
-  return typeof value === "string" ? `"${value}"` : String(value);
-}
 
 /** Text; `check` gives what is wrong with it, or null. */
 export function string(check: (value: string) => string | null = () => null): Schema<string> {
@@ -283,21 +231,4 @@ export function located<T extends object>(schema: Schema<T>): Schema<T & { reado
       return value === INVALID ? INVALID : { ...value, source: sourceOf(place) };
     },
   };
-}
-
-/** The place of one field of a mapping; the mapping itself where the field is absent. */
-export function childOf(place: Place, field: string): Place {
-  const node = resolved(place);
-  const pair = isMap(node)
-    ? node.items.find((item) => isScalar(item.key) && String(item.key.value) === field)
-    : undefined;
-  return {
-    ...place,
-    node: ((pair?.value ?? pair?.key ?? place.node) as Node | null) ?? null,
-    path: join(place.path, field),
-  };
-}
-
-function join(path: string, name: string): string {
-  return path === "" ? name : `${path}.${name}`;
 }

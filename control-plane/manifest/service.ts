@@ -2,6 +2,7 @@
 
 import { isScalar } from "yaml";
 import { objectMeta } from "./object-meta.ts";
+import { type Place, type Read, resolved } from "./place.ts";
 import { dnsLabel, portNumber } from "./scalars.ts";
 import {
   checked,
@@ -12,11 +13,8 @@ import {
   object,
   oneOf,
   optional,
-  type Place,
-  type Read,
   refused,
   required,
-  resolved,
   type Schema,
   string,
   stringMap,
