@@ -3,13 +3,14 @@ import net from "node:net";
 import tls from "node:tls";
 import { systemClock } from "../../core/clock.ts";
 import { codeOf, messageOf } from "../../core/errors.ts";
+import type { ClientCertificate } from "./mesh-certificate.ts";
 
 const TIMEOUT_MS = 3000;
-const REQUEST = "GET / HTTP/1.1\r\nhost: shop.default\r\nconnection: close\r\n\r\n";
 
+/** What the caller shows of itself. With `verify`, the sidecar must show a valid certificate of the same CA. */
 export type Shown =
   | { readonly kind: "plaintext" }
-  | { readonly kind: "tls"; readonly certificate: { readonly key: string; readonly cert: string } | null };
+  | { readonly kind: "tls"; readonly certificate: ClientCertificate | null; readonly verify: boolean };
 
 export interface Knock {
   /** The status line; null: none came. */
@@ -18,14 +19,10 @@ export interface Knock {
   readonly reason: string;
 }
 
-/** Never rejects. */
-export function knock(host: string, port: number, shown: Shown): Promise<Knock> {
+/** Calls `path` on a connection of its own. Never rejects. */
+export function knock(host: string, port: number, path: string, shown: Shown): Promise<Knock> {
   return new Promise((resolve) => {
-    // The server's certificate is not what is tried here.
-    const socket =
-      shown.kind === "plaintext"
-        ? net.connect({ host, port })
-        : tls.connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"], ...shown.certificate });
+    const socket = connect(host, port, shown);
     let text = "";
     let reason = "connection closed";
     const timer = systemClock.after(TIMEOUT_MS, () => socket.destroy(new Error(`nothing for ${TIMEOUT_MS} ms`)));
@@ -40,6 +37,19 @@ export function knock(host: string, port: number, shown: Shown): Promise<Knock> 
       const [line = ""] = text.split("\r\n", 1);
       resolve({ answer: line.startsWith("HTTP/") ? line : null, reason });
     });
-    socket.write(REQUEST);
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: shop.default\r\nconnection: close\r\n\r\n`);
+  });
+}
+
+function connect(host: string, port: number, shown: Shown): net.Socket {
+  if (shown.kind === "plaintext") return net.connect({ host, port });
+  return tls.connect({
+    host,
+    port,
+    ALPNProtocols: ["http/1.1"],
+    rejectUnauthorized: shown.verify,
+    // Workloads are known by their SPIFFE id; that its chain ends in the mesh's root is what is looked at here.
+    checkServerIdentity: () => undefined,
+    ...shown.certificate,
   });
 }

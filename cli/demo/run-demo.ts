@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { messageOf, UserError } from "../../core/errors.ts";
 import type { DemoFlags } from "../demo-command.ts";
+import { showMesh } from "./live.ts";
 import { startMesh } from "./mesh.ts";
 import { Processes } from "./processes.ts";
 import { duration } from "./report.ts";
+import { createScreen } from "./screen.ts";
 import { playScript } from "./script.ts";
 
 /** Exit status of a process that Ctrl-C ended: 128 + SIGINT. */
@@ -40,6 +42,10 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
       const failed = await playScript(mesh, write);
       process.exitCode = failed.length === 0 ? 0 : 1;
       write(failed.length === 0 ? "All of it holds." : `This does not hold: ${failed.join("; ")}`);
+    } else {
+      const terminal = process.stdout.isTTY && process.env["TERM"] !== "dumb";
+      const screen = createScreen((text) => process.stdout.write(text), terminal);
+      await showMesh(mesh, screen, () => interrupted);
     }
   } catch (error) {
     if (!interrupted) throw new UserError(`the demo failed: ${messageOf(error)}`);

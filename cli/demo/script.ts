@@ -1,19 +1,32 @@
 /** `outrigger demo --once`: the points in their order, each measured, none skipped because another failed. */
 import { systemClock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { DemoMesh } from "./mesh.ts";
+import { CertificateWatch } from "./certificates.ts";
+import { edgesOf } from "./edges.ts";
+import { type DemoMesh, WORKLOAD_NAMES } from "./mesh.ts";
 import { createReport, duration } from "./report.ts";
+import { scrape } from "./scrape.ts";
 import { controlPlaneStep } from "./steps/control-plane.ts";
+import { firstCallsStep } from "./steps/first-calls.ts";
 import { identityStep } from "./steps/identity.ts";
 import { outageStep } from "./steps/outage.ts";
 import { retriesStep } from "./steps/retries.ts";
 import { rotationStep } from "./steps/rotation.ts";
 import { splitStep } from "./steps/split.ts";
 import type { Step } from "./steps/step.ts";
+import { certificateTable, edgeTable } from "./table.ts";
 import { openCallers } from "./traffic.ts";
 
 /** The one that takes the control plane away comes last, so that its return is not in another's measurements. */
-const STEPS: readonly Step[] = [identityStep, rotationStep, retriesStep, outageStep, splitStep, controlPlaneStep];
+const STEPS: readonly Step[] = [
+  firstCallsStep,
+  identityStep,
+  rotationStep,
+  retriesStep,
+  outageStep,
+  splitStep,
+  controlPlaneStep,
+];
 
 /** How long callers of stock wait for an answer, with the mesh and without. */
 const IMPATIENT_MS = 1000;
@@ -23,19 +36,32 @@ export async function playScript(mesh: DemoMesh, write: (line: string) => void):
   const begin = systemClock.now();
   const report = createReport(write);
   const callers = openCallers(mesh, IMPATIENT_MS);
+  const certificates = new CertificateWatch(mesh);
   try {
     for (const step of STEPS) {
       report.begin(step.title);
       try {
-        await step.run({ mesh, callers, report });
+        await step.run({ mesh, callers, certificates, report });
       } catch (error) {
         report.check(false, messageOf(error), "the step must run to its end");
       }
     }
+    const took = systemClock.now() - begin;
+    report.begin(`What the sidecars measured in these ${duration(took)}`);
+    for (const line of await summary(mesh, certificates, took)) write(`  ${line}`);
   } finally {
+    await certificates.stop();
     callers.close();
   }
-  report.note("");
-  write(`The script took ${duration(systemClock.now() - begin)}.`);
   return report.failed;
+}
+
+async function summary(mesh: DemoMesh, certificates: CertificateWatch, tookMs: number): Promise<readonly string[]> {
+  const edges = edgesOf(await Promise.all(Object.values(mesh.workloads).map(scrape)));
+  const rows = WORKLOAD_NAMES.map((workload) => ({
+    workload,
+    ageMs: certificates.age(workload),
+    rotations: certificates.rotations(workload),
+  }));
+  return [...edgeTable([...edges.values()], tookMs), "", ...certificateTable(rows)];
 }

@@ -59,8 +59,11 @@ export interface Stream {
   stop(): Promise<readonly CallResult[]>;
 }
 
-/** A call every `everyMs`, whether or not the last one has been answered, until it is stopped. */
-export function callSteadily(caller: Caller, everyMs: number): Stream {
+/**
+ * A call every `everyMs`, whether or not the last one has been answered, until it is stopped. Of a stream that nobody
+ * looks at, `keep: false` forgets the results.
+ */
+export function callSteadily(caller: Caller, everyMs: number, { keep = true } = {}): Stream {
   const results: CallResult[] = [];
   const open = new Set<Promise<void>>();
   let running = true;
@@ -68,7 +71,7 @@ export function callSteadily(caller: Caller, everyMs: number): Stream {
   const pace = async (): Promise<void> => {
     while (running) {
       const one: Promise<void> = caller().then((result) => {
-        results.push(result);
+        if (keep) results.push(result);
         open.delete(one);
       });
       open.add(one);
