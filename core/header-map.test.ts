@@ -10,7 +10,7 @@ function parse(map: HeaderMap, fields: readonly Field[]): void {
   map.text = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   let at = 0;
   for (const [name, value] of fields) {
-    const tag = headerTag(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+    const tag = headerTag(name.length, name.charCodeAt(name.length >> 1), name.charCodeAt(name.length - 1));
     const nameEnd = at + name.length;
     const valueEnd = nameEnd + 2 + value.length;
     map.push(tag, at, nameEnd, nameEnd + 2, valueEnd, valueEnd + 2);

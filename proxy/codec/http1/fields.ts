@@ -213,7 +213,7 @@ export function parseFields(
     }
     if (headers.count >= maxFields) return HeadError.tooManyFields;
     if (keep === 0) {
-      const tag = headerTag(nameEnd - name, buf[name] as number, buf[nameEnd - 1] as number);
+      const tag = headerTag(nameEnd - name, buf[(name + nameEnd) >> 1] as number, buf[nameEnd - 1] as number);
       headers.push(tag, name - base, nameEnd - base, value - base, valueEnd - base, pos - base);
     }
   }
