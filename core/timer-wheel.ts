@@ -32,6 +32,8 @@ export class TimerWheel {
   #armed = 0;
   #tick: number;
   #driver: Timer | null = null;
+  /** The tick at which the driver looks next. */
+  #wakeTick = 0;
 
   constructor(clock: Clock, tickMs = 5) {
     this.#clock = clock;
@@ -65,7 +67,11 @@ export class TimerWheel {
     if (head) head.prev = timer;
     this.#slots[slot] = timer;
     this.#armed++;
-    if (!this.#driver) this.#drive();
+    if (this.#driver === null) this.#drive();
+    else if (due < this.#wakeTick) {
+      this.#driver.cancel();
+      this.#drive();
+    }
   }
 
   /** A one-off timer, for places that are not on the hot path. */
@@ -86,11 +92,15 @@ export class TimerWheel {
     this.#armed--;
   }
 
+  /** Sleeps until the next slot that holds a timer, so that a wheel of distant deadlines hardly ever wakes. */
   #drive(): void {
-    this.#driver = this.#clock.after(this.#tickMs, () => {
+    let ahead = 1;
+    while (ahead < SLOTS && this.#slots[(this.#tick + ahead) % SLOTS] === null) ahead++;
+    this.#wakeTick = this.#tick + ahead;
+    this.#driver = this.#clock.after(this.#wakeTick * this.#tickMs - this.#clock.now(), () => {
       this.#driver = null;
       this.#turn();
-      if (this.#armed > 0 && !this.#driver) this.#drive();
+      if (this.#armed > 0 && this.#driver === null) this.#drive();
     });
   }
 
