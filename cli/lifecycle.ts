@@ -1,4 +1,5 @@
 /** Signals: the first SIGTERM or SIGINT drains, the second exits at once; SIGUSR1 opens log files again. */
+import { stayAlive } from "../core/clock.ts";
 import { logger } from "../core/log.ts";
 
 const log = logger("main");
@@ -11,8 +12,9 @@ export interface Lifecycle {
   readonly onReopenLogs: () => void;
 }
 
-/** Installs the handlers; the process ends with status 0 when `onStop` has resolved. */
+/** Installs the handlers and stays; the process ends with status 0 when a signal came and `onStop` has resolved. */
 export function handleSignals(lifecycle: Lifecycle): void {
+  stayAlive();
   let stopping = false;
   const stop = (signal: string): void => {
     if (stopping) {

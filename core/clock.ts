@@ -39,6 +39,14 @@ export const systemClock: Clock = {
 };
 
 /**
+ * Keeps the process alive until it exits by itself or a signal ends it: timers of a `Clock` don't, and a service that
+ * waits for its control plane to come back has nothing else.
+ */
+export function stayAlive(): void {
+  setInterval(() => undefined, MAX_DELAY_MS);
+}
+
+/**
  * A clock that is read once per event: everything that one event causes happens at the same time. On the data path a
  * request asks for the time a dozen times, and reading the machine's clock that often would cost a twentieth of it.
  * Whoever handles an event from outside (bytes, a connection, a timer) calls `refresh` first.

@@ -11,7 +11,7 @@ import { controlPlaneCredentials } from "../../control-client/ca/channel-credent
 import { controlPlaneTarget } from "../../control-client/connect.ts";
 import { LastGoodFile } from "../../control-client/last-good.ts";
 import { sidecarBootstrap } from "../../control-client/sidecar.ts";
-import { systemClock } from "../../core/clock.ts";
+import { stayAlive, systemClock } from "../../core/clock.ts";
 import { messageOf, UserError } from "../../core/errors.ts";
 import { logger } from "../../core/log.ts";
 import { systemRandom } from "../../core/random.ts";
@@ -42,6 +42,8 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
     namespace: flags.namespace,
     serviceAccount: flags.serviceAccount ?? flags.service,
   };
+  // The first certificate may be long in coming.
+  stayAlive();
   const workload = startIdentity(identity, controlPlane, flags, stateDir);
   const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
   const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, addresses));
