@@ -49,6 +49,7 @@ export class ProxyProcess {
   readonly ready = new WatchCell<boolean>(false);
   #applied = false;
   #draining = false;
+  #left = false;
   readonly #stopProcessMetrics: () => void;
 
   constructor(options: ProxyOptions) {
@@ -115,6 +116,13 @@ export class ProxyProcess {
     return this.#draining;
   }
 
+  /** Readiness off, and the control plane told: it sends nobody here any more. What is in force stays in force. */
+  async leave(): Promise<void> {
+    this.#left = true;
+    this.ready.set(false);
+    await this.client.close();
+  }
+
   /** Readiness off, then the drain with its one deadline, then everything closed. */
   async drain(deadlineMs: number): Promise<void> {
     if (this.#draining) return;
@@ -133,7 +141,7 @@ export class ProxyProcess {
   }
 
   #look(): void {
-    if (this.#draining || this.ready.get() === true) return;
+    if (this.#draining || this.#left || this.ready.get() === true) return;
     if (this.waitingFor().length > 0) return;
     this.ready.set(true);
     this.clock.after(SETTLE_MS, collectStartupGarbage);

@@ -11,7 +11,7 @@ import { controlPlaneCredentials } from "../../control-client/ca/channel-credent
 import { controlPlaneTarget } from "../../control-client/connect.ts";
 import { LastGoodFile } from "../../control-client/last-good.ts";
 import { sidecarBootstrap } from "../../control-client/sidecar.ts";
-import { stayAlive, systemClock } from "../../core/clock.ts";
+import { sleep, stayAlive, systemClock } from "../../core/clock.ts";
 import { messageOf, UserError } from "../../core/errors.ts";
 import { logger } from "../../core/log.ts";
 import { systemRandom } from "../../core/random.ts";
@@ -33,6 +33,9 @@ const log = logger("main");
 
 /** A token minted on the spot is redeemed within a handshake. */
 const TOKEN_TTL_MS = 60_000;
+
+/** How long the news that this workload leaves may take through the control plane to its callers. */
+const FAREWELL_MS = 250;
 
 export async function runSidecar(flags: SidecarFlags, command: readonly string[]): Promise<void> {
   const stateDir = flags.state ?? defaultStateDir();
@@ -75,6 +78,9 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
     await proxy.close();
   };
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    // Callers are told first, and for a moment still served: otherwise the last of them would find the door shut.
+    await proxy.leave();
+    await sleep(systemClock, FAREWELL_MS);
     await proxy.drain(flags.drainTimeS * 1000);
     if (child !== null) await endChild(child, signal, flags.drainTimeS * 1000);
     await finish();

@@ -46,6 +46,9 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.service_config_disable_resolution": 1,
 };
 
+/** How long a server may take to end its side of a stream that the client has left. */
+const GOODBYE_MS = 1000;
+
 export class GrpcTransport implements XdsTransport {
   readonly #options: GrpcTransportOptions;
   #attempts = 0;
@@ -150,6 +153,27 @@ class GrpcStream implements XdsStream {
     this.#timeout?.cancel();
     this.#call?.cancel();
     this.#client?.close();
+  }
+
+  leave(): void {
+    const call = this.#call;
+    if (this.#done || call === null) {
+      this.cancel();
+      return;
+    }
+    this.#done = true;
+    this.#timeout?.cancel();
+    const client = this.#client;
+    const closed = this.#options.clock.after(GOODBYE_MS, () => {
+      call.cancel();
+      client?.close();
+    });
+    call.on("status", () => {
+      closed.cancel();
+      client?.close();
+    });
+    // Half-closing is gRPC's way of saying that no more will come.
+    call.end();
   }
 
   #finish(reason: string): void {

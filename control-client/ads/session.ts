@@ -57,6 +57,7 @@ export class AdsSession implements ResourceSource {
 
   close(): void {
     this.#stopped = true;
+    this.#stream?.leave();
     this.#endStream();
     this.#timer?.cancel();
     this.#timer = null;

@@ -10,8 +10,10 @@ export interface StreamHandlers {
 
 export interface XdsStream {
   send(message: Uint8Array): void;
-  /** Ends the stream; `closed` is not called thereafter. */
+  /** Breaks the stream off; `closed` is not called thereafter. */
   cancel(): void;
+  /** Says goodbye: the server knows that the client leaves on purpose. `closed` is not called thereafter. */
+  leave(): void;
 }
 
 export interface XdsTransport {

@@ -18,6 +18,10 @@ export class ScriptedStream implements XdsStream {
     this.#requests.push(this.#wire.request(message));
   }
 
+  leave(): void {
+    this.cancel();
+  }
+
   cancel(): void {
     this.cancelled = true;
   }
