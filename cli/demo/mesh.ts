@@ -46,14 +46,15 @@ export interface DemoMesh {
   readonly directory: string;
   readonly controlPlane: DemoControlPlane;
   readonly workloads: Readonly<Record<WorkloadName, DemoWorkload>>;
-  /** From the first process to a mesh that answers, ms. */
+  /** From the first process to a mesh that is ready, ms. */
   readonly startMs: number;
   /** Tells a program to misbehave, or (without a cue) to stop it. */
   cue(workload: WorkloadName, cue?: Partial<Cue>): Promise<void>;
 }
 
-/** Starts everything and resolves when a call through the whole chain has been answered. */
-export async function startMesh(directory: string, processes: Processes): Promise<DemoMesh> {
+/** Starts everything and resolves when every sidecar is in the mesh and every program listens. */
+export async function startMesh(processes: Processes): Promise<DemoMesh> {
+  const { directory } = processes;
   const begin = systemClock.now();
   const [xds = 0, xdsTls = 0, status = 0, ...appPorts] = await freePorts(3 + WORKLOAD_NAMES.length);
   const controlPlane = new DemoControlPlane(directory, { xds, xdsTls, status }, processes);

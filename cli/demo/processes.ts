@@ -1,6 +1,6 @@
 /** The demo's child processes: each the leader of its own group, with a log file, and ended with all that it started. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { systemClock } from "../../core/clock.ts";
 import { self } from "./self.ts";
@@ -21,22 +21,23 @@ export interface DemoProcess {
 }
 
 export class Processes {
-  readonly #directory: string;
+  /** Log files and everything else of the demo are here; it is removed in the end. */
+  readonly directory: string;
   readonly #undertaker: Undertaker;
   readonly #running = new Map<DemoProcess, ChildProcess>();
   readonly #lost: DemoProcess[] = [];
   #ending = false;
   readonly #killed = new Set<DemoProcess>();
 
-  /** Log files and everything else of the demo are in `directory`, which is removed in the end. */
   constructor(directory: string) {
-    this.#directory = directory;
+    this.directory = directory;
     this.#undertaker = new Undertaker(directory);
   }
 
-  /** Starts `outrigger ARGS`. */
+  /** Starts `outrigger ARGS`; throws once the end has begun. */
   start(name: string, args: readonly string[]): DemoProcess {
-    const logFile = path.join(this.#directory, `${name}.log`);
+    if (this.#ending) throw new Error("the demo is ending");
+    const logFile = path.join(this.directory, `${name}.log`);
     const log = openSync(logFile, "a");
     const [program, ...own] = self(...args);
     const child = spawn(program, own, { stdio: ["ignore", log, log], detached: true, env: childEnvironment() });
@@ -72,8 +73,15 @@ export class Processes {
     return this.#lost;
   }
 
+  /** Ends all of them and removes the directory. */
+  async cleanUp(): Promise<void> {
+    await this.#endAll();
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
+    this.#undertaker.dismiss();
+  }
+
   /** SIGTERM to all, SIGKILL to those that do not follow it. */
-  async endAll(): Promise<void> {
+  async #endAll(): Promise<void> {
     this.#ending = true;
     const all = [...this.#running];
     await Promise.all(
@@ -86,7 +94,6 @@ export class Processes {
           }),
       ),
     );
-    this.#undertaker.dismiss();
   }
 }
 

@@ -1,8 +1,8 @@
 /** `outrigger demo`: starts the mesh, plays the script or shows the table, and leaves nothing behind. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { messageOf, UserError } from "../../core/errors.ts";
+import { messageOf } from "../../core/errors.ts";
 import type { DemoFlags } from "../demo-command.ts";
 import { showMesh } from "./live.ts";
 import { startMesh } from "./mesh.ts";
@@ -14,46 +14,51 @@ import { playScript } from "./script.ts";
 /** Exit status of a process that Ctrl-C ended: 128 + SIGINT. */
 const EXIT_INTERRUPTED = 130;
 
-/** Exits with 1 where a point of the script does not hold, with 130 after Ctrl-C. */
+/** Ends the process: with 0, with 1 where a point of the script does not hold, with 130 after Ctrl-C. */
 export async function runDemo(flags: DemoFlags): Promise<void> {
-  const directory = mkdtempSync(path.join(tmpdir(), "outrigger-demo-"));
-  const processes = new Processes(directory);
-  const cleanUp = async (): Promise<void> => {
-    await processes.endAll();
-    rmSync(directory, { recursive: true, force: true });
-  };
+  const processes = new Processes(mkdtempSync(path.join(tmpdir(), "outrigger-demo-")));
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      // The undertaker does what is left undone.
-      if (interrupted) process.exit(EXIT_INTERRUPTED);
-      interrupted = true;
-      void cleanUp().finally(() => process.exit(EXIT_INTERRUPTED));
-    });
-  }
-  const write = (line: string): void => {
-    if (!interrupted) process.stdout.write(`${line}\n`);
+  const interrupt = (): void => {
+    // Impatience is no reason to leave anything behind: the undertaker does what is left undone.
+    if (interrupted) process.exit(EXIT_INTERRUPTED);
+    interrupted = true;
+    void processes.cleanUp().finally(() => process.exit(EXIT_INTERRUPTED));
   };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
+  // Whoever read the output has gone.
+  process.stdout.on("error", interrupt);
+  const write = (text: string): void => {
+    if (!interrupted) process.stdout.write(text);
+  };
+
+  let status = 1;
   try {
-    write("Starting a control plane, three services in five instances, and a sidecar beside each …");
-    const mesh = await startMesh(directory, processes);
-    write(`The mesh answers after ${duration(mesh.startMs)}.`);
-    if (flags.once === true) {
-      const failed = await playScript(mesh, write);
-      process.exitCode = failed.length === 0 ? 0 : 1;
-      write(failed.length === 0 ? "All of it holds." : `This does not hold: ${failed.join("; ")}`);
-    } else {
-      const terminal = process.stdout.isTTY && process.env["TERM"] !== "dumb";
-      const screen = createScreen((text) => process.stdout.write(text), terminal);
-      await showMesh(mesh, screen, () => interrupted);
-    }
+    status = await play(flags, processes, write, () => interrupted);
   } catch (error) {
-    if (!interrupted) throw new UserError(`the demo failed: ${messageOf(error)}`);
-  } finally {
-    if (!interrupted) {
-      for (const lost of processes.lost) write(`${lost.name} ended while it was needed:\n${lost.logTail()}`);
-    }
-    if (!interrupted) await cleanUp();
+    write(`\nThe demo failed: ${messageOf(error)}\n`);
   }
-  process.exit();
+  if (interrupted) return;
+  for (const lost of processes.lost) write(`${lost.name} ended while it was needed:\n${lost.logTail()}\n`);
+  await processes.cleanUp();
+  process.exit(status);
+}
+
+async function play(
+  flags: DemoFlags,
+  processes: Processes,
+  write: (text: string) => void,
+  interrupted: () => boolean,
+): Promise<number> {
+  write("Starting a control plane, three services in five instances, and a sidecar beside each …\n");
+  const mesh = await startMesh(processes);
+  write(`The mesh is ready after ${duration(mesh.startMs)}.\n`);
+  if (flags.once === true) {
+    const failed = await playScript(mesh, (line) => write(`${line}\n`));
+    write(failed.length === 0 ? "\nAll of it holds.\n" : `\nThis does not hold: ${failed.join("; ")}\n`);
+    return failed.length === 0 ? 0 : 1;
+  }
+  write("\n");
+  const terminal = process.stdout.isTTY && process.env["TERM"] !== "dumb";
+  await showMesh(mesh, createScreen(write, terminal), interrupted);
+  return 0;
 }

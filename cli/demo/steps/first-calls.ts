@@ -1,5 +1,4 @@
 /** Before the points: a mesh that says it is ready answers from the first call on. */
-import { duration } from "../report.ts";
 import { callMany, failureKinds, hasFailed } from "../traffic.ts";
 import type { Step } from "./step.ts";
 
@@ -8,8 +7,7 @@ const CONCURRENCY = 4;
 
 export const firstCallsStep: Step = {
   title: "0. The first calls",
-  async run({ mesh, callers, report }) {
-    report.note(`the mesh was ready after ${duration(mesh.startMs)}`);
+  async run({ callers, report }) {
     const results = await callMany(callers.page, CALLS, CONCURRENCY);
     const failed = results.filter(hasFailed).length;
     const kinds = failed === 0 ? "" : `: ${failureKinds(results)}`;

@@ -5,12 +5,14 @@ import { CERT_LIFETIME_S, type DemoMesh, WORKLOAD_NAMES } from "../mesh.ts";
 import { type ClientCertificate, meshCertificate } from "../mesh-certificate.ts";
 import { duration } from "../report.ts";
 import { type Caller, callSteadily, failureKinds, hasFailed, quantile } from "../traffic.ts";
-import { until } from "../wait.ts";
+import { sleep, until } from "../wait.ts";
 import type { Step } from "./step.ts";
 
-const EVERY_MS = 10;
+const EVERY_MS = 15;
 /** Calls on a connection of their own: each looks at the certificate that the sidecar shows just then. */
-const NEW_CONNECTION_EVERY_MS = 40;
+const NEW_CONNECTION_EVERY_MS = 60;
+/** However soon the last renewal is seen: some load there should be. */
+const SHORTEST_MS = 3000;
 /** Renewal is due at half the lifetime, ±10 %. */
 const LONGEST_MS = CERT_LIFETIME_S * 1000;
 
@@ -21,6 +23,7 @@ export const rotationStep: Step = {
     const before = new Map(WORKLOAD_NAMES.map((name) => [name, certificates.rotations(name)]));
     const rotated = (name: (typeof WORKLOAD_NAMES)[number]): number =>
       certificates.rotations(name) - (before.get(name) ?? 0);
+    const shortest = sleep(SHORTEST_MS);
     const calls = callSteadily(callers.page, EVERY_MS);
     const handshakes = callSteadily(newConnection, NEW_CONNECTION_EVERY_MS);
     try {
@@ -28,6 +31,7 @@ export const rotationStep: Step = {
     } catch {
       // The criterion below says which one is missing.
     }
+    await shortest;
     const results = await calls.stop();
     const fresh = await handshakes.stop();
     const total = WORKLOAD_NAMES.reduce((count, name) => count + rotated(name), 0);
