@@ -241,7 +241,7 @@ const responseHeaders: Case[] = [
       {
         name: "direct",
         match: ANY,
-        direct_response: { status: 418, body: { inline_string: "teapot" } },
+        direct_response: { status: 409, body: { inline_string: "teapot" } },
         response_headers_to_add: [add("content-type", "text/tea", "OVERWRITE_IF_EXISTS_OR_ADD")],
       },
     ],
@@ -611,6 +611,16 @@ const hops: Case[] = [
     },
     routes: [to(ANY, { auto_host_rewrite: true })],
     steps: get("/"),
+  },
+  {
+    name: "reason phrase that Envoy does not know",
+    routes: direct(418, "teapot"),
+    steps: get("/"),
+    differs: {
+      why: "registered reason phrases are written for all registered codes",
+      envoy: ["< HTTP/1.1 418 Unknown"],
+      outrigger: ["< HTTP/1.1 418 I'm a Teapot"],
+    },
   },
   {
     name: "reason phrase",

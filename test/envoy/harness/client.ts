@@ -5,16 +5,19 @@ import tls from "node:tls";
 import type { ClientTls, Step } from "./case.ts";
 import { certificate } from "./certificates.ts";
 import { type HttpText, readMessage } from "./http-text.ts";
+import { PROBE_CASE } from "./upstream.ts";
 
 const ANSWER_LIMIT_MS = 6000;
 const PROBE_LIMIT_MS = 2500;
 
 /** Its answer, whatever it is, shows that the connection still serves requests. */
 export const PROBE_PATH = "/connection-probe";
-const PROBE = `GET ${PROBE_PATH} HTTP/1.1\r\nhost: probe.invalid\r\n\r\n`;
+const PROBE = `GET ${PROBE_PATH} HTTP/1.1\r\nhost: probe.invalid\r\nx-case: ${PROBE_CASE}\r\n\r\n`;
 
 export interface ConnectionReport {
   readonly localPort: number;
+  /** Both ends, as access logs of the test bench write them. */
+  readonly ports: string;
   /** Server certificate, protocol and ALPN; "refused" where the handshake failed; "" in plaintext. */
   readonly tls: string;
   readonly responses: readonly (HttpText | "no answer")[];
@@ -79,8 +82,9 @@ export async function runConnection(
   const raw = net.connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => raw.once("connect", resolve).once("error", reject));
   const localPort = raw.localPort ?? 0;
+  const ports = `${localPort}>${port}`;
   const secured = security === undefined ? null : await handshake(raw, security);
-  if (secured?.socket === null) return { localPort, tls: secured.description, responses: [], outcome: "closed" };
+  if (secured?.socket === null) return { localPort, ports, tls: secured.description, responses: [], outcome: "closed" };
   const connection = new ClientConnection(secured?.socket ?? raw);
   const responses: (HttpText | "no answer")[] = [];
   let outcome = "";
@@ -107,7 +111,7 @@ export async function runConnection(
   }
   if (outcome === "" || outcome.startsWith("half")) outcome = await probe(connection, responses, outcome !== "");
   connection.socket.destroy();
-  return { localPort, tls: secured?.description ?? "", responses, outcome };
+  return { localPort, ports, tls: secured?.description ?? "", responses, outcome };
 }
 
 /** Reads up to a final response; false if none came. */

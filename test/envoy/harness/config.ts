@@ -15,6 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
   HttpProtocolOptions: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
   PreviousHostsPredicate: "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
   UuidRequestIdConfig: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+  RawBuffer: "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
   FileAccessLog: "envoy.extensions.access_loggers.file.v3.FileAccessLog",
 };
 
@@ -68,7 +69,7 @@ export function upstreamOptions(fields: JsonObject): JsonObject {
 }
 
 const LOG_FORMAT = [
-  "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%",
+  "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%>%DOWNSTREAM_LOCAL_PORT% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%",
   "rx=%BYTES_RECEIVED% tx=%BYTES_SENT% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
   "cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% route=%ROUTE_NAME% %PROTOCOL% %REQ(:METHOD)% %REQ(:PATH)%\n",
 ].join(" ");

@@ -75,16 +75,16 @@ function runCase({ id, case: testCase, listener }: AssembledCase, ports: readonl
   return Promise.all(connections.map((steps) => runConnection(ports[listener] ?? 0, testCase.tls, steps, fill)));
 }
 
-/** Lines of the access log by the caller's port. */
-function readLog(file: string): Map<number, string[]> {
-  const lines = new Map<number, string[]>();
+/** Lines of the access log by the ports of both ends: the kernel gives a caller's port again for another listener. */
+function readLog(file: string): Map<string, string[]> {
+  const lines = new Map<string, string[]>();
   for (const line of readFileSync(file, "latin1").split("\n")) {
     const mark = line.indexOf(" ");
     if (mark < 0 || line.endsWith(` ${PROBE_PATH}`)) continue;
-    const port = Number(line.slice(0, mark).split(":").at(-1));
-    const list = lines.get(port) ?? [];
+    const ports = line.slice(line.indexOf(":") + 1, mark);
+    const list = lines.get(ports) ?? [];
     list.push(line.slice(mark + 1));
-    lines.set(port, list);
+    lines.set(ports, list);
   }
   return lines;
 }
@@ -93,7 +93,7 @@ function observe(
   id: string,
   reports: readonly ConnectionReport[],
   ledger: UpstreamLedger,
-  log: ReadonlyMap<number, readonly string[]>,
+  log: ReadonlyMap<string, readonly string[]>,
   ports: ReadonlyMap<string, string>,
 ): readonly string[] {
   const names = new Map(ports);
@@ -111,7 +111,7 @@ function observe(
   for (const { call, number } of calls) lines.push(...renderCall(call, number));
   reports.forEach((report, index) => {
     const label = reports.length > 1 ? `log ${index + 1}: ` : "log: ";
-    lines.push(...(log.get(report.localPort) ?? []).map((line) => label + line));
+    lines.push(...(log.get(report.ports) ?? []).map((line) => label + line));
   });
   return lines.map((line) => namePorts(line, names));
 }

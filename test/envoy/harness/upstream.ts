@@ -6,6 +6,9 @@ import type { Answer, Answers, UpstreamTls } from "./case.ts";
 import { certificate, roots } from "./certificates.ts";
 import { type HttpText, readMessage } from "./http-text.ts";
 
+/** The case that requests belong to which only try whether a connection still serves. */
+export const PROBE_CASE = "probe";
+
 export interface UpstreamCall {
   readonly upstream: string;
   request: HttpText;
@@ -43,9 +46,11 @@ export class UpstreamLedger {
     return this.#calls.get(id) ?? [];
   }
 
-  /** Calls that no case has made. */
+  /** Calls that no case has made, by their start lines. */
   strays(): readonly string[] {
-    return [...this.#calls].filter(([id]) => !this.#answers.has(id)).map(([id, calls]) => `${id}: ${calls.length}`);
+    return [...this.#calls]
+      .filter(([id]) => id !== PROBE_CASE && !this.#answers.has(id))
+      .flatMap(([id, calls]) => calls.map(({ request }) => `${id || "?"} ${request.startLine}`));
   }
 }
 

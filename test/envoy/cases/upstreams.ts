@@ -1,0 +1,297 @@
+/** What upstreams get wrong or do in unusual ways, upgrades to other protocols, and copies of requests. */
+import type { Answer, Area, Case, JsonObject } from "../harness/case.ts";
+import { ANY, cluster, host, to, upstreamOptions } from "../harness/config.ts";
+import { call, get, hangsUp, late, raw, request, resets, respond, sends } from "../harness/http.ts";
+
+const OK = "HTTP/1.1 200 OK\r\n";
+
+const answered = (name: string, answer: Answer, more: Partial<Case> = {}): Case => ({
+  name,
+  answers: [answer],
+  steps: get("/"),
+  ...more,
+});
+
+const bad: Case[] = [
+  answered("hangs up instead of answering", hangsUp),
+  answered("resets instead of answering", resets),
+  answered(
+    "hangs up before the body is read",
+    { early: true, steps: [{ end: "close" }] },
+    { steps: call("POST", "/", { body: "abc" }) },
+  ),
+  answered("garbage", sends("garbage\r\n\r\n")),
+  answered("another protocol", sends("SSH-2.0-OpenSSH_9.6\r\n")),
+  answered("hangs up in the head", sends(`${OK}content-le`, { end: "close" })),
+  answered("hangs up in the body", sends(`${OK}content-length: 10\r\n\r\nabc`, { waitMs: 30 }, { end: "close" })),
+  answered("resets in the body", sends(`${OK}content-length: 10\r\n\r\nabc`, { waitMs: 30 }, { end: "reset" })),
+  answered(
+    "hangs up in a chunk",
+    sends(`${OK}transfer-encoding: chunked\r\n\r\n5\r\nab`, { waitMs: 30 }, { end: "close" }),
+  ),
+  answered(
+    "hangs up before the last chunk",
+    sends(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n`, { waitMs: 30 }, { end: "close" }),
+  ),
+  answered("malformed chunk", sends(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nab\r\nxyz\r\n`, { waitMs: 30 })),
+  answered("more than the length", sends(`${OK}content-length: 2\r\n\r\nabcdef`)),
+  answered("two lengths", sends(`${OK}content-length: 2\r\ncontent-length: 3\r\n\r\nabc`)),
+  answered("the same length twice", sends(`${OK}content-length: 2\r\ncontent-length: 2\r\n\r\nab`)),
+  answered("length that is no number", sends(`${OK}content-length: two\r\n\r\nab`)),
+  answered(
+    "length and chunked",
+    sends(`${OK}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n`),
+  ),
+  answered("unknown coding", sends(`${OK}transfer-encoding: gzip\r\n\r\nab`, { end: "close" })),
+  answered("status of two digits", sends("HTTP/1.1 20 OK\r\n\r\n")),
+  answered("status of four digits", sends("HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n")),
+  answered("status 600", sends("HTTP/1.1 600 Unknown\r\ncontent-length: 0\r\n\r\n")),
+  answered("status 99", sends("HTTP/1.1 099 Huh\r\ncontent-length: 0\r\n\r\n")),
+  answered("field without a colon", sends(`${OK}nonsense\r\ncontent-length: 2\r\n\r\nok`)),
+  answered("NUL in a value", sends(`${OK}x-a: a\0b\r\ncontent-length: 2\r\n\r\nok`)),
+  answered("a head of 61 KiB", sends(`${OK}x-a: ${"a".repeat(61 * 1024)}\r\ncontent-length: 2\r\n\r\nok`)),
+  answered("a hundred fields and one", sends(`${OK}${"x-a: 1\r\n".repeat(101)}content-length: 2\r\n\r\nok`)),
+  answered(
+    "bytes without being asked",
+    { steps: [...respond(200, {}, "ok").steps, { waitMs: 40 }, { write: "HTTP/1.1 200 OK\r\n\r\n" }] },
+    { cluster: {}, steps: [...get("/"), { waitMs: 100 }, ...get("/")] },
+  ),
+];
+
+const unusual: Case[] = [
+  answered(
+    "ends with the connection",
+    sends(`${OK}content-type: text/plain\r\n\r\nuntil the end`, { waitMs: 30 }, { end: "close" }),
+  ),
+  answered("ends with the connection, HTTP/1.0", sends("HTTP/1.0 200 OK\r\n\r\nold", { end: "close" })),
+  answered("HTTP/1.0 with a length", sends("HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nold")),
+  answered("connection: close", sends(`${OK}connection: close\r\ncontent-length: 2\r\n\r\nok`), {
+    steps: [...get("/"), ...get("/")],
+  }),
+  answered("chunked", sends(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n3;x=y\r\ncde\r\n0\r\n\r\n`)),
+  answered("chunked in pieces", {
+    steps: `${OK}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n`
+      .split(/(?<=[\na])/)
+      .flatMap((bytes) => [{ write: bytes }, { waitMs: 3 }]),
+  }),
+  answered("trailers are dropped", sends(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nx-sum: 1\r\n\r\n`)),
+  answered(
+    "trailers are passed",
+    sends(`${OK}transfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n`),
+    {
+      manager: { http_protocol_options: { enable_trailers: true } },
+      cluster: upstreamOptions({ explicit_http_config: { http_protocol_options: { enable_trailers: true } } }),
+    },
+  ),
+  answered("204", sends("HTTP/1.1 204 No Content\r\n\r\n")),
+  answered("204 with a length", sends("HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n")),
+  answered("204 with a body", sends("HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nok")),
+  answered("304", sends('HTTP/1.1 304 Not Modified\r\netag: "x"\r\n\r\n')),
+  answered("304 with a length", sends('HTTP/1.1 304 Not Modified\r\netag: "x"\r\ncontent-length: 100\r\n\r\n')),
+  answered("100 without being asked", sends(`HTTP/1.1 100 Continue\r\n\r\n${OK}content-length: 2\r\n\r\nok`)),
+  answered("103", sends(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${OK}content-length: 2\r\n\r\nok`)),
+  answered(
+    "102 and 103",
+    sends(
+      `HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${OK}content-length: 2\r\n\r\nok`,
+    ),
+  ),
+  answered(
+    "101 without being asked",
+    sends("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", { waitMs: 30 }),
+  ),
+  answered("no reason phrase", sends("HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok")),
+  answered("no space after the status", sends("HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok")),
+  answered("status 299", sends("HTTP/1.1 299 Unknown\r\ncontent-length: 0\r\n\r\n")),
+  answered(
+    "answers before the body is there",
+    { early: true, steps: [{ write: `${OK}content-length: 2\r\n\r\nok` }, { waitMs: 100 }] },
+    {
+      steps: [{ send: `POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\nabc` }, { read: "response" }],
+    },
+  ),
+  answered(
+    "answers before the body is there, which comes then",
+    { early: true, steps: [{ write: `${OK}content-length: 2\r\n\r\nok` }, { body: true }] },
+    {
+      steps: [
+        { send: `POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 6\r\n\r\nabc` },
+        { waitMs: 60 },
+        { send: "def" },
+        { read: "response" },
+      ],
+    },
+  ),
+  answered("a body of a megabyte", respond(200, {}, "0123456789abcdef".repeat(65_536))),
+  answered("a request body of a megabyte", respond(200), {
+    steps: call("POST", "/", { body: "0123456789abcdef".repeat(65_536) }),
+  }),
+  answered("a chunked request body", respond(200), { steps: call("PUT", "/", { body: "abc", chunked: true }) }),
+  answered(
+    "set-cookie twice and other repetitions",
+    respond(200, { "set-cookie": ["a=1", "b=2"], vary: ["a", "b"], "x-r": ["1", "2"] }, "ok"),
+  ),
+  answered(
+    "Envoy's own headers in an answer",
+    respond(
+      200,
+      {
+        "x-envoy-upstream-service-time": "7",
+        "x-envoy-overloaded": "true",
+        "x-envoy-ratelimited": "true",
+        "x-envoy-upstream-healthchecked-cluster": "x",
+        "x-envoy-degraded": "1",
+      },
+      "ok",
+    ),
+  ),
+  answered(
+    "retry-after and gRPC status",
+    respond(200, { "content-type": "application/grpc", "grpc-status": "14", "grpc-message": "no" }),
+  ),
+];
+
+const websocket = { upgrade: "websocket", connection: "Upgrade", "sec-websocket-key": "x" };
+const switches: Answer = sends(
+  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+  { echo: true },
+);
+const allowed: JsonObject = { upgrade_configs: [{ upgrade_type: "websocket" }] };
+
+const upgrades: Case[] = [
+  {
+    name: "WebSocket",
+    manager: allowed,
+    answers: [switches],
+    steps: [...get("/chat", websocket), { send: "frame one" }, { bytes: 9 }, { send: "two" }, { bytes: 3 }],
+  },
+  {
+    name: "WebSocket with bytes right after the head",
+    manager: allowed,
+    answers: [switches],
+    steps: [{ send: `${request("GET", "/chat", { headers: websocket })}early` }, { read: "response" }, { bytes: 5 }],
+  },
+  {
+    name: "WebSocket that the upstream ends",
+    manager: allowed,
+    answers: [
+      sends(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nbye",
+        { waitMs: 40 },
+        { end: "close" },
+      ),
+    ],
+    steps: [...get("/chat", websocket), { bytes: 3 }],
+  },
+  {
+    name: "WebSocket that the upstream refuses",
+    manager: allowed,
+    answers: [respond(400, {}, "no")],
+    steps: get("/chat", websocket),
+  },
+  {
+    name: "WebSocket that the upstream answers with 200",
+    manager: allowed,
+    answers: [respond(200, {}, "plain")],
+    steps: get("/chat", websocket),
+  },
+  { name: "WebSocket not allowed", steps: get("/chat", websocket) },
+  {
+    name: "upgrade to something unknown",
+    manager: allowed,
+    steps: get("/chat", { upgrade: "other", connection: "upgrade" }),
+  },
+  {
+    name: "WebSocket refused by the route",
+    manager: allowed,
+    routes: [to(ANY, { upgrade_configs: [{ upgrade_type: "websocket", enabled: false }] })],
+    steps: get("/chat", websocket),
+  },
+  {
+    name: "WebSocket allowed by the route alone",
+    routes: [to(ANY, { upgrade_configs: [{ upgrade_type: "websocket" }] })],
+    answers: [switches],
+    steps: [...get("/chat", websocket), { send: "x" }, { bytes: 1 }],
+  },
+  { name: "upgrade without connection: upgrade", manager: allowed, steps: get("/chat", { upgrade: "websocket" }) },
+  {
+    name: "h2c is not taken",
+    steps: get("/", { upgrade: "h2c", connection: "Upgrade, HTTP2-Settings", "http2-settings": "AAMAAABkAAQAAP__" }),
+  },
+  { name: "upgrade without a route", manager: allowed, routes: [to({ prefix: "/a" })], steps: get("/b", websocket) },
+];
+
+const shadow = [cluster("{case}-shadow", [host("shadow")])];
+const mirrored = (policy: JsonObject): readonly JsonObject[] => [
+  to(ANY, { request_mirror_policies: [{ cluster: "{case}-shadow", ...policy }] }),
+];
+
+const mirrors: Case[] = [
+  { name: "mirror", clusters: shadow, routes: mirrored({}), steps: [...get("/m?q=1"), { waitMs: 100 }] },
+  {
+    name: "mirror of a body",
+    clusters: shadow,
+    routes: mirrored({}),
+    steps: [...call("POST", "/m", { body: "abc" }), { waitMs: 100 }],
+  },
+  {
+    name: "mirror with the host as it is",
+    clusters: shadow,
+    routes: mirrored({ disable_shadow_host_suffix_append: true }),
+    steps: [...get("/m"), { waitMs: 100 }],
+  },
+  {
+    name: "mirror of no request",
+    clusters: shadow,
+    routes: mirrored({ runtime_fraction: { default_value: { numerator: 0 } } }),
+    steps: [...get("/m"), { waitMs: 100 }],
+  },
+  {
+    name: "mirror whose upstream fails",
+    clusters: [cluster("{case}-shadow", [host("closed")])],
+    routes: mirrored({}),
+    steps: get("/m"),
+  },
+  {
+    name: "mirror whose upstream is slow",
+    clusters: shadow,
+    routes: mirrored({}),
+    answers: ({ upstream }) => (upstream === "shadow" ? late(400, respond(200)) : respond(200, {}, "fast")),
+    steps: get("/m"),
+  },
+  {
+    name: "mirror with headers and a rewritten path",
+    clusters: shadow,
+    routes: [
+      to(
+        { prefix: "/m" },
+        { prefix_rewrite: "/n", request_mirror_policies: [{ cluster: "{case}-shadow" }] },
+        {
+          request_headers_to_add: [{ header: { key: "x-added", value: "1" } }],
+        },
+      ),
+    ],
+    steps: [...get("/m/x"), { waitMs: 100 }],
+  },
+];
+
+const limits: Case[] = [
+  {
+    name: "upstream heads of more than 1 KiB refused",
+    cluster: upstreamOptions({ common_http_protocol_options: { max_response_headers_kb: 1 } }),
+    answers: [respond(200, { "x-a": "a".repeat(1500) })],
+    steps: get("/"),
+  },
+  {
+    name: "one request on a connection",
+    cluster: upstreamOptions({ common_http_protocol_options: { max_requests_per_connection: 1 } }),
+    steps: [...get("/1"), ...get("/2")],
+  },
+  { name: "a body that needs no upstream", steps: raw("POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n") },
+];
+
+export const upstreams: Area = {
+  name: "upstreams",
+  upstreams: { shadow: null },
+  cases: [...bad, ...unusual, ...upgrades, ...mirrors, ...limits],
+};
