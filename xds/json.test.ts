@@ -80,7 +80,7 @@ const WRONG: [object, string][] = [
     { ring_hash_lb_config: {}, round_robin_lb_config: {} },
     "round_robin_lb_config: only one of ring_hash_lb_config, least_request_lb_config, round_robin_lb_config may be set",
   ],
-  [{ transport_socket: { typed_config: {} } }, 'transport_socket.typed_config: expected an object with "@type"'],
+  [{ transport_socket: { typed_config: { a: 1 } } }, 'transport_socket.typed_config: expected an object with "@type"'],
   [{ filters: [{ name: "a" }, 7] }, "filters[1]: expected an object, got a number"],
 ];
 

@@ -161,6 +161,8 @@ function durationFromJson(json: unknown, at: () => Place): unknown {
 }
 
 function anyFromJson(json: unknown, at: Place): Any | undefined {
+  // protobuf's JSON form of an Any that holds nothing; Envoy's own examples switch filters off with `config: {}`.
+  if (isObject(json) && Object.keys(json).length === 0) return create(AnySchema);
   const typeUrl = isObject(json) ? json["@type"] : undefined;
   if (!isObject(json) || typeof typeUrl !== "string") {
     at.error('expected an object with "@type"');
