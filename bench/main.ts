@@ -11,11 +11,12 @@ import { parseArgs } from "node:util";
 import { stringify } from "yaml";
 import { FIXED_RATE, THROUGHPUT } from "./cases.ts";
 import { makeCertificates } from "./certificates.ts";
+import { writeDocs } from "./docs.ts";
 import { measureLatency, measureStart, measureThroughput, PORTS, type Setting } from "./measure.ts";
 import { hopBootstrap } from "./peers/envoy-config.ts";
 import { bootstrapCommand, PEERS } from "./peers/peers.ts";
 import { LOAD_CORE, start, untilListening, which } from "./processes.ts";
-import { markdown, median, provenance, type Result, svg, withRatios } from "./report.ts";
+import { markdown, median, provenance, type Result, withRatios } from "./report.ts";
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const { values: flags } = parseArgs({
@@ -138,4 +139,4 @@ console.log(`${provenance()}; median of ${rounds} rounds\n`);
 console.log(markdown(results));
 if (flags.json)
   writeFileSync(flags.json, `${JSON.stringify({ provenance: provenance(), rounds, results }, null, 2)}\n`);
-if (flags.docs) writeFileSync(path.join(root, "docs", "benchmark.svg"), svg(results));
+if (flags.docs) writeDocs(root, results, rounds);
