@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import tls from "node:tls";
 import { parseHostPort } from "../../control-client/connect.ts";
-import type { Clock } from "../../core/clock.ts";
-import { codeOf, UserError } from "../../core/errors.ts";
+import { type Clock, sleep } from "../../core/clock.ts";
+import { codeOf, messageOf, UserError } from "../../core/errors.ts";
+import { logger } from "../../core/log.ts";
 import { type ControlPlaneRecord, controlPlaneRecordFile } from "../state-home.ts";
 
 export interface FoundControlPlane {
@@ -20,30 +21,45 @@ export interface FoundControlPlane {
 /** The contract's ports: plaintext xDS and TLS are two apart. */
 const TLS_AFTER_PLAINTEXT = 2;
 const PROBE_MS = 2000;
+const LOOK_AGAIN_MS = 250;
+/** OpenSSL's words for bytes that are no TLS record. */
+const NO_TLS_RECORD = ["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG"];
 
-/** Rejects with a UserError for a malformed address, or for plaintext to another machine. */
+const log = logger("main");
+
+/**
+ * Waits for a control plane of which nothing is known yet: sidecars may be started first. Rejects with a UserError for a
+ * malformed address, or for plaintext to another machine.
+ */
 export async function findControlPlane(hostPort: string, stateDir: string, clock: Clock): Promise<FoundControlPlane> {
   const address = parseHostPort(hostPort);
   if (address.kind !== "tcp") throw new UserError(`${hostPort} is no HOST:PORT`, 2);
   const { host, port } = address;
   const loopback = host === "localhost" || host === "::1" || host.startsWith("127.");
-  const record = loopback ? readRecord(stateDir) : null;
-  const trustDomain = record?.trustDomain ?? null;
-  // What the control plane itself has written need not be found out; what it has not (it may be down) is probed.
-  const known =
-    record !== null && portOf(record.xds) === port
-      ? false
-      : record !== null && portOf(record.xdsTls) === port
-        ? true
-        : null;
-  const secure = known ?? (await speaksTls(host, port, clock));
-  if (secure) return { host, port, secure, ca: { host, port }, trustDomain };
-  if (!loopback)
-    throw new UserError(
-      `${hostPort} answers in plaintext: that is only accepted on this machine; use the TLS port (15012)`,
-    );
-  const caPort = record === null ? port + TLS_AFTER_PLAINTEXT : portOf(record.xdsTls);
-  return { host, port, secure, ca: { host, port: caPort }, trustDomain };
+  for (let told = false; ; ) {
+    const record = loopback ? readRecord(stateDir) : null;
+    const trustDomain = record?.trustDomain ?? null;
+    const spoken = recordedProtocol(record, port) ?? (await probe(host, port, clock));
+    if (spoken === "tls") return { host, port, secure: true, ca: { host, port }, trustDomain };
+    if (spoken === "plaintext") {
+      if (!loopback)
+        throw new UserError(
+          `${hostPort} answers in plaintext: that is only accepted on this machine; use the TLS port (15012)`,
+        );
+      const caPort = record === null ? port + TLS_AFTER_PLAINTEXT : portOf(record.xdsTls);
+      return { host, port, secure: false, ca: { host, port: caPort }, trustDomain };
+    }
+    if (!told) log.warn({ controlPlane: hostPort, reason: spoken.error }, "waiting for the control plane");
+    told = true;
+    await sleep(clock, LOOK_AGAIN_MS);
+  }
+}
+
+/** What the control plane itself has written need not be found out, and holds while it is down. */
+function recordedProtocol(record: ControlPlaneRecord | null, port: number): "tls" | "plaintext" | null {
+  if (record === null) return null;
+  if (portOf(record.xds) === port) return "plaintext";
+  return portOf(record.xdsTls) === port ? "tls" : null;
 }
 
 function portOf(hostPort: string): number {
@@ -59,26 +75,28 @@ function readRecord(stateDir: string): ControlPlaneRecord | null {
   }
 }
 
-/** Tries a handshake. Only an answer in plaintext counts as "no": a control plane that is down may come up with TLS. */
-function speaksTls(host: string, port: number, clock: Clock): Promise<boolean> {
+/** Tries a handshake. */
+function probe(host: string, port: number, clock: Clock): Promise<"tls" | "plaintext" | { readonly error: string }> {
   return new Promise((resolve) => {
     const socket = tls.connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
-    const timer = clock.after(PROBE_MS, () => done(true));
-    const done = (secure: boolean): void => {
+    const done = (result: "tls" | "plaintext" | { readonly error: string }): void => {
       timer.cancel();
       socket.destroy();
-      resolve(secure);
+      resolve(result);
     };
-    socket.once("secureConnect", () => done(true));
+    const timer = clock.after(PROBE_MS, () => done({ error: `no answer within ${PROBE_MS} ms` }));
+    let connected = false;
+    socket.once("connect", () => {
+      connected = true;
+    });
+    socket.once("secureConnect", () => done("tls"));
     socket.once("error", (error) => {
-      const code = codeOf(error);
-      done(
-        !(
-          code === "ERR_SSL_WRONG_VERSION_NUMBER" ||
-          code === "ERR_SSL_PACKET_LENGTH_TOO_LONG" ||
-          code === "ECONNRESET"
-        ),
-      );
+      const code = codeOf(error) ?? "";
+      // A server without TLS either answers in its own words or hangs up on the ClientHello; one that sends an alert
+      // does speak it.
+      if (NO_TLS_RECORD.includes(code) || (connected && code === "ECONNRESET")) done("plaintext");
+      else if (code.startsWith("ERR_SSL_")) done("tls");
+      else done({ error: messageOf(error) });
     });
   });
 }

@@ -39,14 +39,14 @@ const FAREWELL_MS = 250;
 
 export async function runSidecar(flags: SidecarFlags, command: readonly string[]): Promise<void> {
   const stateDir = flags.state ?? defaultStateDir();
+  // The control plane, and the first certificate, may be long in coming.
+  stayAlive();
   const controlPlane = await findControlPlane(flags.controlPlane, stateDir, systemClock);
   const identity: Identity = {
     trustDomain: controlPlane.trustDomain ?? "cluster.local",
     namespace: flags.namespace,
     serviceAccount: flags.serviceAccount ?? flags.service,
   };
-  // The first certificate may be long in coming.
-  stayAlive();
   const workload = startIdentity(identity, controlPlane, flags, stateDir);
   const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
   const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, addresses));
