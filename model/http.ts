@@ -75,6 +75,8 @@ export interface Http1ServerOptions {
   /** `allow_chunked_length`: take `Transfer-Encoding: chunked` with `Content-Length` and drop the latter. */
   readonly allowChunkedLength: boolean;
   readonly enableTrailers: boolean;
+  /** `allow_custom_methods`: methods beyond the registered ones are let through. */
+  readonly allowCustomMethods: boolean;
 }
 
 /** `Http2ProtocolOptions`; here so that configurations carry it, used once the HTTP/2 codec is. */

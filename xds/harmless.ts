@@ -65,7 +65,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.config.core.v3.Http1ProtocolOptions": {
     use_balsa_parser: "chooses between Envoy's parsers",
-    allow_custom_methods: "methods are not restricted to a list",
   },
   "envoy.config.core.v3.Http2ProtocolOptions": {
     hpack_table_size: "only tunes compression",

@@ -83,6 +83,7 @@ test("what is not given has Envoy's defaults", () => {
       allowAbsoluteUrl: true,
       allowChunkedLength: false,
       enableTrailers: false,
+      allowCustomMethods: false,
     },
     stripMatchingHostPort: false,
     stripAnyHostPort: false,

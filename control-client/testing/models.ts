@@ -202,6 +202,7 @@ function connectionManager(routes: HttpConnectionManager["routes"]): HttpConnect
       allowAbsoluteUrl: true,
       allowChunkedLength: false,
       enableTrailers: false,
+      allowCustomMethods: false,
     },
     http2: {
       maxConcurrentStreams: 100,

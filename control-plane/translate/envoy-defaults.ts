@@ -84,6 +84,7 @@ export const HTTP_CONNECTION_MANAGER: Omit<HttpConnectionManager, "statPrefix" |
     allowAbsoluteUrl: true,
     allowChunkedLength: false,
     enableTrailers: false,
+    allowCustomMethods: false,
   },
   http2: HTTP2,
   stripMatchingHostPort: false,

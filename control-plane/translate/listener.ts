@@ -158,6 +158,8 @@ function http1Options(defaultHost: string): HttpConnectionManager["http1"] {
     acceptHttp10: true,
     defaultHostForHttp10: defaultHost,
     enableTrailers: true,
+    // Applications choose their methods, not the mesh.
+    allowCustomMethods: true,
   };
 }
 

@@ -63,6 +63,8 @@ export function serverOptions(config: HttpConnectionManager): ServerOptions {
     defaultHostForHttp10: config.http1.defaultHostForHttp10,
     allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
     allowChunkedLength: config.http1.allowChunkedLength,
+    allowCustomMethods: config.http1.allowCustomMethods,
+    underscores: config.headersWithUnderscores,
     idleTimeoutMs: config.idleTimeoutMs,
     headTimeoutMs: config.requestHeadersTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,

@@ -29,17 +29,28 @@ function malformed(status: number, body: string, details: string): Failure {
   };
 }
 
+function badRequest(details: string): Failure {
+  return malformed(400, "Bad Request", details);
+}
+
+const TOO_LARGE = "Request Header Fields Too Large";
+
 /** Envoy's answers to heads that can't be served. */
 const MALFORMED = new Map<number, Failure>([
-  [HeadError.tooLarge, malformed(431, "Request Header Fields Too Large", "request_headers_too_large")],
-  [HeadError.tooManyFields, malformed(431, "Request Header Fields Too Large", "http1.too_many_headers")],
+  [HeadError.tooLarge, malformed(431, TOO_LARGE, "http1.headers_too_large")],
+  [HeadError.tooManyFields, malformed(431, TOO_LARGE, "http1.too_many_headers")],
   [HeadError.http10, malformed(426, "Upgrade Required", "low_version")],
-  [HeadError.missingHost, malformed(400, "Bad Request", "missing_host_header")],
+  // The message is sound, only nobody knows whom it is for.
+  [HeadError.missingHost, { ...malformed(400, "", "missing_host_header"), flags: 0 }],
   [HeadError.transferEncoding, malformed(501, "Not Implemented", "http1.invalid_transfer_encoding")],
-  [HeadError.lengthAndChunked, malformed(400, "Bad Request", "http1.content_length_and_chunked_not_allowed")],
-  [HeadError.chunkSize, malformed(400, "Bad Request", "http1.codec_error")],
+  [HeadError.lengthAndChunked, badRequest("http1.content_length_and_chunked_not_allowed")],
+  [HeadError.invalidValue, badRequest("http1.invalid_characters")],
+  [HeadError.invalidUrl, badRequest("http1.invalid_url")],
+  [HeadError.invalidScheme, badRequest("http1.invalid_scheme")],
+  [HeadError.invalidAuthority, badRequest("http.invalid_authority")],
+  [HeadError.underscore, badRequest("http1.unexpected_underscore")],
 ]);
-const OTHER = malformed(400, "Bad Request", "http1.codec_error");
+const OTHER = badRequest("http1.codec_error");
 
 export class HttpConnection implements ServerHandler {
   readonly connection: Http1ServerConnection;

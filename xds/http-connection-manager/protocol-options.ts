@@ -79,6 +79,7 @@ export function decodeHttp1(message: Http1ProtocolOptions | undefined, at: Place
     allowAbsoluteUrl: options.allowAbsoluteUrl ?? true,
     allowChunkedLength: options.allowChunkedLength,
     enableTrailers: options.enableTrailers,
+    allowCustomMethods: options.allowCustomMethods,
   };
 }
 
@@ -88,6 +89,7 @@ export function encodeHttp1(options: Http1ServerOptions): Http1ProtocolOptions {
     defaultHostForHttp10: options.defaultHostForHttp10,
     allowChunkedLength: options.allowChunkedLength,
     enableTrailers: options.enableTrailers,
+    allowCustomMethods: options.allowCustomMethods,
   });
   if (!options.allowAbsoluteUrl) message.allowAbsoluteUrl = false;
   return message;

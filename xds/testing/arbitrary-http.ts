@@ -235,6 +235,7 @@ export const httpConnectionManager: fc.Arbitrary<HttpConnectionManager> = fc
         allowAbsoluteUrl: fc.boolean(),
         allowChunkedLength: fc.boolean(),
         enableTrailers: fc.boolean(),
+        allowCustomMethods: fc.boolean(),
       }),
       http2,
       keepConnectionOnInvalidMessage: fc.boolean(),

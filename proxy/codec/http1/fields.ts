@@ -29,7 +29,10 @@ export const HeadError = {
   http10: -17,
   chunkSize: -18,
   status: -19,
-  connectTarget: -20,
+  invalidUrl: -20,
+  invalidScheme: -21,
+  invalidAuthority: -22,
+  underscore: -23,
 } as const;
 
 const TOKEN = new Uint8Array(256);
@@ -39,6 +42,13 @@ for (const c of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 /** RFC 9110, section 5.5: HTAB, SP, VCHAR and obs-text. */
 const VALUE = new Uint8Array(256).fill(1, 0x20).fill(0, 0x7f, 0x80);
 VALUE[0x09] = 1;
+
+/** Why a byte has no place in a name or a target: Envoy tells control characters from what is merely out of place. */
+export function wrongByte(byte: number, otherwise: number): number {
+  return byte === 0x7f || (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)
+    ? HeadError.invalidValue
+    : otherwise;
+}
 
 /** True for a `tchar` (RFC 9110, section 5.6.2). */
 export function isTokenByte(byte: number): boolean {
@@ -151,6 +161,10 @@ function readFraming(
       framing.contentLength = value;
       return 0;
     }
+    case 16:
+      // No standard, but old clients mean it (and Envoy takes it so).
+      if (same(buf, name, "proxy-connection") && end - start === 5 && same(buf, start, "close")) framing.close = true;
+      return 0;
     case 17:
       if (!same(buf, name, "transfer-encoding")) return 0;
       // RFC 9112, section 6.1: chunked must be the last coding, once; others are not implemented.
@@ -192,7 +206,7 @@ export function parseFields(
       if (++pos >= end) return NEED_MORE;
       c = buf[pos] as number;
     }
-    if (c !== 0x3a || pos === name) return HeadError.invalidName;
+    if (c !== 0x3a || pos === name) return wrongByte(c, HeadError.invalidName);
     const nameEnd = pos++;
 
     while (pos < end && ((c = buf[pos] as number) === 0x20 || c === 0x09)) pos++;

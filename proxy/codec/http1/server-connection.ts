@@ -12,7 +12,7 @@ import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } fr
 import { ChunkedDecoder } from "./chunked.ts";
 import { Framing, HeadError } from "./fields.ts";
 import { parseRequestHead, type RequestHeadLimits } from "./request-head.ts";
-import { joinHead, LAST_CHUNK, lastChunk, statusLine } from "./writer.ts";
+import { cut, joinHead, LAST_CHUNK, lastChunk, statusLine, unwritten } from "./writer.ts";
 
 /** What the connection asks of the connection manager above it. */
 export interface ServerHandler {
@@ -66,6 +66,12 @@ const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 /** How much a request that is not wanted any more may still send while its connection closes. */
 const MAX_DRAINED_BYTES = 1 << 20;
 
+/** Pipelined bytes that are held. A socket that is not read would not tell either that its caller has gone. */
+const MAX_HELD_BYTES = 65_536;
+
+/** How long a peer may take nothing of what was written, where Envoy would wait for ever. */
+const UNWRITTEN_TIMEOUT_MS = 60_000;
+
 export class Http1ServerConnection implements DownstreamStream {
   readonly socket: Socket;
   readonly #options: ServerOptions;
@@ -84,18 +90,23 @@ export class Http1ServerConnection implements DownstreamStream {
   #keepAlive = true;
   #http10 = false;
   #drain = false;
+  #drainGraceMs = 0;
   #requests = 0;
   #outHead = "";
   #outBody: BodyKind = Body.none;
   #paused = false;
   #drained = 0;
   #idleSince = 0;
+  /** Bytes that the peer had not taken when the closing connection was last looked at. */
+  #unwritten = 0;
   #busy = false;
   /** Body bytes come without framing and must be given chunks of their own. */
   #frame = false;
   #gone = false;
   readonly #idleTimer: WheelTimer;
   #requestTimer: WheelTimer | null = null;
+  /** When the first byte of the request came, while its timer runs. */
+  #requestSince = 0;
   #closeTimer: WheelTimer | null = null;
   #durationTimer: WheelTimer | null = null;
 
@@ -114,7 +125,7 @@ export class Http1ServerConnection implements DownstreamStream {
       clock.refresh();
       this.#onEnd();
     });
-    socket.on("drain", () => this.#current?.onDownstreamWritable());
+    socket.on("drain", () => this.#onWritable());
     socket.on("error", () => this.#teardown());
     socket.on("close", () => {
       clock.refresh();
@@ -137,6 +148,7 @@ export class Http1ServerConnection implements DownstreamStream {
    */
   drain(graceMs: number): void {
     this.#drain = true;
+    this.#drainGraceMs = graceMs;
     if (this.#current === null && this.#state === State.head) this.#wheel.arm(this.#idleTimer, Math.max(1, graceMs));
   }
 
@@ -162,7 +174,8 @@ export class Http1ServerConnection implements DownstreamStream {
         return;
       case State.draining:
         this.#drained += chunk.length;
-        if (this.#drained > MAX_DRAINED_BYTES) this.socket.destroy();
+        // The answer may still be on its way: a reset now would destroy it.
+        if (this.#drained > MAX_DRAINED_BYTES) this.socket.pause();
         return;
     }
     const held = this.#held;
@@ -184,11 +197,12 @@ export class Http1ServerConnection implements DownstreamStream {
 
   #hold(chunk: Buffer): void {
     this.#held = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
-    // One request's worth of pipelined bytes is held; more stays in the kernel.
-    if (this.#state === State.waiting && !this.#paused) {
-      this.#paused = true;
-      this.socket.pause();
-    }
+    if (this.#holdsEnough) this.pauseRequest();
+  }
+
+  /** More pipelined bytes stay in the kernel. */
+  get #holdsEnough(): boolean {
+    return this.#state === State.waiting && this.#held !== null && this.#held.length > MAX_HELD_BYTES;
   }
 
   #process(buf: Buffer, start: number): void {
@@ -236,6 +250,10 @@ export class Http1ServerConnection implements DownstreamStream {
     // RFC 9112, section 2.2: empty lines before a request line are ignored.
     while (pos + 1 < buf.length && buf[pos] === 0x0d && buf[pos + 1] === 0x0a) pos += 2;
     if (pos === buf.length) return 0;
+    if (buf[pos] === 0x0d && pos + 1 === buf.length) {
+      this.#held = buf.subarray(pos);
+      return 0;
+    }
     const { head, handler } = this.#handler.nextRequest();
     head.clear();
     framing.clear();
@@ -245,12 +263,14 @@ export class Http1ServerConnection implements DownstreamStream {
     if (after > pos + limit || (after === 0 && end - pos > limit)) after = HeadError.tooLarge;
     if (after === 0) {
       this.#held = pos === 0 ? buf : buf.subarray(pos);
-      if (this.#requestTimer === null || !this.#requestTimer.armed) this.#armRequestTimer();
+      this.#awaitHead();
       return 0;
     }
     this.#requestDone = false;
     this.#responseDone = false;
     if (after < 0) {
+      // What could be read of it is nothing to go by, for logs neither; only a missing host leaves the rest whole.
+      if (after !== HeadError.missingHost) head.clear();
       this.#current = handler;
       this.#keepAlive = false;
       this.#handler.onMalformed(handler, after);
@@ -270,9 +290,8 @@ export class Http1ServerConnection implements DownstreamStream {
       this.#state = State.length;
       this.#left = framing.contentLength;
     } else this.#state = State.waiting;
-    if (body !== Body.none && this.#options.requestTimeoutMs > 0) {
-      if (this.#requestTimer === null || !this.#requestTimer.armed) this.#armRequestTimer();
-    } else if (this.#requestTimer?.armed) this.#wheel.cancel(this.#requestTimer);
+    if (body === Body.none) this.#cancelRequestTimer();
+    else this.#awaitBody();
     this.#current = handler;
     this.#requestDone = body === Body.none;
     this.#handler.onRequest(handler, body, framing.contentLength, this.#expectContinue, framing.upgrade);
@@ -282,7 +301,7 @@ export class Http1ServerConnection implements DownstreamStream {
   #endRequest(trailers: HeaderMap | null): void {
     this.#requestDone = true;
     this.#state = State.waiting;
-    if (this.#requestTimer?.armed) this.#wheel.cancel(this.#requestTimer);
+    this.#cancelRequestTimer();
     const current = this.#current;
     current?.onRequestEnd(trailers);
     if (this.#responseDone && this.#current === null) this.#nextOrClose();
@@ -311,7 +330,10 @@ export class Http1ServerConnection implements DownstreamStream {
   sendHead(head: ResponseHead, body: BodyKind): void {
     let text = statusLine(head.status, head.reason, this.#http10) + head.headers.toHttp1();
     // A request that has not been read to its end leaves the connection where nobody knows what comes next.
-    if (!this.#requestDone) this.#keepAlive = false;
+    if (!this.#requestDone) {
+      this.#keepAlive = false;
+      this.#cancelRequestTimer();
+    }
     if (this.#drain) this.#keepAlive = false;
     this.#outBody = body;
     this.#frame = false;
@@ -374,10 +396,15 @@ export class Http1ServerConnection implements DownstreamStream {
   abort(): void {
     this.#current = null;
     this.#state = State.closed;
+    if (this.#outBody === Body.untilClose) {
+      // An orderly end would make the body look whole.
+      cut(this.socket);
+      return;
+    }
     // What was written goes out, but the message stays visibly unfinished.
     this.flush();
+    this.#end();
     this.socket.destroySoon();
-    this.#armClose();
   }
 
   pauseRequest(): void {
@@ -387,7 +414,7 @@ export class Http1ServerConnection implements DownstreamStream {
   }
 
   resumeRequest(): void {
-    if (!this.#paused || (this.#state === State.waiting && this.#held !== null)) return;
+    if (!this.#paused || this.#holdsEnough) return;
     this.#paused = false;
     this.socket.resume();
   }
@@ -403,18 +430,25 @@ export class Http1ServerConnection implements DownstreamStream {
     this.resumeRequest();
   }
 
-  /** Ends a tunnel's downstream side once what was sent has been taken. */
-  endTunnel(): void {
-    this.#current = null;
-    this.#finish();
+  #onWritable(): void {
+    const current = this.#current;
+    if (current !== null) current.onDownstreamWritable();
+    else if (this.#state === State.waiting) this.#nextOrClose();
   }
 
   #nextOrClose(): void {
-    if (!this.#keepAlive || this.#drain) {
+    if (!this.#keepAlive) {
       this.#finish();
       return;
     }
+    if (this.socket.writableNeedDrain) {
+      // A caller who asks on and on without reading the answers would have them pile up here.
+      this.#armIdle();
+      return;
+    }
     this.#state = State.head;
+    // The response said that the connection stays: a request may be on its way already.
+    if (this.#drain) this.drain(this.#drainGraceMs);
     const held = this.#held;
     if (held !== null && !this.#busy) {
       this.#held = null;
@@ -422,23 +456,15 @@ export class Http1ServerConnection implements DownstreamStream {
       queueMicrotask(() => this.#resumeHeld(held));
       return;
     }
-    this.#unpause();
+    this.resumeRequest();
     if (held === null) this.#armIdle();
   }
 
   #resumeHeld(held: Buffer): void {
     if (this.#state !== State.head) return;
     this.#process(held, 0);
-    if (this.#state === State.head) {
-      this.#unpause();
-      if (this.#current === null) this.#armIdle();
-    }
-  }
-
-  #unpause(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.socket.resume();
+    this.resumeRequest();
+    if (this.#state === State.head && this.#current === null) this.#armIdle();
   }
 
   #armIdle(): void {
@@ -450,17 +476,40 @@ export class Http1ServerConnection implements DownstreamStream {
   /** The timer is not armed anew for each request: when it fires it looks when the last one ended. */
   #onIdle(): void {
     if (this.#current !== null) return;
-    const left = this.#drain ? 0 : this.#idleSince + this.#options.idleTimeoutMs - this.#wheel.now();
+    const left = this.#drain && !this.socket.writableNeedDrain ? 0 : this.#idleSince + this.#options.idleTimeoutMs - this.#wheel.now();
     if (left > 1) this.#wheel.arm(this.#idleTimer, left);
     else this.#finish();
   }
 
-  #armRequestTimer(): void {
+  /** Part of a head has come: Envoy's `request_headers_timeout` and `request_timeout` both run from its first byte. */
+  #awaitHead(): void {
+    if (this.#requestTimer?.armed) return;
     const { headTimeoutMs, requestTimeoutMs } = this.#options;
-    const limit = this.#state === State.head && headTimeoutMs > 0 ? headTimeoutMs : requestTimeoutMs;
-    if (limit <= 0) return;
+    if (headTimeoutMs <= 0 && requestTimeoutMs <= 0) return;
+    this.#requestSince = this.#wheel.now();
+    const headFirst = headTimeoutMs > 0 && (requestTimeoutMs <= 0 || headTimeoutMs < requestTimeoutMs);
+    this.#armRequestTimer(headFirst ? headTimeoutMs : requestTimeoutMs);
+  }
+
+  /** The head is complete; what is left of `request_timeout` is for the body. */
+  #awaitBody(): void {
+    const limit = this.#options.requestTimeoutMs;
+    if (limit <= 0) {
+      this.#cancelRequestTimer();
+      return;
+    }
+    const now = this.#wheel.now();
+    const since = this.#requestTimer?.armed ? this.#requestSince : now;
+    this.#armRequestTimer(Math.max(1, since + limit - now));
+  }
+
+  #armRequestTimer(ms: number): void {
     this.#requestTimer ??= new WheelTimer(() => this.#onRequestTimeout());
-    this.#wheel.arm(this.#requestTimer, limit);
+    this.#wheel.arm(this.#requestTimer, ms);
+  }
+
+  #cancelRequestTimer(): void {
+    if (this.#requestTimer !== null && this.#requestTimer.armed) this.#wheel.cancel(this.#requestTimer);
   }
 
   #onRequestTimeout(): void {
@@ -480,14 +529,27 @@ export class Http1ServerConnection implements DownstreamStream {
     if (this.#state === State.closed) return;
     this.#state = State.draining;
     this.#held = null;
-    this.#unpause();
-    this.socket.end();
-    this.#armClose();
+    this.resumeRequest();
+    this.#end();
   }
 
-  #armClose(): void {
+  /** Ends this side, and soon the whole connection: Envoy's `delayed_close_timeout`, 0 for as soon as all is written. */
+  #end(): void {
     if (this.#closeTimer !== null) return;
-    this.#closeTimer = this.#wheel.after(Math.max(1, this.#options.closeDelayMs), () => this.socket.destroy());
+    const delay = this.#options.closeDelayMs;
+    if (delay > 0) this.socket.end();
+    else this.socket.destroySoon();
+    this.#unwritten = unwritten(this.socket);
+    this.#closeTimer = this.#wheel.after(delay > 0 ? delay : UNWRITTEN_TIMEOUT_MS, () => this.#onCloseDelay());
+  }
+
+  /** As in Envoy, a peer that still takes what was written is given more time. */
+  #onCloseDelay(): void {
+    const left = unwritten(this.socket);
+    if (left > 0 && left < this.#unwritten && this.#closeTimer !== null) {
+      this.#unwritten = left;
+      this.#wheel.arm(this.#closeTimer, this.#options.closeDelayMs || UNWRITTEN_TIMEOUT_MS);
+    } else this.socket.destroy();
   }
 
   #onEnd(): void {
@@ -502,8 +564,7 @@ export class Http1ServerConnection implements DownstreamStream {
       this.socket.destroy();
       return;
     }
-    this.socket.end();
-    this.#armClose();
+    this.#end();
   }
 
   #teardown(): void {
@@ -514,7 +575,7 @@ export class Http1ServerConnection implements DownstreamStream {
     const current = this.#current;
     this.#current = null;
     this.#wheel.cancel(this.#idleTimer);
-    if (this.#requestTimer) this.#wheel.cancel(this.#requestTimer);
+    this.#cancelRequestTimer();
     if (this.#closeTimer) this.#wheel.cancel(this.#closeTimer);
     if (this.#durationTimer) this.#wheel.cancel(this.#durationTimer);
     current?.onDownstreamReset();
