@@ -1,6 +1,6 @@
 /**
- * `npm test [-- FILE…]`: every `*.test.ts` beside the code and in `test/`, with Node's own runner, two files at a time
- * at least. All tests are shown where files are named, else only what failed, what was skipped and why, and one line
+ * `npm test [-- [--update] FILE…]`: every `*.test.ts` beside the code and in `test/`, with Node's own runner, two files
+ * at a time at least. `--update` has tests with golden files write them anew (`UPDATE=1` in their environment). All tests are shown where files are named, else only what failed, what was skipped and why, and one line
  * that sums it up.
  */
 import { globSync } from "node:fs";
@@ -9,12 +9,17 @@ import path from "node:path";
 import { run } from "node:test";
 import { dot, spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const TIMEOUT_MS = 120_000;
 
 process.exitCode = 1;
 process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
-const named = process.argv.slice(2);
+const { values: flags, positionals: named } = parseArgs({
+  options: { update: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+if (flags.update) process.env["UPDATE"] = "1";
 const exclude = ["node_modules/**", "dist/**", ".cache/**"];
 const files = named.length > 0 ? named : globSync("**/*.test.ts", { exclude }).sort();
 

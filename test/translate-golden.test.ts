@@ -1,6 +1,6 @@
 /**
  * Translation by example: `test/golden/translate/NAME.in.yaml` (workloads, the node, then manifests) gives
- * `NAME.out.yaml`. `UPDATE_GOLDENS=1 node --test test/translate-golden.test.ts` rewrites the outputs.
+ * `NAME.out.yaml`. `npm test -- --update test/translate-golden.test.ts` rewrites the outputs.
  */
 import assert from "node:assert/strict";
 import { globSync, readFileSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ import { decodeResource, encodeResource, type ResourceKind, TYPE_URLS } from "..
 import { compact } from "./support/compact.ts";
 
 const DIRECTORY = path.join(import.meta.dirname, "golden", "translate");
-const UPDATE = process.env["UPDATE_GOLDENS"] === "1";
+const UPDATE = process.env["UPDATE"] === "1";
 
 const DECODING: DecodeOptions = {
   readFile: () => assert.fail("no resource of ours names a file"),

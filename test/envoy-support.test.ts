@@ -1,0 +1,26 @@
+/** `docs/envoy-support.md` says what the code does. `npm test -- --update test/envoy-support.test.ts` writes it anew. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { envoySupport } from "../scripts/envoy-support.ts";
+
+const PAGE = path.join(import.meta.dirname, "..", "docs", "envoy-support.md");
+
+test("the page on Envoy's configuration is what the code says", () => {
+  const text = envoySupport();
+  if (process.env["UPDATE"] === "1") writeFileSync(PAGE, text);
+  assert.equal(readFileSync(PAGE, "utf8"), text);
+});
+
+test("what was left out or refused is on the page by name", () => {
+  const text = envoySupport();
+  for (const line of [
+    "- `use_original_dst` is not supported yet; its default is accepted",
+    "- `alt_stat_name` is ignored: metrics are labelled with the cluster's name",
+    "`lb_policy` (not MAGLEV",
+    "`health_checks`",
+  ]) {
+    assert.ok(text.includes(line), line);
+  }
+});
