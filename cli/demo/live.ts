@@ -8,7 +8,7 @@ import { duration } from "./report.ts";
 import { scrape } from "./scrape.ts";
 import type { Screen } from "./screen.ts";
 import { certificateTable, edgeTable } from "./table.ts";
-import { callSteadily, openCallers } from "./traffic.ts";
+import { callSteadily, openCallers, warmUp } from "./traffic.ts";
 import { sleep } from "./wait.ts";
 
 const REFRESH_MS = 1000;
@@ -24,6 +24,7 @@ interface Measured {
 /** Shows the mesh until `stopped` says true. */
 export async function showMesh(mesh: DemoMesh, screen: Screen, stopped: () => boolean): Promise<void> {
   const callers = openCallers(mesh, IMPATIENT_MS);
+  await warmUp(callers);
   const certificates = new CertificateWatch(mesh);
   const traffic = [callSteadily(callers.page, 20, { keep: false }), callSteadily(callers.stock, 40, { keep: false })];
   let now = "";
@@ -34,7 +35,7 @@ export async function showMesh(mesh: DemoMesh, screen: Screen, stopped: () => bo
   while (!stopped()) {
     await sleep(REFRESH_MS);
     const latest = await measure(mesh);
-    const first = history.at(-WINDOW) ?? latest;
+    const first = history[0] ?? latest;
     const edges = [...latest.edges].map(([key, edge]) => since(edge, first.edges.get(key)));
     const rows = WORKLOAD_NAMES.map((workload) => ({
       workload,

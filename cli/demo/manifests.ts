@@ -63,7 +63,7 @@ kind: ResiliencePolicy
 metadata: { name: stock }
 spec:
   targetRefs: [{ kind: Service, name: stock }]
-  timeouts: { request: 3s, perTry: 200ms }
+  timeouts: { request: 5s, perTry: 400ms }
   retry: { on: [5xx, connect-failure, reset], attempts: 5, backoff: { base: 5ms, max: 50ms } }
-  outlierDetection: { consecutiveErrors: 3, openFor: 4s, maxEjectedPercent: 50 }
+  outlierDetection: { consecutiveErrors: 5, openFor: 4s, maxEjectedPercent: 50 }
 `;

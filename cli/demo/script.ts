@@ -29,7 +29,7 @@ const STEPS: readonly Step[] = [
 ];
 
 /** How long callers of stock wait for an answer, with the mesh and without. */
-const IMPATIENT_MS = 1000;
+const IMPATIENT_MS = 1500;
 
 /** Plays the script; resolves with the points that did not hold. */
 export async function playScript(mesh: DemoMesh, write: (line: string) => void): Promise<readonly string[]> {

@@ -41,6 +41,12 @@ export function openCallers({ workloads }: DemoMesh, impatientMs: number): Calle
   };
 }
 
+/** Calls one after the other, so that connections are there, and programs at speed, before anything is timed. */
+export async function warmUp({ page, stock }: Callers): Promise<void> {
+  await callMany(page, 20, 1);
+  await callMany(stock, 20, 1);
+}
+
 /** `count` calls, `concurrency` at a time, as fast as they are answered. */
 export async function callMany(caller: Caller, count: number, concurrency: number): Promise<readonly CallResult[]> {
   const results: CallResult[] = [];

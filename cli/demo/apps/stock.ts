@@ -5,15 +5,16 @@ import { takesCue, WELL_BEHAVED } from "./cue.ts";
 export function stock(port: number, name: string): void {
   let cue = WELL_BEHAVED;
   const waiting = new Set<ServerResponse>();
+  const answer = (response: ServerResponse): unknown => response.end(`42 at ${name}`);
   createServer((request, response) => {
     const taken = takesCue(request, response, (next) => {
       cue = next;
       if (cue.stalled) return;
-      for (const held of waiting) held.destroy();
+      for (const held of waiting) answer(held);
       waiting.clear();
     });
     if (taken) return;
     if (cue.stalled) waiting.add(response.once("close", () => waiting.delete(response)));
-    else response.end(`42 at ${name}`);
+    else answer(response);
   }).listen(port, "127.0.0.1");
 }

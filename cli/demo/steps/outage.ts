@@ -2,11 +2,11 @@
 import type { CallResult } from "../http-get.ts";
 import { duration } from "../report.ts";
 import { scrape, sum } from "../scrape.ts";
-import { callSteadily, failureKinds, hasFailed } from "../traffic.ts";
+import { callSteadily, failureKinds, hasFailed, warmUp } from "../traffic.ts";
 import { sleep } from "../wait.ts";
 import type { Step } from "./step.ts";
 
-const OUTAGE_MS = 3000;
+const OUTAGE_MS = 4000;
 const EVERY_MS = 20;
 /** A call that takes longer is felt, even where it is answered in the end. */
 const SLOW_MS = 100;
@@ -18,6 +18,7 @@ export const outageStep: Step = {
     const { visitor } = mesh.workloads;
     const ejected = async (): Promise<number> =>
       sum(await scrape(visitor), "outrigger_upstream_events_total", { event: "ejected" });
+    await warmUp(callers);
     const before = await ejected();
     const direct = callSteadily(callers.stockDirectly, EVERY_MS);
     const meshed = callSteadily(callers.stock, EVERY_MS);

@@ -42,7 +42,6 @@ export const retriesStep: Step = {
     } finally {
       await mesh.cue("orders-v2");
       await controlPlane.apply("orders-retries", null);
-      await controlPlane.apply("orders-route", ordersRoute(90, 10));
     }
   },
 };
