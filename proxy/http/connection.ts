@@ -99,9 +99,9 @@ export class HttpConnection implements ServerHandler {
   }
 
   onClose(): void {
-    // A head that never became a request: its exchange was not opened and can serve another connection.
-    if (this.#next !== null) recycle(this.#next);
+    const unfinished = this.#next;
     this.#next = null;
+    unfinished?.abandon(this.#runtime(), this.connection, this.#info);
     this.#onClosed();
   }
 

@@ -12,6 +12,7 @@ import type { Http1ServerConnection } from "../codec/http1/server-connection.ts"
 import { Body, type BodyKind, type DownstreamHandler } from "../codec/stream.ts";
 import type { FilterContext, FilterStage } from "../filters/filter.ts";
 import { type CompiledRoute, isGrpc } from "../router/compile-routes.ts";
+import { rewriteAuthority } from "../router/rewrite.ts";
 import { afterResponse, afterRetry, type Failure, failures } from "./failures.ts";
 import { toGrpcReply } from "./grpc-reply.ts";
 import { RequestHead, ResponseHead } from "./message.ts";
@@ -22,6 +23,9 @@ import { UpstreamRequest } from "./upstream-request.ts";
 
 const Phase = { idle: 0, filters: 1, upstream: 2, responding: 3, done: 4 } as const;
 
+/** Methods whose requests are not expected to have a body. */
+const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
+
 const LOCAL_STAGES: readonly FilterStage[] = [];
 
 export class Exchange implements DownstreamHandler, FilterContext {
@@ -30,6 +34,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   headRequest = false;
   /** The request asks for another protocol and may have it. */
   upgrading = false;
+  #webSocket = false;
   #runtime: HttpRuntime | null = null;
   #stream: Http1ServerConnection | null = null;
   #phase: number = Phase.idle;
@@ -99,13 +104,18 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (this.#requestEnded) info.requestEndAt = info.startedAt;
     if (connection.tls !== null && request.scheme === "http") request.scheme = "https";
     this.upgrading = false;
+    this.#webSocket = false;
     this.#armIdle(config.streamIdleTimeoutMs);
     if (config.maxStreamDurationMs > 0) runtime.context.wheel.arm(this.#durationTimer, config.maxStreamDurationMs);
 
     const upgrade = wantsUpgrade ? (request.headers.get("upgrade") ?? "").toLowerCase() : "";
+    // Where such a request ends only its answer tells: as in Envoy, what follows is not taken for another request.
+    if ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT") stream.closeAfterResponse();
     const refusal = runtime.stages.mutateRequest(request, info, upgrade);
     if (refusal !== null) {
       info.flags |= refusal.flags;
+      // As in Envoy, logs take nothing from a message that breaks the protocol.
+      if ((refusal.flags & Flag.DPE) !== 0) request.clear();
       const head = this.#localHead(refusal.status, refusal.body, refusal.details);
       if (refusal.location !== null) head.headers.append("location", refusal.location);
       if (refusal.closes) stream.closeAfterResponse();
@@ -131,6 +141,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
         return;
       }
       this.upgrading = true;
+      this.#webSocket = upgrade === "websocket";
       // Bytes of the new protocol follow the head; the request ends when they do.
       this.#requestEnded = false;
       info.requestEndAt = 0;
@@ -278,6 +289,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const kept = runtime.config.http1.enableTrailers ? trailers : null;
     this.#trailers = kept;
     this.info.requestEndAt = runtime.context.clock.now();
+    if (this.#phase === Phase.responding && this.#response.status === 101) this.#noteCallerGone();
     if (this.#phase !== Phase.filters) this.#passEnd(kept);
   }
 
@@ -288,10 +300,15 @@ export class Exchange implements DownstreamHandler, FilterContext {
 
   onDownstreamReset(): void {
     if (this.#phase === Phase.done || this.#runtime === null) return;
-    this.info.flags |= Flag.DC;
-    this.info.responseCodeDetails = "downstream_remote_disconnect";
+    this.#noteCallerGone();
     this.#upstream.cancel();
     this.#finish();
+  }
+
+  /** A tunnel ends like this too: whoever ends it first is named in the log. */
+  #noteCallerGone(): void {
+    this.info.flags |= Flag.DC;
+    this.info.responseCodeDetails = "downstream_remote_disconnect";
   }
 
   onDownstreamWritable(): void {
@@ -316,13 +333,27 @@ export class Exchange implements DownstreamHandler, FilterContext {
     return this.#stream?.wantsUnframed ?? false;
   }
 
+  /** `auto_host_rewrite`: the host that was chosen gives the request its name, anew for each attempt. */
+  onHostChosen(hostname: string): void {
+    const route = this.#route;
+    if (route === null || !route.autoHostRewrite || hostname === "") return;
+    const keepOriginal = this.#runtime?.keepOriginals ?? false;
+    rewriteAuthority(this.request, hostname, route.appendForwardedHost, keepOriginal);
+  }
+
   /** The request's head as an HTTP/1.1 upstream gets it. */
   requestHeadText(body: BodyKind): string {
     const { request } = this;
     let text = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${request.authority}\r\n${request.headers.toHttp1()}`;
     if (body === Body.chunked) text += "transfer-encoding: chunked\r\n";
+    else if (body === Body.none && !BODILESS.has(request.method) && !this.upgrading) text += this.#zeroLength();
     if (this.#route?.includeRequestAttemptCount) text += `x-envoy-attempt-count: ${this.info.attempts}\r\n`;
     return `${text}\r\n`;
+  }
+
+  /** RFC 9110, section 8.6: a method that expects a body says that there is none. */
+  #zeroLength(): string {
+    return this.request.headers.has("content-length") ? "" : "content-length: 0\r\n";
   }
 
   onRetry(status: number, delayMs: number): void {
@@ -355,11 +386,29 @@ export class Exchange implements DownstreamHandler, FilterContext {
       route.applyResponse(head.headers, info, request);
     }
     runtime.stages.mutateResponse(head, info, request);
+    if (this.headRequest) frameHeadResponse(head);
+    if (this.#webSocket && head.status !== 101 && head.status < 400) {
+      this.#refuseHandshake(stream, head);
+      return;
+    }
     stream.sendHead(head, body);
     if (head.status === 101) {
       stream.startTunnel();
       this.#idleTimeoutMs = runtime.config.streamIdleTimeoutMs;
     }
+  }
+
+  /** As in Envoy: what answers a WebSocket handshake with something else than 101 or an error is not heard out. */
+  #refuseHandshake(stream: Http1ServerConnection, head: ResponseHead): void {
+    const { headers, status } = head;
+    headers.remove("content-type");
+    headers.remove("content-length");
+    if (status !== 204 && status !== 304) headers.append("content-length", "0");
+    this.info.responseCodeDetails = "websocket_handshake_unsuccessful";
+    stream.closeAfterResponse();
+    stream.sendHead(head, Body.none);
+    this.#upstream.cancel();
+    this.#complete(stream, null);
   }
 
   /** False: the caller reads more slowly than the upstream sends. */
@@ -383,6 +432,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.info.upstreamLastByteReceivedAt = runtime.context.clock.now();
     const kept = runtime.config.http1.enableTrailers ? trailers : null;
     this.#responseTrailers = kept;
+    const { info } = this;
+    if (info.responseCode === 101 && (info.flags & Flag.DC) === 0) {
+      info.flags |= failures.remote_reset.flags;
+      info.responseCodeDetails = afterResponse(failures.remote_reset);
+    }
     this.#complete(stream, kept);
   }
 
@@ -409,6 +463,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (info.upstreamTransportFailure !== "")
       details = details.replace("}", `|${info.upstreamTransportFailure.replaceAll(" ", "_")}}`);
     const head = this.#localHead(failure.status, body, details);
+    if (this.#phase === Phase.upstream && this.#route?.includeAttemptCountInResponse) {
+      head.headers.append("x-envoy-attempt-count", String(info.attempts));
+    }
     if (failure.overloaded) head.headers.append("x-envoy-overloaded", "true");
     this.#sendLocal(head, body);
   }
@@ -417,6 +474,13 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (this.#phase === Phase.done || this.#phase === Phase.responding) return;
     this.info.flags |= flags;
     this.#sendLocal(this.#localHead(status, body, details), body, grpcStatus);
+  }
+
+  /** The caller left in the middle of a head: there is nobody to answer, but logs know of it, as Envoy's do. */
+  abandon(runtime: HttpRuntime, stream: Http1ServerConnection, connection: ConnectionInfo): void {
+    this.request.clear();
+    this.#open(runtime, stream, connection);
+    this.onDownstreamReset();
   }
 
   /** The request was malformed or too slow: answered, and the connection ends. */
@@ -432,8 +496,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.info.responseCode = status;
     this.info.responseCodeDetails = details;
     const { headers } = head;
-    // RFC 9110, section 8.6: a 204 has no length.
-    if (status !== 204) headers.append("content-length", String(Buffer.byteLength(body)));
+    // RFC 9110, section 8.6: a 204 has no length; nor has, in Envoy, the answer to HEAD where there is no body at all.
+    if (status !== 204 && !(body === "" && this.headRequest))
+      headers.append("content-length", String(Buffer.byteLength(body)));
     if (body !== "") headers.append("content-type", "text/plain");
     return head;
   }
@@ -447,14 +512,20 @@ export class Exchange implements DownstreamHandler, FilterContext {
     // As in Envoy a 400 means that the message was broken, whoever says so: what follows on the connection may be too.
     if (head.status === 400 && !runtime.config.keepConnectionOnInvalidMessage) stream.closeAfterResponse();
     // Envoy gives the route's response headers to what the router answers, but not to what came before routing.
-    if (this.#route !== null && this.#stage >= this.#stages.length)
+    // The response has no code yet as far as their formats can see.
+    if (this.#route !== null && this.#stage >= this.#stages.length) {
+      info.responseCode = 0;
       this.#route.applyResponse(head.headers, info, request);
+      info.responseCode = head.status;
+    }
     let body = runtime.localReplies.apply(head, text, info, request);
     if (isGrpc(request.headers.first("content-type"))) {
       toGrpcReply(head, body, grpcStatus);
       body = "";
     }
     runtime.stages.mutateLocalResponse(head, info, request);
+    if (this.headRequest) frameHeadResponse(head);
+    if (request.method === "CONNECT") stream.closeAfterResponse();
     info.responseCode = head.status;
     this.#phase = Phase.responding;
     const bytes = body === "" || this.headRequest ? null : Buffer.from(body);
@@ -504,4 +575,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#phase = Phase.idle;
     this.#recycle(this);
   }
+}
+
+/** Envoy gives the answer to HEAD the framing that a body of unknown length would have. */
+function frameHeadResponse({ status, headers }: ResponseHead): void {
+  if (status < 200 || status === 204 || status === 304 || headers.has("content-length")) return;
+  headers.append("transfer-encoding", "chunked");
 }

@@ -40,10 +40,6 @@ export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
       const mapper = mappers.find(({ test }) => test(info, request, head.status));
       let text = given;
       if (mapper) {
-        if (mapper.status !== null) {
-          head.status = mapper.status;
-          info.responseCode = mapper.status;
-        }
         if (mapper.body !== null) text = mapper.body;
         if (mapper.levels !== null) {
           applyLevels(mapper.levels, head.headers, {
@@ -52,6 +48,11 @@ export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
             responseHeaders: head.headers,
             responseTrailers: null,
           });
+        }
+        // Last, as in Envoy: the headers above still see the original status.
+        if (mapper.status !== null) {
+          head.status = mapper.status;
+          info.responseCode = mapper.status;
         }
       }
       const format = mapper?.format ?? general;

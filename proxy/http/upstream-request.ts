@@ -183,6 +183,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   #attempt(cluster: UpstreamCluster): void {
     const exchange = this.#exchange;
+    const { info } = exchange;
+    info.attempts++;
     const endpoint = cluster.choose(this);
     if (endpoint === null) {
       cluster.breaker?.abandon();
@@ -191,9 +193,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       return;
     }
     this.#endpoint = endpoint;
-    const { info } = exchange;
-    info.attempts++;
     info.upstreamHost = endpoint.name;
+    exchange.onHostChosen(endpoint.config.hostname);
     endpoint.activeRequests++;
     endpoint.rq_total++;
     this.#retry?.onHostAttempted(endpoint);

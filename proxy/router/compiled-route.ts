@@ -133,9 +133,8 @@ export class CompiledRoute {
       applyLevels(this.#requestLevels, request.headers, context);
       returnContext();
     }
-    if (this.#weightedHost !== null) {
-      rewriteAuthority(request, this.#weightedHost, this.appendForwardedHost, keepOriginals);
-    }
+    // Unlike the route's rewrites, in Envoy this one leaves no trace of what the host was.
+    if (this.#weightedHost !== null) request.authority = this.#weightedHost;
     if (this.#hostRewrite !== null) {
       const host = this.#hostRewrite(request);
       if (host !== null) rewriteAuthority(request, host, this.appendForwardedHost, keepOriginals);
