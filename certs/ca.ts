@@ -14,6 +14,9 @@ import { generateKeyPair, type KeyPair, spkiSha256 } from "./key.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** No workload certificate lives longer unless `maxLifetimeMs` says otherwise. */
+export const LONGEST_LIFETIME_MS = 7 * DAY_MS;
+
 export interface CaOptions {
   /** The authority's files are in `<stateDir>/ca`. */
   readonly stateDir: string;
@@ -77,7 +80,7 @@ export class CertificateAuthority {
     this.#options = options;
     this.#clock = options.clock;
     this.trustDomain = options.trustDomain;
-    this.maxLifetimeMs = options.maxLifetimeMs ?? 7 * DAY_MS;
+    this.maxLifetimeMs = options.maxLifetimeMs ?? LONGEST_LIFETIME_MS;
     this.backdateMs = options.backdateMs ?? 2 * 60 * 1000;
     this.#store = new CaStore(options.stateDir);
     const state = this.#store.readState();

@@ -12,6 +12,8 @@ export interface ControlPlaneFlags {
   readonly host: string;
   readonly statusPort: number;
   readonly certLifetime?: number;
+  readonly intermediate?: boolean;
+  readonly rotateRootAfter?: number;
   readonly logLevel: LogLevel;
 }
 
@@ -35,6 +37,12 @@ export function addControlPlaneCommand(program: Command): void {
     .option(
       "--cert-lifetime <seconds>",
       "of workload certificates that ask for none; 24 h where none is given",
+      seconds,
+    )
+    .option("--intermediate", "sign workload certificates with an intermediate under the root")
+    .option(
+      "--rotate-root-after <seconds>",
+      "make a new root when the one that signs has done so for this long; never where none is given",
       seconds,
     )
     .addOption(new Option("-l, --log-level <level>", "level of the log").choices([...LOG_LEVELS]).default("info"))

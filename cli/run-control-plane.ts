@@ -1,5 +1,7 @@
 /** Starts the control plane and leaves its ports in the state directory, where sidecars on the machine find them. */
 import { mkdirSync, writeFileSync } from "node:fs";
+import { LONGEST_LIFETIME_MS } from "../certs/ca.ts";
+import type { RootRotationPolicy } from "../certs/root-rotation.ts";
 import { startControlPlane } from "../control-plane/control-plane.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
@@ -24,6 +26,8 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
     xdsTlsPort: flags.xdsTlsPort,
     xdsTlsHost: flags.host,
     statusPort: flags.statusPort,
+    intermediate: flags.intermediate ?? false,
+    rootRotation: rootRotation(flags.rotateRootAfter),
     ...(flags.certLifetime === undefined ? {} : { certLifetimeMs: flags.certLifetime * 1000 }),
   });
   const record: ControlPlaneRecord = { ...controlPlane.addresses, trustDomain: flags.trustDomain };
@@ -36,4 +40,14 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
     },
     onReopenLogs: () => undefined,
   });
+}
+
+/** After this long every sidecar that is there has a new bundle. */
+const LONGEST_DISTRIBUTION_MS = 3_600_000;
+
+function rootRotation(afterSeconds: number | undefined): RootRotationPolicy | null {
+  if (afterSeconds === undefined) return null;
+  const rotateAfterMs = afterSeconds * 1000;
+  const distributeMs = Math.min(LONGEST_DISTRIBUTION_MS, rotateAfterMs / 4);
+  return { rotateAfterMs, distributeMs, retireAfterMs: LONGEST_LIFETIME_MS };
 }

@@ -44,6 +44,8 @@ export interface ControlPlaneOptions {
   readonly statusPort?: number;
   /** What a workload's certificate lives that asks for nothing, ms. Default: the CA's (24 h). */
   readonly certLifetimeMs?: number;
+  /** Sign workload certificates with an intermediate under the root. Default: false. */
+  readonly intermediate?: boolean;
   /** null: roots are not rotated by time. */
   readonly rootRotation?: RootRotationPolicy | null;
   /** How long a workload whose stream broke stays in its services, ms. Default: 3 s. */
@@ -99,6 +101,7 @@ async function assemble(
     stateDir,
     trustDomain,
     clock,
+    intermediate: options.intermediate ?? false,
     ...(options.certLifetimeMs === undefined ? {} : { defaultLifetimeMs: options.certLifetimeMs }),
   });
   const joinTokens = new JoinTokens(stateDir, clock);
