@@ -111,6 +111,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const upgrade = wantsUpgrade ? (request.headers.get("upgrade") ?? "").toLowerCase() : "";
     // Where such a request ends only its answer tells: as in Envoy, what follows is not taken for another request.
     if ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT") stream.closeAfterResponse();
+    // Where such a request ends only its answer tells: as in Envoy, what follows is not taken for another request.
+    if ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT") stream.closeAfterResponse();
     const refusal = runtime.stages.mutateRequest(request, info, upgrade);
     if (refusal !== null) {
       info.flags |= refusal.flags;

@@ -121,7 +121,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   sendData(bytes: Buffer): void {
     if (this.#cluster === null) return;
     const connection = this.#connection;
-    if (!this.#tunnel && (connection === null || (this.#retry !== null && this.#replayable))) this.#keep(bytes);
+    if (connection === null || (this.#retry !== null && this.#replayable && !this.#answered)) this.#keep(bytes);
     if (connection !== null && !connection.sendData(bytes)) this.#exchange.pauseRequest();
   }
 
@@ -138,13 +138,14 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   }
 
   sendEnd(trailers: HeaderMap | null): void {
-    if (this.#cluster === null || this.#requestEnded) return;
-    this.#requestEnded = true;
-    this.#requestTrailers = trailers;
+    if (this.#cluster === null) return;
     if (this.#tunnel) {
       this.#connection?.endTunnel();
       return;
     }
+    if (this.#requestEnded) return;
+    this.#requestEnded = true;
+    this.#requestTrailers = trailers;
     if (this.#timeouts.routeMs > 0) this.#context?.wheel.arm(this.#deadline, this.#timeouts.routeMs);
     if (this.#connection !== null) this.#connection.sendEnd(trailers);
     this.#armTryDeadline();
@@ -268,7 +269,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
         const connection = this.#connection;
         this.#connection = null;
         this.#endAttempt();
-        connection?.discard();
+        connection?.discard(context.wheel);
         this.#retryAfter(delay, status);
         return;
       }

@@ -5,6 +5,7 @@
 import type { Socket } from "node:net";
 import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
+import type { TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import { ResponseHead } from "../../http/message.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -31,27 +32,42 @@ const framing = new Framing();
 
 const MAX_DISCARDED_BYTES = 65_536;
 
+/** A response that is not wanted gets this long for its rest: the connection is worth no more waiting. */
+const DISCARD_TIMEOUT_MS = 1000;
+
 /** Swallows the rest of a response that nobody wants any more. */
 class DiscardedResponse implements UpstreamHandler {
   readonly response = new ResponseHead();
   readonly headRequest = false;
   readonly #connection: Http1ClientConnection;
+  readonly #wheel: TimerWheel;
+  readonly #deadline: WheelTimer;
   #bytes = 0;
 
-  constructor(connection: Http1ClientConnection) {
+  constructor(connection: Http1ClientConnection, wheel: TimerWheel) {
     this.#connection = connection;
+    this.#wheel = wheel;
+    this.#deadline = wheel.after(DISCARD_TIMEOUT_MS, () => connection.cancel());
   }
 
   onInformational(): void {}
   onResponseHead(): void {}
-  onResponseEnd(): void {}
   onResponseFlush(): void {}
-  onUpstreamReset(): void {}
   onUpstreamWritable(): void {}
+
+  onResponseEnd(): void {
+    this.#wheel.cancel(this.#deadline);
+  }
+
+  onUpstreamReset(): void {
+    this.#wheel.cancel(this.#deadline);
+  }
 
   onResponseData(bytes: Buffer): void {
     this.#bytes += bytes.length;
-    if (this.#bytes > MAX_DISCARDED_BYTES) this.#connection.cancel();
+    if (this.#bytes <= MAX_DISCARDED_BYTES) return;
+    this.#wheel.cancel(this.#deadline);
+    this.#connection.cancel();
   }
 }
 
@@ -74,6 +90,7 @@ export class Http1ClientConnection implements UpstreamStream {
   #requestBody: BodyKind = Body.none;
   #sawBytes = false;
   #unframe = false;
+  #paused = false;
   #error = "";
 
   constructor(socket: Socket, options: ClientOptions, owner: ClientOwner, clock: EventClock) {
@@ -150,10 +167,10 @@ export class Http1ClientConnection implements UpstreamStream {
   }
 
   /** Gives the exchange up but reads the rest of a short response, so that the connection can be used again. */
-  discard(): void {
+  discard(wheel: TimerWheel): void {
     if (this.#handler === null) return;
     if (!this.#requestDone || this.#state === State.head || this.#left > MAX_DISCARDED_BYTES) this.cancel();
-    else this.#handler = new DiscardedResponse(this);
+    else this.#handler = new DiscardedResponse(this, wheel);
   }
 
   cancel(): void {
@@ -180,10 +197,14 @@ export class Http1ClientConnection implements UpstreamStream {
   }
 
   pauseResponse(): void {
+    if (this.#paused) return;
+    this.#paused = true;
     this.socket.pause();
   }
 
   resumeResponse(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
     this.socket.resume();
   }
 
@@ -342,6 +363,8 @@ export class Http1ClientConnection implements UpstreamStream {
     // A response that came before the request was sent whole, or bytes beyond it, leave the connection unusable.
     if (!this.#requestDone || surplus > 0) this.#reusable = false;
     this.#state = State.idle;
+    // The caller may be behind with the last bytes; the next response is not to wait for it.
+    this.resumeResponse();
     // Given back first: the answer may make its caller send the next request at once.
     if (this.#reusable) this.#owner.onIdle(this);
     else {

@@ -476,7 +476,10 @@ export class Http1ServerConnection implements DownstreamStream {
   /** The timer is not armed anew for each request: when it fires it looks when the last one ended. */
   #onIdle(): void {
     if (this.#current !== null) return;
-    const left = this.#drain && !this.socket.writableNeedDrain ? 0 : this.#idleSince + this.#options.idleTimeoutMs - this.#wheel.now();
+    const left =
+      this.#drain && !this.socket.writableNeedDrain
+        ? 0
+        : this.#idleSince + this.#options.idleTimeoutMs - this.#wheel.now();
     if (left > 1) this.#wheel.arm(this.#idleTimer, left);
     else this.#finish();
   }

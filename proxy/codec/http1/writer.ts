@@ -1,6 +1,7 @@
 /** Writing HTTP/1 messages: status lines, the last chunk, and a head that leaves in one write with its first bytes. */
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { HeaderMap } from "../../../core/header-map.ts";
 
 export const LAST_CHUNK = "0\r\n\r\n";
@@ -23,6 +24,18 @@ export function statusLine(status: number, reason: string, http10: boolean): str
     lines.set(status, line);
   }
   return line;
+}
+
+/** Bytes written that the kernel has not taken yet; libuv's part of them is only in the handle. */
+export function unwritten(socket: Socket): number {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return socket.writableLength + (handle?.writeQueueSize ?? 0);
+}
+
+/** Ends a connection so that the peer sees that it was cut: by a reset where there is TCP alone. */
+export function cut(socket: Socket): void {
+  if (socket instanceof TLSSocket || socket.remoteFamily === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Up to here copying into one buffer is cheaper than a gathered write. */
