@@ -98,7 +98,7 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
         },
       };
     },
-    accessLogs: (logs) => logs.map((log) => compileAccessLog(log, sinks, compileHeaderMatch)),
+    accessLogs: (logs) => logs.map((log) => compileAccessLog(log, sinks, compileHeaderMatch, random)),
     tracer(config) {
       if (config.tracing === null) return null;
       const provider = config.tracing.provider ?? options.tracing;

@@ -2,7 +2,13 @@
 
 export type Address =
   /** `host` is an IP literal, or a DNS name in clusters that resolve (STRICT_DNS, LOGICAL_DNS). */
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | {
+      readonly kind: "tcp";
+      readonly host: string;
+      readonly port: number;
+      /** A listener on `::` takes IPv4 connections too (`ipv4_compat`). */
+      readonly ipv4Compat?: true;
+    }
   | { readonly kind: "pipe"; readonly path: string };
 
 /** `10.0.0.1:80`, `[::1]:80` or the pipe's path. */

@@ -113,6 +113,18 @@ export interface UpstreamHttp {
   /** Whole response head, KiB. Envoy's default: 60. */
   readonly maxResponseHeadersKb: number;
   readonly http2: Http2Options;
+  /** The server that TLS asks for is the one that the request is for; absent: the TLS context decides. */
+  readonly requestSni?: RequestSni;
+}
+
+/** `UpstreamHttpProtocolOptions`: server names taken from each request. Connections of different names never mix. */
+export interface RequestSni {
+  /** `auto_sni`: the request's host is the SNI, unless it is an IP address. */
+  readonly sni: boolean;
+  /** `auto_san_validation`: the server's certificate must name the request's host, beside what the TLS context checks. */
+  readonly verifySan: boolean;
+  /** The header, in lower case, whose value takes the place of the host; "" for none. */
+  readonly header: string;
 }
 
 /** Outrigger's own policy for a cluster; absent under plain Envoy configuration, where Envoy's meaning holds exactly. */

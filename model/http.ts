@@ -1,5 +1,6 @@
 /** `HttpConnectionManager` and the HTTP filters: how requests of a connection are treated. */
 import type { AccessLog } from "./access-log.ts";
+import type { Cidr } from "./address.ts";
 import type { ConfigSource } from "./bootstrap.ts";
 import type { FaultPolicy } from "./fault.ts";
 import type { Fraction, HeaderMatch, StringMatch } from "./matcher.ts";
@@ -66,6 +67,12 @@ export interface HttpConnectionManager {
   readonly keepConnectionOnInvalidMessage: boolean;
   readonly appendXForwardedPort: boolean;
   readonly localReply: LocalReplyConfig;
+  /** `internal_address_config`: callers whose requests count as internal; absent: none. */
+  readonly internalAddresses?: { readonly unixSockets: boolean; readonly cidrs: readonly Cidr[] };
+  /** `scheme_header_transformation`: every request's scheme; absent: as it came. */
+  readonly schemeOverwrite?: "http" | "https";
+  /** `a.test.` is served as `a.test`; absent: it is another host. */
+  readonly stripTrailingHostDot?: boolean;
 }
 
 export interface Http1ServerOptions {
@@ -173,7 +180,8 @@ export interface LocalReplyMapper {
 }
 
 export type LocalReplyFilter =
-  | { readonly kind: "status_code"; readonly op: "eq" | "ge" | "le"; readonly value: number }
+  | { readonly kind: "status_code" | "duration"; readonly op: "eq" | "ge" | "le" | "ne"; readonly value: number }
+  | { readonly kind: "not_health_check" }
   | { readonly kind: "response_flag"; readonly flags: readonly string[] }
   | { readonly kind: "header"; readonly header: HeaderMatch }
   | { readonly kind: "and" | "or"; readonly filters: readonly LocalReplyFilter[] };

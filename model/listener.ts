@@ -10,6 +10,8 @@ export type TrafficDirection = "unspecified" | "inbound" | "outbound";
 export interface Listener {
   readonly name: string;
   readonly address: Address;
+  /** Where connections are accepted besides. */
+  readonly additionalAddresses?: readonly Address[];
   readonly statPrefix: string;
   readonly bindToPort: boolean;
   readonly trafficDirection: TrafficDirection;

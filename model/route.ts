@@ -44,6 +44,8 @@ export interface VirtualHost extends HeaderMutations {
   readonly includeAttemptCountInResponse: boolean;
   readonly requestMirrors: readonly RequestMirror[];
   readonly filterOverrides: Readonly<Record<string, FilterOverride>>;
+  /** As in its routes. Absent: the connection's limit. */
+  readonly requestBufferLimitBytes?: number;
 }
 
 export interface Route extends HeaderMutations {
@@ -61,6 +63,8 @@ export interface Route extends HeaderMutations {
   readonly operation: string;
   /** Where the route comes from, for people (`file:line` of a manifest), from `metadata.filter_metadata["outrigger"]`. */
   readonly source: string;
+  /** Bytes of a request's body that are kept for retries, below the connection's limit. Absent: the virtual host's. */
+  readonly requestBufferLimitBytes?: number;
 }
 
 export interface RouteMatch {
@@ -76,6 +80,8 @@ export interface RouteMatch {
   readonly headers: readonly HeaderMatch[];
   readonly queryParameters: readonly QueryMatch[];
   readonly grpcOnly: boolean;
+  /** What must be true of the caller's certificate; absent: nothing. */
+  readonly tls?: { readonly presented: boolean | null; readonly validated: boolean | null };
 }
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: "non_forwarding" };
@@ -132,8 +138,15 @@ export interface ForwardAction {
   readonly idleTimeoutMs: number | null;
   /** null: not set. */
   readonly maxStreamDurationMs: number | null;
-  /** `max_stream_duration.grpc_timeout_header_max` / `max_grpc_timeout`; null: not used. */
+  /** `max_grpc_timeout` (deprecated), the cap on `grpc-timeout` as the route's timeout; null: not used. */
   readonly maxGrpcTimeoutMs: number | null;
+  /** `grpc_timeout_offset` (deprecated): taken off what `grpc-timeout` says; absent: nothing. */
+  readonly grpcTimeoutOffsetMs?: number;
+  /**
+   * `grpc-timeout` as the stream's duration: `max_stream_duration.grpc_timeout_header_max` (0: no cap) and
+   * `grpc_timeout_header_offset`; absent: the header is not looked at.
+   */
+  readonly grpcStreamTimeout?: { readonly maxMs: number; readonly offsetMs: number };
   /** null: the virtual host's. */
   readonly retryPolicy: RetryPolicy | null;
   readonly requestMirrors: readonly RequestMirror[];

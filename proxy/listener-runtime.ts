@@ -49,7 +49,8 @@ interface ChainSlot {
 export class ListenerRuntime {
   readonly #deps: ListenerDeps;
   #config: Listener;
-  #bound: BoundListener | null = null;
+  /** One for each address; none with `bind_to_port: false`. */
+  #bound: readonly BoundListener[] = [];
   #inbound: InboundListener;
   /** Earlier versions whose connections are still open. */
   readonly #old = new Set<InboundListener>();
@@ -68,7 +69,7 @@ export class ListenerRuntime {
   }
 
   get boundAddress(): { readonly host: string; readonly port: number } | null {
-    return this.#bound?.boundAddress ?? null;
+    return this.#bound[0]?.boundAddress ?? null;
   }
 
   /** Open connections, those of earlier versions included. */
@@ -79,8 +80,7 @@ export class ListenerRuntime {
   }
 
   async bind(): Promise<void> {
-    if (!this.#config.bindToPort) return;
-    this.#bound = await BoundListener.bind(this.#config, this.#inbound.accept);
+    this.#bound = await BoundListener.bindAll(this.#config, [], this.#inbound.accept);
   }
 
   useRoutes(snapshot: Snapshot): void {
@@ -98,7 +98,7 @@ export class ListenerRuntime {
       return;
     }
     const before = this.#config;
-    const moved = !isDeepStrictEqual(before.address, config.address) || before.bindToPort !== config.bindToPort;
+    const moved = !isDeepStrictEqual(placesOf(before), placesOf(config));
     const old = this.#inbound;
     const oldSlots = this.#slots;
     this.#config = config;
@@ -107,14 +107,14 @@ export class ListenerRuntime {
     if (moved) {
       const oldBound = this.#bound;
       try {
-        this.#bound = config.bindToPort ? await BoundListener.bind(config, next.accept) : null;
+        this.#bound = await BoundListener.bindAll(config, oldBound, next.accept);
       } catch (error) {
         this.#config = before;
         this.#slots = oldSlots;
         throw error;
       }
-      oldBound?.stopAccepting();
-    } else this.#bound?.update(config, next.accept);
+      for (const bound of oldBound) if (!this.#bound.includes(bound)) bound.stopAccepting();
+    } else for (const bound of this.#bound) bound.update(config, next.accept);
     this.#inbound = next;
     const kept = oldSlots.every((slot) => this.#adopt(slot));
     this.#old.add(old);
@@ -130,14 +130,16 @@ export class ListenerRuntime {
 
   /** Accepts no more; connections end with their next response, at the latest after `graceMs`. */
   drain(graceMs: number): void {
-    this.#bound?.stopAccepting();
+    for (const bound of this.#bound) bound.stopAccepting();
     this.#inbound.drain(graceMs);
     for (const old of this.#old) old.drain(graceMs);
   }
 
   close(): void {
-    this.#bound?.stopAccepting();
-    this.#bound?.destroyConnections();
+    for (const bound of this.#bound) {
+      bound.stopAccepting();
+      bound.destroyConnections();
+    }
   }
 
   /** Connections of the slot's chain follow the new configuration if its chain means the same to a connection. */
@@ -227,6 +229,11 @@ export class ListenerRuntime {
       }),
     });
   }
+}
+
+/** What a listener's sockets are bound to. */
+function placesOf({ address, additionalAddresses, bindToPort }: Listener): readonly unknown[] {
+  return [address, additionalAddresses ?? [], bindToPort];
 }
 
 function routeNames(listener: Listener): string[] {

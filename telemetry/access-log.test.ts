@@ -61,6 +61,7 @@ function setup(t: TestContext) {
       },
       sinks,
       compileHeader,
+      () => 0.25,
     );
   return { clock, sinks, file, errors, compile };
 }

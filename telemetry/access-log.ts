@@ -1,5 +1,6 @@
 /** Access logs: one line per request, by Envoy's formats and filters, compiled when configuration arrives. */
 import { resolve } from "node:path";
+import type { Random } from "../core/random.ts";
 import type { AccessLog } from "../model/access-log.ts";
 import { type CompileHeaderMatch, compileLogFilter } from "./access-log/filter.ts";
 import { fileTarget, LogWriter, type LogWriterOptions, streamTarget } from "./access-log/log-writer.ts";
@@ -89,11 +90,12 @@ export function compileAccessLog(
   log: AccessLog,
   sinks: AccessLogSinks,
   compileHeader: CompileHeaderMatch,
+  random: Random,
 ): AccessLogger {
   const format = lineFormat(log.format);
   const writer = sinks.writer(log.sink);
   if (log.filter === null) return (context) => writer.append(format(context));
-  const test = compileLogFilter(log.filter, compileHeader);
+  const test = compileLogFilter(log.filter, compileHeader, random);
   return (context) => {
     if (test(context)) writer.append(format(context));
   };

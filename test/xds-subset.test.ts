@@ -1,6 +1,6 @@
 /**
  * The subset of Envoy's messages is what it says it is: every name, number, type, label and enum value is Envoy's. The
- * same comparison keeps `xds/unsupported-fields.ts`: run it with `UPDATE=1` to write that file anew.
+ * same comparison keeps `xds/unsupported-fields.ts`: `npm test -- --update test/xds-subset.test.ts` writes that file anew.
  */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -19,12 +19,20 @@ const NEWER: ReadonlySet<string> = new Set([
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: 7 scalar 8 auto_sni_san_validation",
 ]);
 
+/** Messages and enums that are newer as a whole, tried in the same way. */
+const NEWER_TYPES: ReadonlySet<string> = new Set([
+  "envoy.extensions.clusters.common.dns.v3.DnsLookupFamily",
+  "envoy.extensions.clusters.dns.v3.DnsCluster",
+  "envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate",
+]);
+
 const subset = subsetRegistry();
 const full = fullRegistry();
 
 test("every message and field of the subset is Envoy's", () => {
   const wrong: string[] = [];
   for (const message of messagesOf(subset)) {
+    if (NEWER_TYPES.has(message.typeName)) continue;
     const original = full.getMessage(message.typeName);
     if (!original) {
       wrong.push(`no message ${message.typeName}`);
@@ -41,6 +49,7 @@ test("every message and field of the subset is Envoy's", () => {
 test("every enum value of the subset is Envoy's", () => {
   const wrong: string[] = [];
   for (const desc of enumsOf(subset)) {
+    if (NEWER_TYPES.has(desc.typeName)) continue;
     const known = new Set(full.getEnum(desc.typeName)?.values.map((value) => `${value.number} ${value.name}`));
     for (const value of desc.values.map((item) => `${item.number} ${item.name}`)) {
       if (!known.has(value) && !NEWER.has(`${desc.typeName}: ${value}`)) wrong.push(`${desc.typeName}: ${value}`);
@@ -69,7 +78,7 @@ test("what is left out is known by name", () => {
     if (missing.length > 0) left[message.typeName] = missing.map((field) => `${field.number}:${field.name}`).join(" ");
   }
   const sorted = Object.fromEntries(Object.entries(left).sort(([a], [b]) => (a < b ? -1 : 1)));
-  if (process.env["UPDATE"]) {
+  if (process.env["UPDATE"] === "1") {
     writeUnsupported(sorted);
     return;
   }

@@ -41,7 +41,9 @@ export function decodeSocketAddress(message: SocketAddress, names: "names" | "ip
   if (portSpecifier.case === undefined) at.field("port_value").error("is required");
   const port = portSpecifier.value ?? 0;
   if (port > 65_535) at.field("port_value").error(`a port must be at most 65535, got ${port}`);
-  return { kind: "tcp", host: address, port };
+  if (!message.ipv4Compat) return { kind: "tcp", host: address, port };
+  if (address !== "::") at.field("ipv4_compat").error("is only for the IPv6 address ::");
+  return { kind: "tcp", host: address, port, ipv4Compat: true };
 }
 
 export function encodeAddress(address: Address): AddressMessage {
@@ -55,6 +57,7 @@ export function encodeSocketAddress(address: Extract<Address, { kind: "tcp" }>):
   return create(SocketAddressSchema, {
     address: address.host,
     portSpecifier: { case: "portValue", value: address.port },
+    ipv4Compat: address.ipv4Compat ?? false,
   });
 }
 

@@ -9,16 +9,13 @@ import {
 } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
 import type { Cluster, DnsOptions } from "../model/cluster.ts";
 import type { EndpointSet } from "../model/endpoint.ts";
+import { DNS_REFRESH_MS, decodeClusterType, MIN_DNS_REFRESH_MS, type NamedDiscovery } from "./cluster-type.ts";
 import { decodeConfigSource, encodeConfigSource } from "./config-source.ts";
 import { decodeEndpointSet, encodeEndpointSet, noEndpoints } from "./endpoint.ts";
 import type { Place } from "./place.ts";
 import { duration, durationMs, numberOf, wordOf } from "./values.ts";
 
 type Discovery = Cluster["discovery"];
-
-const DNS_REFRESH_MS = 5_000;
-/** Envoy wants more than this. */
-const MIN_DNS_REFRESH_MS = 1;
 
 const KINDS: Readonly<Record<number, Discovery["kind"]>> = {
   [DiscoveryType.STATIC]: "static",
@@ -36,23 +33,29 @@ const FAMILIES: Readonly<Record<number, DnsOptions["lookupFamily"]>> = {
 };
 
 export function decodeDiscovery(message: ClusterMessage, at: Place): Discovery {
-  const type = message.clusterDiscoveryType.value ?? DiscoveryType.STATIC;
-  const kind = wordOf(Cluster_DiscoveryTypeSchema, type, KINDS, at.field("type"));
+  const { kind, dns = decodeDns(message, at) } = decodeKind(message, at);
   switch (kind) {
     case "eds":
       return decodeEds(message, at);
     case "strict_dns":
-      return { kind, endpoints: decodeEndpoints(message, "names", at), dns: decodeDns(message, at) };
+      return { kind, endpoints: decodeEndpoints(message, "names", at), dns };
     case "logical_dns": {
       const endpoints = decodeEndpoints(message, "names", at);
       if (endpoints.localities.length !== 1 || endpoints.localities[0]?.endpoints.length !== 1) {
         at.field("load_assignment").error("a LOGICAL_DNS cluster must have exactly one endpoint");
       }
-      return { kind, endpoints, dns: decodeDns(message, at) };
+      return { kind, endpoints, dns };
     }
     default:
       return { kind: "static", endpoints: decodeEndpoints(message, "ip_only", at) };
   }
+}
+
+function decodeKind(message: ClusterMessage, at: Place): NamedDiscovery {
+  const { clusterDiscoveryType: type } = message;
+  if (type.case === "clusterType") return decodeClusterType(type.value, at.field("cluster_type"));
+  const value = type.value ?? DiscoveryType.STATIC;
+  return { kind: wordOf(Cluster_DiscoveryTypeSchema, value, KINDS, at.field("type")) ?? "static" };
 }
 
 function decodeEds(message: ClusterMessage, at: Place): Discovery {

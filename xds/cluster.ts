@@ -13,7 +13,7 @@ import { decodeClusterExtension, encodeClusterExtension } from "./cluster-extens
 import type { Codec } from "./codec.ts";
 import { decodeStrings } from "./endpoint.ts";
 import { extensionTypeOf, isHarmlessExtension } from "./extension.ts";
-import { decodeCommonLb, decodeLbPolicy, encodeCommonLb, encodeLbPolicy } from "./load-balancing.ts";
+import { decodeBalancing, encodeCommonLb, encodeLbPolicy } from "./load-balancing.ts";
 import { encodeMetadata, OUTRIGGER } from "./metadata.ts";
 import { decodeOutlierDetection, encodeOutlierDetection } from "./outlier-detection.ts";
 import type { Place } from "./place.ts";
@@ -40,8 +40,7 @@ function decodeCluster(message: ClusterMessage, at: Place): Cluster {
     name: message.name,
     discovery: decodeDiscovery(message, at),
     connectTimeoutMs,
-    lbPolicy: decodeLbPolicy(message, at),
-    commonLb: decodeCommonLb(message.commonLbConfig, at.field("common_lb_config")),
+    ...decodeBalancing(message, at),
     limits: decodeCircuitBreakers(message.circuitBreakers, at.field("circuit_breakers")),
     outlierDetection: message.outlierDetection
       ? decodeOutlierDetection(message.outlierDetection, at.field("outlier_detection"))

@@ -45,9 +45,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   "envoy.config.core.v3.Metadata": {
     typed_filter_metadata: "metadata is read by name in its untyped form",
   },
-  "envoy.config.core.v3.SocketAddress": {
-    ipv4_compat: "IPv6 wildcard listeners take IPv4 connections where the system lets them",
-  },
   "envoy.config.core.v3.ApiConfigSource": {
     rate_limit_settings: "requests are few: one for each change",
     set_node_on_first_message_only: "the node is sent on the first message of a stream, as every server accepts",
@@ -100,6 +97,8 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     wait_for_warm_on_init: "the listeners always wait for the clusters they use",
     typed_dns_resolver_config: "the system's resolver is used",
     dns_failure_refresh_rate: "failed look-ups are repeated with backoff",
+    use_tcp_for_dns_lookups: "the system's resolver decides how it asks",
+    track_timeout_budgets: "time budgets are not measured",
     track_cluster_stats: "sizes and time budgets are not measured one by one",
     preconnect_policy: "connections are opened when they are needed",
   },
@@ -107,7 +106,13 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     update_merge_window: "updates are always taken as they come",
     ignore_new_hosts_until_first_hc: "only for active health checks, which are refused",
   },
+  "envoy.extensions.clusters.dns.v3.DnsCluster": {
+    dns_failure_refresh_rate: "failed look-ups are repeated with backoff",
+    dns_jitter: "look-ups of clusters are not in step",
+    typed_dns_resolver_config: "the system's resolver is used",
+  },
   "envoy.config.cluster.v3.UpstreamConnectionOptions": {
+    happy_eyeballs_config: "an endpoint has one address",
     set_local_interface_name_on_upstream_connections: "only feeds a log field that is not supported",
   },
   "envoy.config.listener.v3.Listener": {
@@ -128,9 +133,14 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   "envoy.config.route.v3.VirtualHost": {
     metadata: "no filter reads it",
     virtual_clusters: "only for statistics",
+    rate_limits: "only for the rate limit filter, which is refused",
   },
   "envoy.config.route.v3.Route": {
     stat_prefix: "only for statistics",
+  },
+  "envoy.config.route.v3.RouteAction": {
+    rate_limits: "only for the rate limit filter, which is refused",
+    include_vh_rate_limits: "only for the rate limit filter, which is refused",
   },
   "envoy.config.route.v3.Decorator": {
     propagate: "the operation's name is never sent upstream",
@@ -164,6 +174,10 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": {
     initial_read_buffer_size: "only tunes how the first bytes are read",
+  },
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
+    add_proxy_protocol_connection_state: "the PROXY protocol is not supported",
+    append_local_overload: "there is no overload manager",
   },
   "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig": {
     pack_trace_reason: "request ids carry no sampling decision: the trace context does",

@@ -19,6 +19,7 @@ import { unpackExtension } from "./extension.ts";
 import { decodeHttpFilters, encodeHttpFilter } from "./filters/http-filter.ts";
 import { checkHeaderValue } from "./header-name.ts";
 import { decodeClientCert, encodeClientCert } from "./http-connection-manager/client-cert.ts";
+import { decodeOrigin, encodeOrigin } from "./http-connection-manager/origin.ts";
 import {
   decodeCommonOptions,
   decodeHttp1,
@@ -116,6 +117,8 @@ export function decodeHttpConnectionManager(message: HcmMessage, at: Place): Htt
     keepConnectionOnInvalidMessage: http1?.overrideStreamErrorOnInvalidHttpMessage ?? keepConnection,
     appendXForwardedPort: message.appendXForwardedPort,
     localReply: decodeLocalReply(message.localReplyConfig, at.field("local_reply_config")),
+    ...decodeOrigin(message, at),
+    ...(message.stripTrailingHostDot ? { stripTrailingHostDot: true } : {}),
   };
 }
 
@@ -125,7 +128,6 @@ function refuseUnsupported(message: HcmMessage, at: Place): void {
   if (message.representIpv4RemoteAddressAsIpv4MappedIpv6) {
     at.field("represent_ipv4_remote_address_as_ipv4_mapped_ipv6").error("is not supported yet");
   }
-  if (message.stripTrailingHostDot) at.field("strip_trailing_host_dot").error("is not supported yet");
   if (message.requestIdExtension) {
     const place = at.field("request_id_extension").field("typed_config");
     unpackExtension(message.requestIdExtension.typedConfig, [UuidRequestIdConfigSchema], place);
@@ -217,6 +219,8 @@ export function encodeHttpConnectionManager(hcm: HttpConnectionManager): HcmMess
   });
   encodeClientCert(hcm.forwardClientCert, message);
   if (hcm.tracing) message.tracing = encodeTracing(hcm.tracing);
+  encodeOrigin(hcm, message);
+  if (hcm.stripTrailingHostDot) message.stripTrailingHostDot = true;
   const localReply = encodeLocalReply(hcm.localReply);
   if (localReply) message.localReplyConfig = localReply;
   return message;

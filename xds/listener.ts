@@ -6,7 +6,11 @@ import {
   type ListenerFilter as ListenerFilterMessage,
   ListenerFilterSchema,
 } from "../generated/envoy/config/listener/v3/listener_components_pb.js";
-import { type Listener as ListenerMessage, ListenerSchema } from "../generated/envoy/config/listener/v3/listener_pb.js";
+import {
+  AdditionalAddressSchema,
+  type Listener as ListenerMessage,
+  ListenerSchema,
+} from "../generated/envoy/config/listener/v3/listener_pb.js";
 import { HttpInspectorSchema } from "../generated/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { OriginalDstSchema } from "../generated/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
 import { TlsInspectorSchema } from "../generated/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
@@ -54,6 +58,7 @@ export function decodeListener(message: ListenerMessage, at: Place): Listener {
     // A name is needed to tell listeners apart; Envoy makes one up, too.
     name: message.name || formatAddress(address),
     address,
+    ...decodeAdditional(message, at),
     statPrefix: message.statPrefix,
     bindToPort: (message.bindToPort ?? true) && (message.deprecatedV1?.bindToPort ?? true),
     trafficDirection: DIRECTIONS[message.trafficDirection] ?? "unspecified",
@@ -74,6 +79,14 @@ export function decodeListener(message: ListenerMessage, at: Place): Listener {
     reusePort: message.enableReusePort ?? true,
     outrigger: decodeListenerExtension(message.metadata, at.field("metadata")),
   };
+}
+
+function decodeAdditional(message: ListenerMessage, at: Place): Pick<Listener, "additionalAddresses"> {
+  if (message.additionalAddresses.length === 0) return {};
+  const additionalAddresses = message.additionalAddresses.map(({ address }, i) =>
+    decodeAddress(address, "ip_only", at.item("additional_addresses", i).field("address")),
+  );
+  return { additionalAddresses };
 }
 
 /** Switches of which only the default is understood. */
@@ -116,6 +129,9 @@ export function encodeListener(listener: Listener): ListenerMessage {
     bindToPort: listener.bindToPort,
     enableReusePort: listener.reusePort,
   });
+  message.additionalAddresses = (listener.additionalAddresses ?? []).map((address) =>
+    create(AdditionalAddressSchema, { address: encodeAddress(address) }),
+  );
   if (listener.defaultFilterChain) message.defaultFilterChain = encodeFilterChain(listener.defaultFilterChain);
   const metadata = encodeMetadata({
     [OUTRIGGER]: listener.outrigger ? encodeListenerExtension(listener.outrigger) : undefined,

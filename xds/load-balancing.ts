@@ -11,15 +11,12 @@ import {
   Cluster_LbPolicy as LbPolicy,
 } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
 import type { Cluster, CommonLb } from "../model/cluster.ts";
+import { CHOICES, decodeTypedBalancing, ringOf } from "./load-balancing-policy.ts";
 import type { Place } from "./place.ts";
 import { percent, percentOf, wordOf } from "./values.ts";
 
 type Balancing = Cluster["lbPolicy"];
 
-const CHOICES = 2;
-const MIN_RING_SIZE = 1024;
-/** Envoy's default and its limit. */
-const MAX_RING_SIZE = 8_388_608;
 const PANIC_THRESHOLD = 50;
 
 const POLICIES: Readonly<Record<number, Balancing["kind"]>> = {
@@ -27,10 +24,20 @@ const POLICIES: Readonly<Record<number, Balancing["kind"]>> = {
   [LbPolicy.LEAST_REQUEST]: "least_request",
   [LbPolicy.RING_HASH]: "ring_hash",
   [LbPolicy.RANDOM]: "random",
+  // Reported where the policy that it announces is missing.
+  [LbPolicy.LOAD_BALANCING_POLICY_CONFIG]: "round_robin",
 };
 
+/** Both fields that a typed policy speaks about. */
+export function decodeBalancing(message: ClusterMessage, at: Place): Pick<Cluster, "lbPolicy" | "commonLb"> {
+  const typed = decodeTypedBalancing(message, at);
+  const commonLb = decodeCommonLb(message.commonLbConfig, at.field("common_lb_config"));
+  if (!typed) return { lbPolicy: decodeLbPolicy(message, at), commonLb };
+  return { lbPolicy: typed.policy, commonLb: { ...commonLb, localityWeighted: typed.localityWeighted } };
+}
+
 /** The policy with its settings; settings of another policy are not looked at, as in Envoy. */
-export function decodeLbPolicy(message: ClusterMessage, at: Place): Balancing {
+function decodeLbPolicy(message: ClusterMessage, at: Place): Balancing {
   const kind = wordOf(Cluster_LbPolicySchema, message.lbPolicy, POLICIES, at.field("lb_policy")) ?? "round_robin";
   const config = message.lbConfig;
   if (kind === "least_request") {
@@ -44,12 +51,7 @@ export function decodeLbPolicy(message: ClusterMessage, at: Place): Balancing {
     if (ring?.hashFunction === HashFunction.MURMUR_HASH_2) {
       place.field("hash_function").error("MURMUR_HASH_2 is not supported");
     }
-    const minimumRingSize = Number(ring?.minimumRingSize ?? MIN_RING_SIZE);
-    const maximumRingSize = Number(ring?.maximumRingSize ?? MAX_RING_SIZE);
-    if (maximumRingSize > MAX_RING_SIZE) place.field("maximum_ring_size").error(`must be at most ${MAX_RING_SIZE}`);
-    if (minimumRingSize > maximumRingSize)
-      place.field("minimum_ring_size").error("must not be above maximum_ring_size");
-    return { kind, minimumRingSize, maximumRingSize };
+    return ringOf(ring?.minimumRingSize, ring?.maximumRingSize, place);
   }
   return { kind };
 }
@@ -84,7 +86,7 @@ export function encodeLbPolicy(
   }
 }
 
-export function decodeCommonLb(message: Cluster_CommonLbConfig | undefined, at: Place): CommonLb {
+function decodeCommonLb(message: Cluster_CommonLbConfig | undefined, at: Place): CommonLb {
   if (message?.closeConnectionsOnHostSetChange) {
     at.field("close_connections_on_host_set_change").error("is not supported");
   }

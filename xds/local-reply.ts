@@ -44,18 +44,18 @@ function decodeMapper(message: ResponseMapper, at: Place): LocalReplyMapper {
 /** Of the access log's filters, those that can be answered before a reply is sent. */
 function narrow(filter: AccessLogFilter, at: Place): LocalReplyFilter {
   switch (filter.kind) {
-    case "status_code":
-      if (filter.op !== "ne") return { kind: "status_code", op: filter.op, value: filter.value };
-      at.error("NE is not supported in local replies yet");
-      return NONE;
     case "and":
     case "or":
       return { kind: filter.kind, filters: filter.filters.map((inner) => narrow(inner, at)) };
+    case "status_code":
+    case "duration":
+    case "not_health_check":
     case "response_flag":
     case "header":
       return filter;
-    case "duration":
-    case "not_health_check":
+    case "traceable":
+    case "sample":
+    case "grpc_status":
       at.error(`${filter.kind}_filter is not supported in local replies yet`);
       return NONE;
   }

@@ -31,9 +31,22 @@ const NUMBERS = {
   failurePercentageRequestVolume: 50,
 } as const;
 
+/** Left out of the model where they are not given. */
+const OPTIONAL = [
+  "enforcingLocalOriginSuccessRate",
+  "enforcingFailurePercentageLocalOrigin",
+  "alwaysEjectOneHost",
+] as const;
+
 type NumberField = keyof typeof NUMBERS;
 
-const PERCENTAGES: readonly (NumberField | "enforcingFailurePercentageLocalOrigin")[] = [
+const PERCENTAGES: readonly (
+  | NumberField
+  | "enforcingFailurePercentageLocalOrigin"
+  | "enforcingLocalOriginSuccessRate"
+)[] = [
+  "enforcingFailurePercentageLocalOrigin",
+  "enforcingLocalOriginSuccessRate",
   "maxEjectionPercent",
   "enforcingConsecutive5xx",
   "enforcingConsecutiveGatewayFailure",
@@ -49,12 +62,6 @@ export function decodeOutlierDetection(message: OutlierDetectionMessage, at: Pla
   for (const name of PERCENTAGES) {
     if ((message[name] ?? 0) > 100) at.field(protoName(name)).error("must be at most 100");
   }
-  if ((message.enforcingFailurePercentageLocalOrigin ?? 0) > 0) {
-    at.field("enforcing_failure_percentage_local_origin").error("is not supported");
-  }
-  if (message.splitExternalLocalOriginErrors && (message.enforcingLocalOriginSuccessRate ?? 0) > 0) {
-    at.field("enforcing_local_origin_success_rate").error("is not supported");
-  }
   const baseEjectionTimeMs = positiveDurationMs(
     message.baseEjectionTime,
     BASE_EJECTION_MS,
@@ -69,6 +76,7 @@ export function decodeOutlierDetection(message: OutlierDetectionMessage, at: Pla
   if (maxEjectionTimeMs < baseEjectionTimeMs) maxPlace.error("must not be less than base_ejection_time");
   return {
     ...numbers,
+    ...optionalOf(message),
     splitExternalLocalOriginErrors: message.splitExternalLocalOriginErrors,
     intervalMs: positiveDurationMs(message.interval, INTERVAL_MS, at.field("interval")),
     baseEjectionTimeMs,
@@ -77,12 +85,20 @@ export function decodeOutlierDetection(message: OutlierDetectionMessage, at: Pla
   };
 }
 
+/** Those of the fields that are set. */
+function optionalOf<T extends Pick<OutlierDetectionMessage | OutlierDetection, (typeof OPTIONAL)[number]>>(
+  from: T,
+): Pick<OutlierDetection, (typeof OPTIONAL)[number]> {
+  return Object.fromEntries(OPTIONAL.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
+}
+
 export function encodeOutlierDetection(detection: OutlierDetection): OutlierDetectionMessage {
   const numbers = Object.fromEntries(
     (Object.keys(NUMBERS) as NumberField[]).map((name) => [name, detection[name]]),
   ) as Record<NumberField, number>;
   return create(OutlierDetectionSchema, {
     ...numbers,
+    ...optionalOf(detection),
     splitExternalLocalOriginErrors: detection.splitExternalLocalOriginErrors,
     interval: duration(detection.intervalMs),
     baseEjectionTime: duration(detection.baseEjectionTimeMs),

@@ -11,6 +11,7 @@ import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from "../generated/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+import { DnsClusterSchema } from "../generated/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js";
 import { HTTPFaultSchema } from "../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import {
   RBACSchema as HttpRbacSchema,
@@ -22,6 +23,10 @@ import { TlsInspectorSchema } from "../generated/envoy/extensions/filters/listen
 import { HttpConnectionManagerSchema } from "../generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { RBACSchema as NetworkRbacSchema } from "../generated/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 import { PreserveCaseFormatterConfigSchema } from "../generated/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
+import { LeastRequestSchema } from "../generated/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
+import { RandomSchema } from "../generated/envoy/extensions/load_balancing_policies/random/v3/random_pb.js";
+import { RingHashSchema } from "../generated/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js";
+import { RoundRobinSchema } from "../generated/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js";
 import { UuidRequestIdConfigSchema } from "../generated/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { PreviousHostsPredicateSchema } from "../generated/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { RawBufferSchema } from "../generated/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
@@ -56,7 +61,12 @@ export const EXTENSION_TYPES: readonly DescMessage[] = [
   UuidRequestIdConfigSchema,
   ClusterSchema,
   ClusterLoadAssignmentSchema,
+  DnsClusterSchema,
   DownstreamTlsContextSchema,
+  LeastRequestSchema,
+  RandomSchema,
+  RingHashSchema,
+  RoundRobinSchema,
   HttpProtocolOptionsSchema,
   OpenTelemetryConfigSchema,
   RawBufferSchema,

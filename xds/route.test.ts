@@ -140,13 +140,17 @@ test("a retry condition that is none is left out, aloud", () => {
   assert.deepEqual(notes, ['virtual_hosts[0].retry_policy.retry_on: "foo" is no retry condition and never holds']);
 });
 
-test("the limit for grpc-timeout is taken from either place, the newer first", () => {
-  assert.equal(forward({ max_grpc_timeout: "2s" }).maxGrpcTimeoutMs, 2000);
+test("limits for grpc-timeout: of the route's timeout, and of the stream's duration", () => {
+  const old = forward({ max_grpc_timeout: "2s", grpc_timeout_offset: "0.1s" });
+  assert.equal(old.maxGrpcTimeoutMs, 2000);
+  assert.equal(old.grpcTimeoutOffsetMs, 100);
+  assert.equal(old.grpcStreamTimeout, undefined);
   const both = {
     max_grpc_timeout: "2s",
     max_stream_duration: { grpc_timeout_header_max: "0s", max_stream_duration: "3s" },
   };
-  assert.equal(forward(both).maxGrpcTimeoutMs, 0);
+  assert.equal(forward(both).maxGrpcTimeoutMs, 2000);
+  assert.deepEqual(forward(both).grpcStreamTimeout, { maxMs: 0, offsetMs: 0 });
   assert.equal(forward(both).maxStreamDurationMs, 3000);
 });
 

@@ -8,14 +8,16 @@ import {
   type Http2ProtocolOptions,
   HttpProtocolOptions_HeadersWithUnderscoresAction as UnderscoresAction,
   type UpstreamHttpProtocolOptions,
+  UpstreamHttpProtocolOptionsSchema,
 } from "../generated/envoy/config/core/v3/protocol_pb.js";
 import {
   type HttpProtocolOptions,
   HttpProtocolOptionsSchema,
 } from "../generated/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
-import type { UpstreamHttp } from "../model/cluster.ts";
+import type { RequestSni, UpstreamHttp } from "../model/cluster.ts";
 import { unpackAny } from "./any.ts";
 import { checkHeaderKeyFormat } from "./header-key-format.ts";
+import { decodeHeaderName } from "./header-name.ts";
 import { DEFAULT_HTTP2, decodeHttp2, encodeHttp2 } from "./http2-options.ts";
 import type { Place } from "./place.ts";
 import { duration, durationMs, positiveDurationMs } from "./values.ts";
@@ -48,8 +50,10 @@ export function decodeUpstreamHttp(cluster: ClusterMessage, at: Place): Upstream
 }
 
 function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
-  refuseSni(message.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options"));
-  const common = decodeCommon(message.commonHttpProtocolOptions, at.field("common_http_protocol_options"));
+  const common = {
+    ...decodeCommon(message.commonHttpProtocolOptions, at.field("common_http_protocol_options")),
+    ...decodeRequestSni(message.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options")),
+  };
   const chosen = message.upstreamProtocolOptions;
   switch (chosen.case) {
     case "explicitHttpConfig": {
@@ -81,11 +85,11 @@ function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
 
 /** Deprecated since Envoy 1.16, and still taken by it where the options above are not given. */
 function decodeDeprecated(cluster: ClusterMessage, at: Place): UpstreamHttp {
-  refuseSni(cluster.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options"));
   checkHttp1(cluster.httpProtocolOptions, at.field("http_protocol_options"));
   const common = decodeCommon(cluster.commonHttpProtocolOptions, at.field("common_http_protocol_options"));
   return {
     ...common,
+    ...decodeRequestSni(cluster.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options")),
     protocol: cluster.http2ProtocolOptions ? "http2" : "http1",
     maxRequestsPerConnection: cluster.maxRequestsPerConnection ?? common.maxRequestsPerConnection,
     http2: http2(cluster.http2ProtocolOptions, at),
@@ -125,11 +129,15 @@ function checkHttp1(message: Http1ProtocolOptions | undefined, at: Place): void 
   checkHeaderKeyFormat(message, at.field("header_key_format"));
 }
 
-function refuseSni(message: UpstreamHttpProtocolOptions | undefined, at: Place): void {
-  if (message?.autoSni) at.field("auto_sni").error("is not supported: use auto_host_sni of the TLS context");
-  if (message?.autoSanValidation) {
-    at.field("auto_san_validation").error("is not supported: use auto_sni_san_validation of the TLS context");
-  }
+function decodeRequestSni(
+  message: UpstreamHttpProtocolOptions | undefined,
+  at: Place,
+): Pick<UpstreamHttp, "requestSni"> {
+  if (!message) return {};
+  const { autoSni: sni, autoSanValidation: verifySan, overrideAutoSniHeader } = message;
+  const place = at.field("override_auto_sni_header");
+  const header = overrideAutoSniHeader === "" ? "" : decodeHeaderName(overrideAutoSniHeader, place, true);
+  return sni || verifySan ? { requestSni: { sni, verifySan, header } } : {};
 }
 
 export function encodeUpstreamHttp(http: UpstreamHttp): HttpProtocolOptions {
@@ -142,6 +150,15 @@ export function encodeUpstreamHttp(http: UpstreamHttp): HttpProtocolOptions {
       ...(http.maxRequestsPerConnection > 0 ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
     },
     upstreamProtocolOptions: encodeProtocol(http),
+    ...(http.requestSni ? { upstreamHttpProtocolOptions: encodeRequestSni(http.requestSni) } : {}),
+  });
+}
+
+function encodeRequestSni({ sni, verifySan, header }: RequestSni): UpstreamHttpProtocolOptions {
+  return create(UpstreamHttpProtocolOptionsSchema, {
+    autoSni: sni,
+    autoSanValidation: verifySan,
+    overrideAutoSniHeader: header,
   });
 }
 

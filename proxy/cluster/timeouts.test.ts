@@ -104,6 +104,8 @@ test("grpc-timeout counts for gRPC up to max_grpc_timeout, and is sent on as wha
   assert.equal(grpc({}).sent["grpc-timeout"], "1000m");
   assert.equal(grpc({ "grpc-timeout": "3S" }, { maxGrpcTimeoutMs: 0 }).routeMs, 3000);
   assert.equal(grpc({}, { maxGrpcTimeoutMs: 0 }).routeMs, 0);
+  assert.equal(grpc({ "grpc-timeout": "300m" }, { grpcTimeoutOffsetMs: 100 }).routeMs, 200);
+  assert.equal(grpc({ "grpc-timeout": "100m" }, { grpcTimeoutOffsetMs: 100 }).routeMs, 100, "nothing would be left");
   assert.equal(run({ action, headers: { "grpc-timeout": "300m" } }).routeMs, 2000, "not gRPC");
 });
 
@@ -135,11 +137,14 @@ test("the stream's duration: the route's, or what grpc-timeout asks for up to th
     streamDuration({ ...ACTION, ...fields }, HeaderMap.of(timeout === undefined ? {} : { "grpc-timeout": timeout }));
   assert.equal(duration({}), null);
   assert.equal(duration({ maxStreamDurationMs: 5000 }, "1S"), 5000);
-  const capped = { maxStreamDurationMs: 5000, maxGrpcTimeoutMs: 1000 };
+  const capped = { maxStreamDurationMs: 5000, grpcStreamTimeout: { maxMs: 1000, offsetMs: 0 } };
   assert.equal(duration(capped), 5000);
   assert.equal(duration(capped, "300m"), 300);
   assert.equal(duration(capped, "3S"), 1000);
-  assert.equal(duration({ ...capped, maxGrpcTimeoutMs: 0 }, "3S"), 3000);
+  assert.equal(duration({ grpcStreamTimeout: { maxMs: 0, offsetMs: 0 } }, "3S"), 3000);
+  assert.equal(duration({ grpcStreamTimeout: { maxMs: 1000, offsetMs: 200 } }, "3S"), 800);
+  assert.equal(duration({ grpcStreamTimeout: { maxMs: 1000, offsetMs: 200 } }, "100m"), 0);
+  assert.equal(duration({ ...capped, maxGrpcTimeoutMs: 1, maxStreamDurationMs: null }), null);
 });
 
 test("grpc-timeout values: units, at most eight digits, nothing else", () => {

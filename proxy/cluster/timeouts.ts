@@ -23,6 +23,8 @@ export interface RouteTimeouts {
   readonly perTryIdleMs: number;
   /** Cap on `grpc-timeout` of gRPC requests (`max_grpc_timeout`; 0: no cap); null: that header is not looked at. */
   readonly maxGrpcMs: number | null;
+  /** Taken off what `grpc-timeout` says, unless nothing would be left. */
+  readonly grpcOffsetMs: number;
 }
 
 /** What the router filter is configured to do with the headers. */
@@ -42,6 +44,7 @@ export function compileTimeouts(action: ForwardAction, retryPolicy: RetryPolicy 
     perTryMs: retryPolicy?.perTryTimeoutMs ?? 0,
     perTryIdleMs: retryPolicy?.perTryIdleTimeoutMs ?? 0,
     maxGrpcMs: newTimeouts ? null : action.maxGrpcTimeoutMs,
+    grpcOffsetMs: action.grpcTimeoutOffsetMs ?? 0,
   };
 }
 
@@ -53,7 +56,8 @@ export class RequestTimeouts {
 
   /** Merges the route's limits with the request's headers, and takes out and sets the headers that Envoy does. */
   set(route: RouteTimeouts, headers: HeaderMap, grpc: boolean, options: TimeoutOptions): void {
-    this.routeMs = grpc && route.maxGrpcMs !== null ? grpcTimeout(headers, route.maxGrpcMs) : route.routeMs;
+    const { maxGrpcMs, grpcOffsetMs } = route;
+    this.routeMs = grpc && maxGrpcMs !== null ? grpcTimeout(headers, maxGrpcMs, grpcOffsetMs) : route.routeMs;
     this.perTryMs = route.perTryMs;
     this.perTryIdleMs = route.perTryIdleMs;
     if (mayHaveTimeoutHeaders(headers)) this.#merge(headers, options.respectExpected);
@@ -94,21 +98,26 @@ export class RequestTimeouts {
 }
 
 /** What the caller's `grpc-timeout` allows, at most `maxMs`; without the header, `maxMs`. */
-function grpcTimeout(headers: HeaderMap, maxMs: number): number {
-  const asked = parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0;
+function grpcTimeout(headers: HeaderMap, maxMs: number, offsetMs: number): number {
+  let asked = parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0;
+  if (offsetMs < asked) asked -= offsetMs;
   if (maxMs !== 0 && (asked === 0 || asked > maxMs)) return maxMs;
   return asked;
 }
 
 /**
- * How long the whole stream may last by its route's `max_stream_duration`, where gRPC callers may ask for their own
- * limit up to `grpc_timeout_header_max`; null: the connection manager's limit holds, 0: none.
+ * How long the whole stream may last by its route's `max_stream_duration`, where callers may ask for their own limit in
+ * `grpc-timeout` up to `grpc_timeout_header_max`; null: the connection manager's limit holds, 0: none.
  */
 export function streamDuration(action: ForwardAction, headers: HeaderMap): number | null {
-  if (action.maxStreamDurationMs === null) return null;
-  if (action.maxGrpcTimeoutMs !== null) {
+  const { grpcStreamTimeout } = action;
+  if (grpcStreamTimeout !== undefined) {
     const asked = parseGrpcTimeout(headers.get("grpc-timeout"));
-    if (asked !== null) return action.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, action.maxGrpcTimeoutMs);
+    if (asked !== null) {
+      const { maxMs, offsetMs } = grpcStreamTimeout;
+      const capped = maxMs === 0 ? asked : Math.min(asked, maxMs);
+      return Math.max(0, capped - offsetMs);
+    }
   }
   return action.maxStreamDurationMs;
 }

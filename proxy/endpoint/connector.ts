@@ -5,10 +5,17 @@ import { codeOf } from "../../core/errors.ts";
 import type { TimerWheel, WheelTimer } from "../../core/timer-wheel.ts";
 import type { Address } from "../../model/address.ts";
 
+/** The server as the request names it, null where the TLS context decides. */
+export interface TlsServerName {
+  readonly sni: string | null;
+  /** The server's certificate must name it too. */
+  readonly san: string | null;
+}
+
 /** TLS on the way up, made by `proxy/tls/`. */
 export interface UpstreamTlsConnector {
   /** One connection; `host` is the endpoint's host name or address. Throws when there is no usable certificate. */
-  begin(host: string): UpstreamHandshake;
+  begin(host: string, server: TlsServerName | null): UpstreamHandshake;
 }
 
 /** One connection's handshake: remembers the material that it began with, whatever is rotated meanwhile. */
@@ -25,6 +32,8 @@ export interface ConnectOptions {
   readonly timeoutMs: number;
   readonly tls: UpstreamTlsConnector | null;
   readonly hostname: string;
+  /** null: the TLS context decides. */
+  readonly server: TlsServerName | null;
   readonly localAddress: string | null;
   readonly keepAlive: { readonly timeS: number | null } | null;
 }
@@ -104,7 +113,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
   } else {
     let secure: tls.TLSSocket;
     try {
-      handshake = options.tls.begin(options.hostname);
+      handshake = options.tls.begin(options.hostname, options.server);
       secure = tls.connect({
         ...handshake.options,
         socket: raw,

@@ -12,7 +12,7 @@ import type { Pool } from "../cluster/pool.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ClientOwner, Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import type { UpstreamFailure } from "../codec/stream.ts";
-import { connect, type UpstreamTlsConnector } from "./connector.ts";
+import { connect, type TlsServerName, type UpstreamTlsConnector } from "./connector.ts";
 import { IdleLearner } from "./idle-learner.ts";
 
 /** Who wants a connection. */
@@ -28,6 +28,13 @@ export interface PoolCluster {
   /** The cluster's limits of the default and the high priority share one pool's connections under the first. */
   readonly limits: ResourceLimits;
   readonly tls: (endpoint: EndpointState<EndpointPool>) => UpstreamTlsConnector | null;
+}
+
+/** One server's share of an endpoint's connections. */
+interface PoolPart {
+  readonly server: TlsServerName;
+  readonly learner: IdleLearner;
+  readonly onEmpty: () => void;
 }
 
 export interface PoolDeps {
@@ -52,13 +59,23 @@ export class EndpointPool implements Pool, ClientOwner {
   readonly #waiting: PoolWaiter[] = [];
   readonly #sweep: WheelTimer;
   readonly #learner: IdleLearner;
+  /** Pools of connections that were opened for one server name each. */
+  readonly #byServer = new Map<string, EndpointPool>();
+  /** null: the TLS context names the server. */
+  readonly #part: PoolPart | null;
   #draining = false;
 
-  constructor(endpoint: EndpointState<EndpointPool>, cluster: PoolCluster, deps: PoolDeps) {
+  constructor(
+    endpoint: EndpointState<EndpointPool>,
+    cluster: PoolCluster,
+    deps: PoolDeps,
+    part: PoolPart | null = null,
+  ) {
     this.#endpoint = endpoint;
     this.#cluster = cluster;
     this.#deps = deps;
-    this.#learner = new IdleLearner();
+    this.#part = part;
+    this.#learner = part?.learner ?? new IdleLearner();
     this.#sweep = new WheelTimer(() => this.#closeIdle());
   }
 
@@ -68,6 +85,19 @@ export class EndpointPool implements Pool, ClientOwner {
 
   get idleConnections(): number {
     return this.#idle.length;
+  }
+
+  /** The connections whose TLS was about this server; made when first needed, gone with its last connection. */
+  forServer(name: string, server: TlsServerName): EndpointPool {
+    let pool = this.#byServer.get(name);
+    if (pool === undefined) {
+      const onEmpty = (): void => {
+        this.#byServer.delete(name);
+      };
+      pool = new EndpointPool(this.#endpoint, this.#cluster, this.#deps, { server, learner: this.#learner, onEmpty });
+      this.#byServer.set(name, pool);
+    }
+    return pool;
   }
 
   /** Gives a free connection, or null after queueing the waiter or telling it why not. */
@@ -88,6 +118,7 @@ export class EndpointPool implements Pool, ClientOwner {
     }
     const { limits, stats } = this.#cluster;
     if (!limits.tryAcquirePending()) {
+      this.#leaveIfEmpty();
       waiter.onPoolFailure("overflow", "too many requests wait for a connection (max_pending_requests)");
       return null;
     }
@@ -105,10 +136,12 @@ export class EndpointPool implements Pool, ClientOwner {
     this.#waiting.splice(at, 1);
     this.#cluster.stats.upstream_rq_pending_active--;
     this.#cluster.limits.releasePending();
+    this.#leaveIfEmpty();
   }
 
-  drain(_reason: string): void {
+  drain(reason: string): void {
     this.#draining = true;
+    for (const pool of this.#byServer.values()) pool.drain(reason);
     for (const connection of this.#idle.splice(0)) connection.retire();
     for (const connection of this.#all) connection.retire();
     this.#deps.wheel.cancel(this.#sweep);
@@ -116,6 +149,7 @@ export class EndpointPool implements Pool, ClientOwner {
 
   close(): void {
     this.#draining = true;
+    for (const pool of [...this.#byServer.values()]) pool.close();
     this.#deps.wheel.cancel(this.#sweep);
     for (const giveUp of this.#opening) giveUp();
     for (let i = this.#opening.size; i > 0; i--) this.#cluster.limits.releaseConnection();
@@ -164,6 +198,15 @@ export class EndpointPool implements Pool, ClientOwner {
     this.#endpoint.activeConnections--;
     limits.releaseConnection();
     if (this.#waiting.length > this.#opening.size) this.#open();
+    this.#leaveIfEmpty();
+  }
+
+  /** A caller may name any server: no pool outlives its use. */
+  #leaveIfEmpty(): void {
+    if (this.#part === null) return;
+    if (this.#all.size + this.#opening.size + this.#waiting.length > 0) return;
+    this.#deps.wheel.cancel(this.#sweep);
+    this.#part.onEmpty();
   }
 
   /** Learns an announced idle limit (`Keep-Alive: timeout=5`). */
@@ -186,6 +229,7 @@ export class EndpointPool implements Pool, ClientOwner {
         timeoutMs: config.connectTimeoutMs,
         tls,
         hostname,
+        server: this.#part?.server ?? null,
         localAddress: config.bindAddress?.kind === "tcp" ? config.bindAddress.host : null,
         keepAlive: config.tcpKeepalive,
       },
@@ -204,6 +248,7 @@ export class EndpointPool implements Pool, ClientOwner {
           if (failure === "connect_timeout") stats.upstream_cx_connect_timeout++;
           // As in Envoy, a failed connection takes everything that waited for it with it; retries are decided above.
           this.#failWaiting(failure, detail);
+          this.#leaveIfEmpty();
         },
       },
     );

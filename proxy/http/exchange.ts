@@ -111,8 +111,6 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const upgrade = wantsUpgrade ? (request.headers.get("upgrade") ?? "").toLowerCase() : "";
     // Where such a request ends only its answer tells: as in Envoy, what follows is not taken for another request.
     if ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT") stream.closeAfterResponse();
-    // Where such a request ends only its answer tells: as in Envoy, what follows is not taken for another request.
-    if ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT") stream.closeAfterResponse();
     const refusal = runtime.stages.mutateRequest(request, info, upgrade);
     if (refusal !== null) {
       info.flags |= refusal.flags;
@@ -520,7 +518,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       this.#route.applyResponse(head.headers, info, request);
       info.responseCode = head.status;
     }
-    let body = runtime.localReplies.apply(head, text, info, request);
+    let body = runtime.localReplies.apply(head, text, info, request, runtime.context.clock.now());
     if (isGrpc(request.headers.first("content-type"))) {
       toGrpcReply(head, body, grpcStatus);
       body = "";

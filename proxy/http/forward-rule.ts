@@ -10,6 +10,8 @@ export interface ForwardRule {
   readonly retry: CompiledRetryPolicy;
   /** For clusters under Outrigger's own policy: only what is safe is sent twice. */
   readonly safeRetry: CompiledRetryPolicy;
+  /** Bytes of a request's body that are kept for retries, where the configuration says less than the connection's limit. */
+  readonly bufferLimit: number;
 }
 
 export function compileForwardRule(route: CompiledRoute, action: ForwardAction): ForwardRule {
@@ -18,5 +20,6 @@ export function compileForwardRule(route: CompiledRoute, action: ForwardAction):
     timeouts: compileTimeouts(action, route.retryPolicy),
     retry: compileRetryPolicy(route.retryPolicy, false),
     safeRetry: compileRetryPolicy(route.retryPolicy, true),
+    bufferLimit: route.route.requestBufferLimitBytes ?? route.virtualHost.requestBufferLimitBytes ?? Infinity,
   };
 }

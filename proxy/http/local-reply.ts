@@ -2,6 +2,7 @@
 
 import { Flag, type FlagName } from "../../model/flags.ts";
 import type { LocalReplyConfig, LocalReplyFilter, LocalReplyFormat } from "../../model/http.ts";
+import { comparison } from "../../telemetry/access-log/filter.ts";
 import { compileFormat, compileJsonFormat, type Format, textOfBytes } from "../../telemetry/format.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import { compileHeaderMatch } from "../router/compile-matcher.ts";
@@ -10,13 +11,16 @@ import type { Failure } from "./failures.ts";
 import type { RequestHead, ResponseHead } from "./message.ts";
 
 export interface LocalReplies {
-  /** Applies the first mapper that matches and the body format; returns the body, whose headers are in `head`. */
-  apply(head: ResponseHead, body: string, info: StreamInfo, request: RequestHead): string;
+  /**
+   * Applies the first mapper that matches and the body format; returns the body, whose headers are in `head`. `now`: ms of
+   * the clock that started the request.
+   */
+  apply(head: ResponseHead, body: string, info: StreamInfo, request: RequestHead, now: number): string;
   /** What went wrong, for the application beside this sidecar: which hop, which cause, what was tried, what to do. */
   explain(failure: Failure, info: StreamInfo): string;
 }
 
-type Test = (info: StreamInfo, request: RequestHead, status: number) => boolean;
+type Test = (info: StreamInfo, request: RequestHead, status: number, now: number) => boolean;
 
 interface BodyFormat {
   readonly contentType: string;
@@ -36,8 +40,8 @@ export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
   const general = config.bodyFormat === null ? null : compileBody(config.bodyFormat);
   return {
     explain,
-    apply(head, given, info, request) {
-      const mapper = mappers.find(({ test }) => test(info, request, head.status));
+    apply(head, given, info, request, now) {
+      const mapper = mappers.find(({ test }) => test(info, request, head.status, now));
       let text = given;
       if (mapper) {
         if (mapper.body !== null) text = mapper.body;
@@ -82,11 +86,16 @@ function compileBody({ contentType, format }: LocalReplyFormat): BodyFormat {
 function compileFilter(filter: LocalReplyFilter): Test {
   switch (filter.kind) {
     case "status_code": {
-      const { op, value } = filter;
-      if (op === "eq") return (_info, _request, status) => status === value;
-      if (op === "ge") return (_info, _request, status) => status >= value;
-      return (_info, _request, status) => status <= value;
+      const compare = comparison(filter.op, filter.value);
+      return (_info, _request, status) => compare(status);
     }
+    case "duration": {
+      const compare = comparison(filter.op, filter.value);
+      return (info, _request, _status, now) => compare(Math.floor(now - info.startedAt));
+    }
+    case "not_health_check":
+      // Only Envoy's health check filter marks requests as such, and there is none here.
+      return () => true;
     case "response_flag": {
       const flags = filter.flags as readonly FlagName[];
       if (flags.length === 0) return (info) => info.flags !== 0;
@@ -99,11 +108,11 @@ function compileFilter(filter: LocalReplyFilter): Test {
     }
     case "and": {
       const tests = filter.filters.map(compileFilter);
-      return (info, request, status) => tests.every((test) => test(info, request, status));
+      return (...about) => tests.every((test) => test(...about));
     }
     case "or": {
       const tests = filter.filters.map(compileFilter);
-      return (info, request, status) => tests.some((test) => test(info, request, status));
+      return (...about) => tests.some((test) => test(...about));
     }
   }
 }

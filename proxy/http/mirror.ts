@@ -8,6 +8,7 @@ import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { Body, type BodyKind, type UpstreamHandler } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
+import { requestServerName, tlsServerName } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { drawInteger, inFraction } from "../router/compile-matcher.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
@@ -20,6 +21,15 @@ const SHADOW_SUFFIX = "-shadow";
 /** A mirrored request that is not answered is given up after Envoy's default route timeout. */
 const TIMEOUT_MS = 15_000;
 
+/** What is sent, as it stands when the request is forwarded. */
+interface Copy {
+  readonly head: string;
+  readonly body: BodyKind;
+  readonly headRequest: boolean;
+  /** The server that TLS is to ask for, where the cluster takes it from the request; else "". */
+  readonly server: string;
+}
+
 export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
   readonly response: ResponseHead = new ResponseHead();
   readonly headRequest: boolean;
@@ -30,6 +40,7 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
   readonly #cluster: UpstreamCluster;
   readonly #head: string;
   readonly #body: BodyKind;
+  readonly #server: string;
   #endpoint: EndpointState<EndpointPool> | null = null;
   #pool: EndpointPool | null = null;
   #connection: Http1ClientConnection | null = null;
@@ -38,12 +49,13 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #over = false;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(runtime: HttpRuntime, cluster: UpstreamCluster, head: string, body: BodyKind, headRequest: boolean) {
+  constructor(runtime: HttpRuntime, cluster: UpstreamCluster, copy: Copy) {
     this.#runtime = runtime;
     this.#cluster = cluster;
-    this.#head = head;
-    this.#body = body;
-    this.headRequest = headRequest;
+    this.#head = copy.head;
+    this.#body = copy.body;
+    this.#server = copy.server;
+    this.headRequest = copy.headRequest;
   }
 
   sendData(bytes: Buffer): void {
@@ -67,9 +79,16 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#endpoint = endpoint;
     endpoint.activeRequests++;
     endpoint.rq_total++;
-    this.#pool = this.#cluster.poolOf(endpoint);
+    this.#pool = this.#poolOf(endpoint);
     const connection = this.#pool.acquire(this);
     if (connection !== null) this.onConnection(connection);
+  }
+
+  /** Connections that were opened for this request's server, where the cluster keeps them apart. */
+  #poolOf(endpoint: EndpointState<EndpointPool>): EndpointPool {
+    const pool = this.#cluster.poolOf(endpoint);
+    const rule = this.#cluster.config.http.requestSni;
+    return rule === undefined ? pool : pool.forServer(this.#server, tlsServerName(rule, this.#server));
   }
 
   cancel(): void {
@@ -144,7 +163,10 @@ export function mirrorRequest(
     const host = mirror.disableShadowHostSuffix ? request.authority : shadowHost(request.authority);
     let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${host}\r\n${request.headers.toHttp1()}`;
     if (body === Body.chunked) head += "transfer-encoding: chunked\r\n";
-    const copy = new MirrorRequest(runtime, cluster, `${head}\r\n`, body, request.method === "HEAD");
+    const rule = cluster.config.http.requestSni;
+    const server = rule === undefined ? "" : requestServerName(rule, host, request.headers);
+    const headRequest = request.method === "HEAD";
+    const copy = new MirrorRequest(runtime, cluster, { head: `${head}\r\n`, body, headRequest, server });
     mirrors ??= [];
     mirrors.push(copy);
     if (ended && body === Body.none) copy.sendEnd();

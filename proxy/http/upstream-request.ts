@@ -13,6 +13,7 @@ import { RequestTimeouts } from "../cluster/timeouts.ts";
 import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
+import { poolForRequest } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { isGrpc } from "../router/compile-routes.ts";
 import type { Exchange } from "./exchange.ts";
@@ -88,14 +89,14 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#cluster = cluster;
     this.#limits = cluster.limitsFor(rule.priority);
     this.#explains = runtime.callerIsLocal;
-    this.#bufferLimit = runtime.bufferLimit;
-    const grpc = isGrpc(request.headers.first("content-type"));
-    this.#timeouts.set(rule.timeouts, request.headers, grpc, runtime.timeoutOptions);
+    this.#bufferLimit = Math.min(runtime.bufferLimit, rule.bufferLimit);
     const policy = cluster.config.outrigger !== null ? rule.safeRetry : rule.retry;
     this.#retryState ??= new RetryState(context.clock, context.random);
-    this.#retry = this.#retryState.begin(policy, request, { stats: cluster.stats, limits: this.#limits })
-      ? this.#retryState
-      : null;
+    // The cluster itself is the target of default priority: nothing is made for the usual request.
+    const target = rule.priority === "default" ? cluster : { stats: cluster.stats, limits: this.#limits };
+    this.#retry = this.#retryState.begin(policy, request, target) ? this.#retryState : null;
+    const grpc = isGrpc(request.headers.first("content-type"));
+    this.#timeouts.set(rule.timeouts, request.headers, grpc, runtime.timeoutOptions);
   }
 
   /** Begins; the request's head is final. `ended`: it has no body. */
@@ -200,7 +201,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     endpoint.rq_total++;
     this.#retry?.onHostAttempted(endpoint);
     if (this.#requestEnded) this.#armTryDeadline();
-    const pool = cluster.poolOf(endpoint);
+    const { authority, headers } = exchange.request;
+    const pool = poolForRequest(cluster.poolOf(endpoint), cluster.config.http.requestSni, authority, headers);
     this.#waitsAt = pool;
     const connection = pool.acquire(this);
     if (connection !== null) this.onConnection(connection);

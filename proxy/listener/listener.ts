@@ -1,7 +1,8 @@
 /** One bound listening address: accepts connections and hands each to the configuration in force at that moment. */
 import net from "node:net";
+import { isDeepStrictEqual } from "node:util";
 import { codeOf, UserError } from "../../core/errors.ts";
-import { formatAddress } from "../../model/address.ts";
+import { type Address, formatAddress } from "../../model/address.ts";
 import type { Listener } from "../../model/listener.ts";
 
 /** What is done with an accepted connection. */
@@ -10,12 +11,14 @@ export type AcceptConnection = (socket: net.Socket) => void;
 export class BoundListener {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
+  readonly #address: Address;
   #accept: AcceptConnection;
   #config: Listener;
   accepted = 0;
 
-  private constructor(server: net.Server, config: Listener, accept: AcceptConnection) {
+  private constructor(server: net.Server, config: Listener, address: Address, accept: AcceptConnection) {
     this.#server = server;
+    this.#address = address;
     this.#config = config;
     this.#accept = accept;
     server.on("connection", (socket) => {
@@ -26,13 +29,36 @@ export class BoundListener {
     });
   }
 
+  /**
+   * Binds the listener's address and its additional ones: all of them or none. Sockets of `before` that are bound to one
+   * of them stay. Rejects as `bind` does.
+   */
+  static async bindAll(
+    config: Listener,
+    before: readonly BoundListener[],
+    accept: AcceptConnection,
+  ): Promise<readonly BoundListener[]> {
+    if (!config.bindToPort) return [];
+    const bound: BoundListener[] = [];
+    try {
+      for (const address of [config.address, ...(config.additionalAddresses ?? [])]) {
+        const kept = before.find((listener) => isDeepStrictEqual(listener.#address, address));
+        bound.push(kept ?? (await BoundListener.bind(config, address, accept)));
+      }
+    } catch (error) {
+      for (const listener of bound) if (!before.includes(listener)) listener.stopAccepting();
+      throw error;
+    }
+    for (const listener of bound) listener.update(config, accept);
+    return bound;
+  }
+
   /** Binds. Rejects with a UserError that names the listener and the reason: port in use, no permission. */
-  static async bind(config: Listener, accept: AcceptConnection): Promise<BoundListener> {
+  static async bind(config: Listener, address: Address, accept: AcceptConnection): Promise<BoundListener> {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true });
-    const { address } = config;
-    const listener = new BoundListener(server, config, accept);
+    const listener = new BoundListener(server, config, address, accept);
     await new Promise<void>((resolve, reject) => {
-      const onError = (error: Error): void => reject(explainBind(error, config));
+      const onError = (error: Error): void => reject(explainBind(error, config, address));
       server.once("error", onError);
       const options: net.ListenOptions =
         address.kind === "pipe"
@@ -40,7 +66,8 @@ export class BoundListener {
           : {
               host: address.host,
               port: address.port,
-              ipv6Only: address.host === "::" ? false : address.host.includes(":"),
+              // As in Envoy: `::` leaves IPv4 alone unless it is told otherwise.
+              ipv6Only: address.host.includes(":") && !address.ipv4Compat,
             };
       server.listen({ ...options, backlog: config.tcpBacklogSize }, () => {
         server.removeListener("error", onError);
@@ -82,8 +109,8 @@ export class BoundListener {
   }
 }
 
-function explainBind(error: Error, config: Listener): UserError {
-  const at = formatAddress(config.address);
+function explainBind(error: Error, config: Listener, address: Address): UserError {
+  const at = formatAddress(address);
   const resource = `listener "${config.name}"`;
   switch (codeOf(error)) {
     case "EADDRINUSE":

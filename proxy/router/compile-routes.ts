@@ -38,13 +38,16 @@ export class CompiledRouteTable {
 
   /**
    * The route of a request; null where none matches. `random` is drawn from at most once. What only internal requests
-   * may carry (`internal_only_headers`) is taken off first: without internal addresses, Envoy's default, none is.
+   * may carry (`internal_only_headers`) is taken off first.
    */
-  find(request: RequestHead, _info: StreamInfo, random: Random): CompiledRoute | null {
-    for (const name of this.table.internalOnlyHeaders) request.headers.remove(name);
+  find(request: RequestHead, info: StreamInfo, random: Random): CompiledRoute | null {
+    const { internalOnlyHeaders } = this.table;
+    if (internalOnlyHeaders.length > 0 && !isInternal(request)) {
+      for (const name of internalOnlyHeaders) request.headers.remove(name);
+    }
     // Envoy finds no route for an empty `x-forwarded-proto`, from which the scheme comes.
     if (request.scheme === "") return null;
-    return this.#hosts.find(request.authority)?.find(request, random) ?? null;
+    return this.#hosts.find(request.authority)?.find(request, info, random) ?? null;
   }
 }
 
@@ -63,6 +66,7 @@ function draw(random: Random): number {
 
 class CompiledHost {
   readonly #toTls: CompiledRoute | null;
+  readonly #sparesInternal: boolean;
   /** Exact, case-sensitive paths and the places of their routes, ascending; null where trying each is cheaper. */
   readonly #exact: ReadonlyMap<string, readonly number[]> | null;
   /** Places of the routes that `#exact` does not hold. */
@@ -72,6 +76,7 @@ class CompiledHost {
   constructor(table: RouteTable, virtualHost: VirtualHost) {
     this.#candidates = virtualHost.routes.map((route) => new Candidate(table, virtualHost, route));
     this.#toTls = compileToTls(table, virtualHost);
+    this.#sparesInternal = virtualHost.requireTls === "external_only";
     const places = virtualHost.routes.map((_, place) => place);
     const exact = places.filter((place) => isIndexable(virtualHost.routes[place]));
     const indexed = exact.length >= INDEX_FROM;
@@ -81,24 +86,34 @@ class CompiledHost {
     this.#others = indexed ? places.filter((place) => !isIndexable(virtualHost.routes[place])) : places;
   }
 
-  find(request: RequestHead, random: Random): CompiledRoute | null {
-    if (this.#toTls !== null && request.scheme !== "https") return this.#toTls;
+  find(request: RequestHead, info: StreamInfo, random: Random): CompiledRoute | null {
+    if (this.#toTls !== null && request.scheme !== "https" && !(this.#sparesInternal && isInternal(request))) {
+      return this.#toTls;
+    }
     const mark = queryStart(request.path);
     const path = mark === request.path.length ? request.path : request.path.slice(0, mark);
     drawn = -1;
     const exact = this.#exact?.get(path);
-    const before = exact === undefined ? -1 : this.#firstOf(exact, request, path, random, this.#candidates.length);
+    const before =
+      exact === undefined ? -1 : this.#firstOf(exact, request, info, path, random, this.#candidates.length);
     const limit = before < 0 ? this.#candidates.length : before;
-    const other = this.#firstOf(this.#others, request, path, random, limit);
+    const other = this.#firstOf(this.#others, request, info, path, random, limit);
     const place = other < 0 ? before : other;
     return place < 0 ? null : (this.#candidates[place] as Candidate).choose(request, random);
   }
 
   /** The first place in `places`, below `limit`, whose route matches; -1 for none. */
-  #firstOf(places: readonly number[], request: RequestHead, path: string, random: Random, limit: number): number {
+  #firstOf(
+    places: readonly number[],
+    request: RequestHead,
+    info: StreamInfo,
+    path: string,
+    random: Random,
+    limit: number,
+  ): number {
     for (const place of places) {
       if (place >= limit) return -1;
-      if ((this.#candidates[place] as Candidate).matches(request, path, random)) return place;
+      if ((this.#candidates[place] as Candidate).matches(request, info, path, random)) return place;
     }
     return -1;
   }
@@ -108,7 +123,12 @@ function isIndexable(route: Route | undefined): boolean {
   return route?.match.path.kind === "exact" && route.match.caseSensitive;
 }
 
-/** `require_tls`: without internal addresses (Envoy's default) `external_only` concerns every request. */
+/** The connection manager says so of callers within `internal_address_config`, and lets no other say it. */
+function isInternal(request: RequestHead): boolean {
+  return request.headers.get("x-envoy-internal") === "true";
+}
+
+/** `require_tls`. */
 function compileToTls(table: RouteTable, virtualHost: VirtualHost): CompiledRoute | null {
   if (virtualHost.requireTls === "none") return null;
   const route: Route = {
@@ -149,6 +169,7 @@ class Candidate {
   readonly #query: readonly ((path: string) => boolean)[] | null;
   readonly #fraction: Fraction | null;
   readonly #grpcOnly: boolean;
+  readonly #tls: ((info: StreamInfo) => boolean) | null;
   readonly #variants: readonly CompiledRoute[];
   /** Upper bounds of the variants' shares of the total weight. */
   readonly #bounds: readonly number[];
@@ -162,6 +183,7 @@ class Candidate {
     this.#query = match.queryParameters.length === 0 ? null : match.queryParameters.map(compileQueryMatch);
     this.#fraction = match.fraction;
     this.#grpcOnly = match.grpcOnly;
+    this.#tls = match.tls === undefined ? null : compileTlsMatch(match.tls);
     const split = action.kind === "forward" && action.cluster.kind === "weighted" ? action.cluster : null;
     this.#weightHeader = split?.headerName.toLowerCase() ?? "";
     const clusters: readonly (WeightedCluster | null)[] = split?.clusters.length ? split.clusters : [null];
@@ -170,8 +192,9 @@ class Candidate {
     this.#bounds = (split?.clusters ?? []).map(({ weight }) => (total += weight));
   }
 
-  matches(request: RequestHead, path: string, random: Random): boolean {
+  matches(request: RequestHead, info: StreamInfo, path: string, random: Random): boolean {
     if (!this.#path(path)) return false;
+    if (this.#tls !== null && !this.#tls(info)) return false;
     if (this.#fraction !== null && !inFraction(this.#fraction, draw(random))) return false;
     if (this.#headers !== null && !this.#headers(request)) return false;
     if (this.#query !== null) for (const test of this.#query) if (!test(request.path)) return false;
@@ -196,6 +219,15 @@ class Candidate {
     const value = BigInt(text);
     return value < 1n << 64n ? Number(value % BigInt(total)) : -1;
   }
+}
+
+/** `tls_context`: a caller without TLS has shown no certificate. */
+function compileTlsMatch({ presented, validated }: NonNullable<Route["match"]["tls"]>): (info: StreamInfo) => boolean {
+  return ({ connection }) => {
+    const peer = connection.tls?.peer ?? null;
+    if (presented !== null && presented !== (peer !== null)) return false;
+    return validated === null || validated === (peer?.verified ?? false);
+  };
 }
 
 function compilePath(path: Route["match"]["path"], caseSensitive: boolean): (path: string) => boolean {

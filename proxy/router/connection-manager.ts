@@ -11,6 +11,7 @@ import { compileClientCert } from "./client-cert.ts";
 import { compileForwarded } from "./forwarded.ts";
 import { EDGE_HEADERS, Group, INTERNAL_HEADERS, REQUEST_GROUPS, RESPONSE_GROUPS } from "./header-groups.ts";
 import { stripRequest, stripResponse } from "./hop-by-hop.ts";
+import { compileInternal, type InternalTest } from "./internal-request.ts";
 import { compilePathNormalizer, type PathNormalizer } from "./normalize-path.ts";
 import { isValidReferer } from "./referer.ts";
 import { compileRequestId } from "./request-id.ts";
@@ -65,6 +66,12 @@ export class ConnectionManagerStages {
   readonly #stripPort: "none" | "any" | "matching";
   readonly #edge: boolean;
   readonly #requestStages: readonly RequestStage[];
+  /** null: no request is internal. */
+  readonly #isInternal: InternalTest | null;
+  /** What internal requests go through instead. */
+  readonly #internalStages: readonly RequestStage[];
+  readonly #scheme: "http" | "https" | null;
+  readonly #stripDot: boolean;
   readonly #responseStages: readonly ResponseStage[];
   readonly #serviceTime: Clock | null;
 
@@ -72,13 +79,11 @@ export class ConnectionManagerStages {
     this.#normalizePath = compilePathNormalizer(config);
     this.#stripPort = config.stripAnyHostPort ? "any" : config.stripMatchingHostPort ? "matching" : "none";
     this.#edge = config.useRemoteAddress;
-    // In Envoy's order: later stages see what earlier ones wrote.
-    this.#requestStages = [
-      compileForwarded(config, deps.localAddress),
-      compileRequestVia(config.via),
-      compileRequestId(config, deps.newRequestId),
-      compileClientCert(config.forwardClientCert),
-    ].filter((stage) => stage !== null);
+    this.#scheme = config.schemeOverwrite ?? null;
+    this.#stripDot = config.stripTrailingHostDot ?? false;
+    this.#requestStages = compileRequestStages(config, deps, false);
+    this.#isInternal = compileInternal(config);
+    this.#internalStages = this.#isInternal === null ? [] : compileRequestStages(config, deps, true);
     this.#responseStages = compileResponseStages(config, deps.clock);
     const suppressed = config.filters.some((filter) => filter.kind === "router" && filter.suppressEnvoyHeaders);
     this.#serviceTime = suppressed ? null : deps.clock;
@@ -100,11 +105,21 @@ export class ConnectionManagerStages {
     }
     const refusal = this.#settlePath(request, info);
     if (refusal !== null) return refusal;
+    if (this.#stripDot) request.authority = withoutTrailingDot(request.authority);
     if (this.#stripPort !== "none") this.#settleAuthority(request, info);
     if ((seen & Group.referer) !== 0 && !isValidReferer(headers.get("referer"))) headers.remove("referer");
-    if ((seen & Group.internal) !== 0) for (const name of INTERNAL_HEADERS) headers.remove(name);
-    if (this.#edge && (seen & Group.edge) !== 0) for (const name of EDGE_HEADERS) headers.remove(name);
-    for (const stage of this.#requestStages) stage(request, info, seen);
+    if (this.#isInternal?.(request, info)) {
+      headers.set("x-envoy-internal", "true");
+      for (const stage of this.#internalStages) stage(request, info, seen);
+    } else {
+      if ((seen & Group.internal) !== 0) for (const name of INTERNAL_HEADERS) headers.remove(name);
+      if (this.#edge && (seen & Group.edge) !== 0) for (const name of EDGE_HEADERS) headers.remove(name);
+      for (const stage of this.#requestStages) stage(request, info, seen);
+    }
+    if (this.#scheme !== null) {
+      request.scheme = this.#scheme;
+      headers.set("x-forwarded-proto", this.#scheme);
+    }
     return null;
   }
 
@@ -151,6 +166,29 @@ export class ConnectionManagerStages {
     if (this.#stripPort === "matching" && Number(port) !== info.connection.localPort) return;
     request.authority = authority.slice(0, colon);
   }
+}
+
+/** In Envoy's order: later stages see what earlier ones wrote. `internal`: for requests that are. */
+function compileRequestStages(
+  config: HttpConnectionManager,
+  deps: ConnectionManagerDeps,
+  internal: boolean,
+): readonly RequestStage[] {
+  return [
+    compileForwarded(config, deps.localAddress, internal),
+    compileRequestVia(config.via),
+    // An id from within the mesh is kept.
+    compileRequestId(internal ? { ...config, preserveExternalRequestId: true } : config, deps.newRequestId),
+    compileClientCert(config.forwardClientCert),
+  ].filter((stage) => stage !== null);
+}
+
+/** The root's dot at the end of a host name (RFC 1034, section 3.1), before a port too. */
+function withoutTrailingDot(authority: string): string {
+  const dot = authority.lastIndexOf(".");
+  if (dot < 0) return authority;
+  const next = authority[dot + 1];
+  return next === undefined || next === ":" ? authority.slice(0, dot) + authority.slice(dot + 1) : authority;
 }
 
 /** Compiles the stages of a connection manager. */

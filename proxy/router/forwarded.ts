@@ -23,13 +23,17 @@ export function findLocalAddress(): string {
   return "127.0.0.1";
 }
 
-/** `localAddress` stands in `x-forwarded-for` for callers on loopback, which would mean nothing elsewhere. */
-export function compileForwarded(options: ForwardedOptions, localAddress: string): RequestStage {
-  return options.useRemoteAddress ? compileEdge(options, localAddress) : compileInner(options.xffNumTrustedHops);
+/**
+ * `internal`: for requests from within the mesh, whose address is not announced as external. `localAddress` stands in `x-forwarded-for` for callers on loopback, which would mean nothing elsewhere.
+ */
+export function compileForwarded(options: ForwardedOptions, localAddress: string, internal = false): RequestStage {
+  return options.useRemoteAddress
+    ? compileEdge(options, localAddress, internal)
+    : compileInner(options.xffNumTrustedHops);
 }
 
 /** The first proxy of a mesh: it says what it knows of the caller instead of believing it. */
-function compileEdge(options: ForwardedOptions, localAddress: string): RequestStage {
+function compileEdge(options: ForwardedOptions, localAddress: string, internal: boolean): RequestStage {
   const { xffNumTrustedHops: hops, skipXffAppend, appendXForwardedPort } = options;
   return (request, info, seen) => {
     const { headers } = request;
@@ -49,8 +53,10 @@ function compileEdge(options: ForwardedOptions, localAddress: string): RequestSt
       headers.set("x-forwarded-port", String(connection.localPort));
     }
     const external = trusted ?? connection.remoteAddress;
-    if ((seen & Group.externalAddress) === 0) headers.append("x-envoy-external-address", external);
-    else headers.set("x-envoy-external-address", external);
+    if (!internal) {
+      if ((seen & Group.externalAddress) === 0) headers.append("x-envoy-external-address", external);
+      else headers.set("x-envoy-external-address", external);
+    }
     const given = hops > 0 && (seen & Group.forwardedProto) !== 0 ? headers.get("x-forwarded-proto") : scheme;
     settleScheme(request, info, given ?? scheme);
   };

@@ -6,15 +6,17 @@ import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { CertificateMaterial, TrustMaterial } from "../../model/secret.ts";
 import type { PeerValidation, UpstreamTls } from "../../model/tls.ts";
-import type { UpstreamHandshake, UpstreamTlsConnector } from "../endpoint/connector.ts";
+import type { TlsServerName, UpstreamHandshake, UpstreamTlsConnector } from "../endpoint/connector.ts";
 import { peerEvidence } from "./connection.ts";
 import type { ContextCache } from "./context-cache.ts";
 import { explainHandshake, TlsFailure } from "./failure.ts";
 import { localCertificate } from "./local-certificate.ts";
 import { resolveCertificates, resolveTrust } from "./material.ts";
-import { compilePeerCheck, type PeerCheck } from "./peer-check.ts";
+import { compilePeerCheck, type PeerCheck, type PeerEvidence } from "./peer-check.ts";
 import type { SecretsView } from "./secrets-view.ts";
 import { SessionCache } from "./session-cache.ts";
+
+const HTTP1 = "http/1.1";
 
 interface ClientMaterial {
   readonly certificates: readonly CertificateMaterial[];
@@ -43,11 +45,14 @@ export class ClientTlsContext implements UpstreamTlsConnector {
   }
 
   /** Throws a TlsFailure `no_material` while a secret is missing or unusable: the connection must not be made then. */
-  begin(host: string): UpstreamHandshake {
+  begin(host: string, server: TlsServerName | null = null): UpstreamHandshake {
     const material = this.#material();
     const { context } = material;
-    const serverName = this.#serverName(host);
-    const session = this.#sessions.find(serverName, context, this.#clock.wallTime());
+    const serverName = server?.sni ?? this.#serverName(host);
+    const san = server?.san ?? null;
+    // What was accepted under one name proves nothing about another.
+    const sessionName = san === null ? serverName : `${serverName}\n${san}`;
+    const session = this.#sessions.find(sessionName, context, this.#clock.wallTime());
     const { alpn } = this.#config;
     return {
       options: {
@@ -56,24 +61,36 @@ export class ClientTlsContext implements UpstreamTlsConnector {
         // Envoy checks names only as far as it is told to: `verify` does.
         checkServerIdentity: () => undefined,
         ...(serverName === "" ? {} : { servername: serverName }),
-        ...(alpn.length === 0 ? {} : { ALPNProtocols: alpn }),
+        // As in Envoy, where the context names no protocol the one that will be spoken is offered.
+        ALPNProtocols: alpn.length === 0 ? [HTTP1] : alpn,
         ...(session === undefined ? {} : { session }),
       },
-      verify: (socket) => this.#verify(socket, material, serverName),
+      verify: (socket) => this.#verify(socket, material, serverName, san, sessionName),
       explain: (error) => this.#explain(error, material),
     };
   }
 
-  #verify(socket: TLSSocket, { context, trust }: ClientMaterial, serverName: string): string | null {
+  #verify(
+    socket: TLSSocket,
+    { context, trust }: ClientMaterial,
+    serverName: string,
+    san: string | null,
+    sessionName: string,
+  ): string | null {
     // Node shows no certificate for a resumed session. It needs none: sessions are kept only of servers that were
     // accepted, under this very context (and so these roots), and are offered no longer than their certificate lives.
     if (socket.isSessionReused()) return null;
     const evidence = peerEvidence(socket);
     const { failure } = this.#checkFor(serverName)(evidence, trust?.roots ?? "", this.#clock.wallTime());
     if (failure) return failure.message;
+    if (san !== null) {
+      const refused = checkSan(evidence, san, trust);
+      if (refused !== null) return refused;
+    }
     if (this.#config.maxSessionKeys === 0) return null;
     const peerNotAfter = evidence.certificate?.validToDate.getTime() ?? 0;
-    const remember = (session: Buffer): void => this.#sessions.add({ session, serverName, context, peerNotAfter });
+    const remember = (session: Buffer): void =>
+      this.#sessions.add({ session, serverName: sessionName, context, peerNotAfter });
     // TLS 1.3 sends tickets after the handshake, 1.2 within it.
     if (socket.getProtocol() === "TLSv1.3") socket.on("session", remember);
     else remember(socket.getSession() ?? Buffer.alloc(0));
@@ -137,3 +154,21 @@ function forServer(validation: PeerValidation | null, serverName: string): PeerV
   const match = { kind: "exact", value: serverName, ignoreCase: true } as const;
   return { ...validation, subjectAltNames: [{ type: "dns", match }] };
 }
+
+/** `auto_san_validation`: the certificate must name the request's host, beside what else is checked. */
+function checkSan(evidence: PeerEvidence, san: string, trust: TrustMaterial | null): string | null {
+  // As in Envoy: a name in a certificate that anyone may have signed proves nothing.
+  if (trust === null) return "the server's name cannot be verified without a trusted CA (auto_san_validation)";
+  const match = { kind: "exact", value: san, ignoreCase: false } as const;
+  const validation: PeerValidation = { ...NAMES_ONLY, subjectAltNames: [{ type: "any", match }] };
+  return compilePeerCheck(validation, "server", true)(evidence, "", 0).failure?.message ?? null;
+}
+
+const NAMES_ONLY: PeerValidation = {
+  roots: null,
+  subjectAltNames: [],
+  certificateHashes: [],
+  spkiHashes: [],
+  acceptUntrusted: false,
+  allowExpired: false,
+};

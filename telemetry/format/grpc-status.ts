@@ -46,11 +46,15 @@ export function grpcStatus(
   style: "CAMEL_STRING" | "SNAKE_STRING" | "NUMBER",
 ): string | number | null {
   if (!context.request.headers.get("content-type")?.startsWith("application/grpc")) return null;
-  const raw = context.responseTrailers?.get("grpc-status") ?? context.responseHeaders?.get("grpc-status") ?? null;
-  const given = raw !== null && /^\d{1,9}$/.test(raw);
-  const code = given ? Number(raw) : grpcStatusOf(context.info.responseCode);
+  const code = grpcStatusOfResponse(context);
   if (style === "NUMBER") return code;
   const names = NAMES[code];
   if (names === undefined) return String(code);
   return style === "CAMEL_STRING" ? names[0] : names[1];
+}
+
+/** The status that the response gives, else the one that its HTTP status stands for. */
+export function grpcStatusOfResponse({ responseTrailers, responseHeaders, info }: FormatContext): number {
+  const raw = responseTrailers?.get("grpc-status") ?? responseHeaders?.get("grpc-status") ?? null;
+  return raw !== null && /^\d{1,9}$/.test(raw) ? Number(raw) : grpcStatusOf(info.responseCode);
 }

@@ -6,11 +6,16 @@ import {
   type ComparisonFilter,
   ComparisonFilter_OpSchema,
   ComparisonFilter_Op as Op,
+  type RuntimeFilter,
 } from "../../generated/envoy/config/accesslog/v3/accesslog_pb.js";
 import type { AccessLogFilter } from "../../model/access-log.ts";
+import type { Fraction } from "../../model/matcher.ts";
 import { decodeHeaderMatcher, encodeHeaderMatcher } from "../matcher.ts";
 import type { Place } from "../place.ts";
-import { numberOf, wordOf } from "../values.ts";
+import { fraction, fractionOf, numberOf, wordOf } from "../values.ts";
+
+/** Envoy wants a key, which nothing sets. */
+const SAMPLE_KEY = "access_log.sample";
 
 const OPS = { [Op.EQ]: "eq", [Op.GE]: "ge", [Op.LE]: "le", [Op.NE]: "ne" } as const;
 
@@ -18,6 +23,8 @@ const OPS = { [Op.EQ]: "eq", [Op.GE]: "ge", [Op.LE]: "le", [Op.NE]: "ne" } as co
 const FLAGS: ReadonlySet<string> = new Set(
   "LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF DO DR UDO".split(" "),
 );
+
+const NOTHING: Fraction = { numerator: 0, denominator: 100 };
 
 const ALL: AccessLogFilter = { kind: "status_code", op: "ge", value: 0 };
 
@@ -30,6 +37,12 @@ export function decodeAccessLogFilter(message: AccessLogFilterMessage, at: Place
       return { kind: "duration", ...decodeComparison(filter.value.comparison, at.field("duration_filter")) };
     case "notHealthCheckFilter":
       return { kind: "not_health_check" };
+    case "traceableFilter":
+      return { kind: "traceable" };
+    case "runtimeFilter":
+      return decodeSample(filter.value, at.field("runtime_filter"));
+    case "grpcStatusFilter":
+      return { kind: "grpc_status", statuses: [...filter.value.statuses], exclude: filter.value.exclude };
     case "andFilter":
     case "orFilter": {
       const and = filter.case === "andFilter";
@@ -53,6 +66,18 @@ export function decodeAccessLogFilter(message: AccessLogFilterMessage, at: Place
       at.error("a filter must say what it looks at");
       return ALL;
   }
+}
+
+/** Without a share nothing is logged, unless the runtime names one in whole percents. */
+function decodeSample(message: RuntimeFilter, at: Place): AccessLogFilter {
+  if (message.runtimeKey === "") at.field("runtime_key").error("is required");
+  const override = at.findings.runtime.get(message.runtimeKey);
+  const given = message.percentSampled ? fractionOf(message.percentSampled) : NOTHING;
+  return {
+    kind: "sample",
+    fraction: typeof override === "number" ? { ...given, numerator: override } : given,
+    independent: message.useIndependentRandomness,
+  };
 }
 
 /** The value may be overridden by the runtime key, as everywhere in Envoy. */
@@ -92,6 +117,15 @@ function specifierInit(filter: AccessLogFilter): SpecifierInit {
     }
     case "not_health_check":
       return { case: "notHealthCheckFilter", value: {} };
+    case "traceable":
+      return { case: "traceableFilter", value: {} };
+    case "sample": {
+      const percentSampled = fraction(filter.fraction);
+      const useIndependentRandomness = filter.independent;
+      return { case: "runtimeFilter", value: { runtimeKey: SAMPLE_KEY, percentSampled, useIndependentRandomness } };
+    }
+    case "grpc_status":
+      return { case: "grpcStatusFilter", value: { statuses: [...filter.statuses], exclude: filter.exclude } };
     case "and":
       return { case: "andFilter", value: { filters: filter.filters.map(encodeAccessLogFilter) } };
     case "or":

@@ -31,7 +31,6 @@ export function decodeForward(message: RouteAction, at: Place): ForwardAction {
   }
   const stream = message.maxStreamDuration;
   const streamAt = at.field("max_stream_duration");
-  const deprecatedGrpc = durationMs(message.maxGrpcTimeout, null, at.field("max_grpc_timeout"));
   return {
     kind: "forward",
     cluster: decodeCluster(message, at),
@@ -50,11 +49,8 @@ export function decodeForward(message: RouteAction, at: Place): ForwardAction {
     timeoutMs: durationMs(message.timeout, null, at.field("timeout")),
     idleTimeoutMs: durationMs(message.idleTimeout, null, at.field("idle_timeout")),
     maxStreamDurationMs: durationMs(stream?.maxStreamDuration, null, streamAt.field("max_stream_duration")),
-    maxGrpcTimeoutMs: durationMs(
-      stream?.grpcTimeoutHeaderMax,
-      deprecatedGrpc,
-      streamAt.field("grpc_timeout_header_max"),
-    ),
+    maxGrpcTimeoutMs: durationMs(message.maxGrpcTimeout, null, at.field("max_grpc_timeout")),
+    ...decodeGrpcTimeouts(message, at),
     retryPolicy: message.retryPolicy ? decodeRetryPolicy(message.retryPolicy, at.field("retry_policy")) : null,
     requestMirrors: decodeMirrors(message.requestMirrorPolicies, at),
     hashPolicies: message.hashPolicy
@@ -62,6 +58,21 @@ export function decodeForward(message: RouteAction, at: Place): ForwardAction {
       .filter((policy) => policy !== null),
     priority: message.priority === RoutingPriority.HIGH ? "high" : "default",
     upgrades: decodeUpgrades(message.upgradeConfigs, at),
+  };
+}
+
+function decodeGrpcTimeouts(
+  message: RouteAction,
+  at: Place,
+): Pick<ForwardAction, "grpcTimeoutOffsetMs" | "grpcStreamTimeout"> {
+  const grpcTimeoutOffsetMs = durationMs(message.grpcTimeoutOffset, 0, at.field("grpc_timeout_offset"));
+  const stream = message.maxStreamDuration;
+  const place = at.field("max_stream_duration");
+  const offsetMs = durationMs(stream?.grpcTimeoutHeaderOffset, 0, place.field("grpc_timeout_header_offset"));
+  const maxMs = durationMs(stream?.grpcTimeoutHeaderMax, null, place.field("grpc_timeout_header_max"));
+  return {
+    ...(grpcTimeoutOffsetMs > 0 ? { grpcTimeoutOffsetMs } : {}),
+    ...(maxMs === null ? {} : { grpcStreamTimeout: { maxMs, offsetMs } }),
   };
 }
 
@@ -144,10 +155,16 @@ export function encodeForward(action: ForwardAction): RouteAction {
   if (action.timeoutMs !== null) message.timeout = duration(action.timeoutMs);
   if (action.idleTimeoutMs !== null) message.idleTimeout = duration(action.idleTimeoutMs);
   if (action.retryPolicy) message.retryPolicy = encodeRetryPolicy(action.retryPolicy);
-  if (action.maxStreamDurationMs !== null || action.maxGrpcTimeoutMs !== null) {
+  if (action.maxGrpcTimeoutMs !== null) message.maxGrpcTimeout = duration(action.maxGrpcTimeoutMs);
+  if (action.grpcTimeoutOffsetMs !== undefined) message.grpcTimeoutOffset = duration(action.grpcTimeoutOffsetMs);
+  const { maxStreamDurationMs, grpcStreamTimeout } = action;
+  if (maxStreamDurationMs !== null || grpcStreamTimeout !== undefined) {
     const limit = create(RouteAction_MaxStreamDurationSchema);
-    if (action.maxStreamDurationMs !== null) limit.maxStreamDuration = duration(action.maxStreamDurationMs);
-    if (action.maxGrpcTimeoutMs !== null) limit.grpcTimeoutHeaderMax = duration(action.maxGrpcTimeoutMs);
+    if (maxStreamDurationMs !== null) limit.maxStreamDuration = duration(maxStreamDurationMs);
+    if (grpcStreamTimeout !== undefined) {
+      limit.grpcTimeoutHeaderMax = duration(grpcStreamTimeout.maxMs);
+      if (grpcStreamTimeout.offsetMs > 0) limit.grpcTimeoutHeaderOffset = duration(grpcStreamTimeout.offsetMs);
+    }
     message.maxStreamDuration = limit;
   }
   return message;

@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   RouteMatch_GrpcRouteMatchOptionsSchema,
+  RouteMatch_TlsContextMatchOptionsSchema,
   type RouteMatch as RouteMatchMessage,
   RouteMatchSchema,
 } from "../../generated/envoy/config/route/v3/route_components_pb.js";
@@ -24,6 +25,9 @@ export function decodeRouteMatch(message: RouteMatchMessage, at: Place): RouteMa
       decodeQueryMatcher(query, at.item("query_parameters", i)),
     ),
     grpcOnly: message.grpc !== undefined,
+    ...(message.tlsContext
+      ? { tls: { presented: message.tlsContext.presented ?? null, validated: message.tlsContext.validated ?? null } }
+      : {}),
   };
 }
 
@@ -72,5 +76,12 @@ export function encodeRouteMatch(match: RouteMatch): RouteMatchMessage {
   if (!match.caseSensitive) message.caseSensitive = false;
   if (match.fraction) message.runtimeFraction = runtimeFraction(match.fraction);
   if (match.grpcOnly) message.grpc = create(RouteMatch_GrpcRouteMatchOptionsSchema);
+  if (match.tls) {
+    const { presented, validated } = match.tls;
+    message.tlsContext = create(RouteMatch_TlsContextMatchOptionsSchema, {
+      ...(presented === null ? {} : { presented }),
+      ...(validated === null ? {} : { validated }),
+    });
+  }
   return message;
 }

@@ -43,8 +43,17 @@ export function decodeRoute(message: RouteMessage, maxBody: number, at: Place): 
     tracing: message.tracing ? decodeTracing(message.tracing) : null,
     operation: message.decorator?.operation ?? "",
     source: typeof source === "string" ? source : "",
+    ...bufferLimitOf(message),
     ...decodeHeaderMutations(message, at),
   };
+}
+
+/** A request's own limit for what is kept for retries, where it is given. */
+export function bufferLimitOf(message: {
+  readonly perRequestBufferLimitBytes?: number | undefined;
+}): Pick<Route, "requestBufferLimitBytes"> {
+  const { perRequestBufferLimitBytes: requestBufferLimitBytes } = message;
+  return requestBufferLimitBytes === undefined ? {} : { requestBufferLimitBytes };
 }
 
 function decodeAction(message: RouteMessage, maxBody: number, at: Place): RouteAction {
@@ -109,6 +118,7 @@ export function encodeRoute(route: Route): RouteMessage {
     ...encodeHeaderMutations(route),
   });
   if (route.operation !== "") message.decorator = create(DecoratorSchema, { operation: route.operation });
+  if (route.requestBufferLimitBytes !== undefined) message.perRequestBufferLimitBytes = route.requestBufferLimitBytes;
   if (route.tracing) message.tracing = encodeTracing(route.tracing);
   const metadata = encodeMetadata({ [OUTRIGGER]: route.source === "" ? undefined : { source: route.source } });
   if (metadata) message.metadata = metadata;

@@ -14,7 +14,7 @@ import type { Place } from "../place.ts";
 import { numberOf, wordOf } from "../values.ts";
 import { decodeMirrors, encodeMirror } from "./mirror.ts";
 import { decodeRetryPolicy, encodeRetryPolicy } from "./retry-policy.ts";
-import { decodeRoute, encodeRoute } from "./route.ts";
+import { bufferLimitOf, decodeRoute, encodeRoute } from "./route.ts";
 
 const TLS = {
   [TlsRequirement.NONE]: "none",
@@ -37,6 +37,7 @@ export function decodeVirtualHost(message: VirtualHostMessage, maxBody: number, 
     includeAttemptCountInResponse: message.includeAttemptCountInResponse,
     requestMirrors: decodeMirrors(message.requestMirrorPolicies, at),
     filterOverrides: decodeFilterOverrides(message.typedPerFilterConfig, at),
+    ...bufferLimitOf(message),
     ...decodeHeaderMutations(message, at),
   };
 }
@@ -53,6 +54,7 @@ export function encodeVirtualHost(host: VirtualHost): VirtualHostMessage {
     typedPerFilterConfig: encodeFilterOverrides(host.filterOverrides),
     ...encodeHeaderMutations(host),
   });
+  if (host.requestBufferLimitBytes !== undefined) message.perRequestBufferLimitBytes = host.requestBufferLimitBytes;
   if (host.retryPolicy) message.retryPolicy = encodeRetryPolicy(host.retryPolicy);
   return message;
 }

@@ -10,7 +10,18 @@ import type {
   UpstreamHttp,
 } from "../../model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../model/endpoint.ts";
-import { durationMs, few, name, nonEmptyText, orNull, plainText, port, positiveMs, uint32 } from "./arbitrary-text.ts";
+import {
+  andPerhaps,
+  durationMs,
+  few,
+  name,
+  nonEmptyText,
+  orNull,
+  plainText,
+  port,
+  positiveMs,
+  uint32,
+} from "./arbitrary-text.ts";
 import { configSource, upstreamTls } from "./arbitrary-tls.ts";
 
 const percentage = fc.integer({ min: 0, max: 100 });
@@ -100,7 +111,7 @@ const limits: fc.Arbitrary<CircuitBreakerLimits> = fc.record({
   retryBudget: orNull(fc.record({ percent: percentage, minRetryConcurrency: uint32 })),
 });
 
-export const outlierDetection: fc.Arbitrary<OutlierDetection> = fc.record({
+const outlierNumbers = fc.record({
   consecutive5xx: uint32,
   consecutiveGatewayFailure: uint32,
   consecutiveLocalOriginFailure: uint32,
@@ -123,7 +134,17 @@ export const outlierDetection: fc.Arbitrary<OutlierDetection> = fc.record({
   failurePercentageRequestVolume: uint32,
 });
 
-const http: fc.Arbitrary<UpstreamHttp> = fc
+export const outlierDetection: fc.Arbitrary<OutlierDetection> = andPerhaps(outlierNumbers, {
+  enforcingLocalOriginSuccessRate: percentage,
+  enforcingFailurePercentageLocalOrigin: percentage,
+  alwaysEjectOneHost: fc.boolean(),
+});
+
+const requestSni = fc
+  .record({ sni: fc.boolean(), verifySan: fc.boolean(), header: fc.constantFrom("", "x-server", ":authority") })
+  .filter(({ sni, verifySan }) => sni || verifySan);
+
+const plainHttp = fc
   .record({
     protocol: fc.constantFrom("http1" as const, "auto" as const, "use_downstream" as const),
     idleTimeoutMs: durationMs,
@@ -140,6 +161,8 @@ const http: fc.Arbitrary<UpstreamHttp> = fc
   })
   // Explicit HTTP/1 has no HTTP/2 options to carry.
   .map((options) => (options.protocol === "http1" ? { ...options, http2: HTTP2_DEFAULTS } : options));
+
+const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni });
 
 const HTTP2_DEFAULTS = {
   maxConcurrentStreams: 1024,

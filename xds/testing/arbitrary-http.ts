@@ -13,10 +13,11 @@ import type {
   Tracing,
   TracingProvider,
 } from "../../model/http.ts";
-import { headerMatch } from "./arbitrary-matcher.ts";
+import { fraction, headerMatch } from "./arbitrary-matcher.ts";
 import { faultPolicy, rbacPolicy } from "./arbitrary-rbac.ts";
 import { headerMutation, routeTable } from "./arbitrary-route.ts";
 import {
+  andPerhaps,
   durationMs,
   few,
   headerName,
@@ -45,7 +46,7 @@ const responseFlags = fc.record({
 });
 const headerFilter = fc.record({ kind: fc.constant("header" as const), header: headerMatch });
 
-const leafFilter: fc.Arbitrary<AccessLogFilter> = fc.oneof(
+const leafFilter: fc.Arbitrary<AccessLogFilter & LocalReplyFilter> = fc.oneof(
   fc.record({
     kind: fc.constantFrom("status_code" as const, "duration" as const),
     op: fc.constantFrom("eq" as const, "ge" as const, "le" as const, "ne" as const),
@@ -56,9 +57,20 @@ const leafFilter: fc.Arbitrary<AccessLogFilter> = fc.oneof(
   headerFilter,
 );
 
-export const accessLogFilter: fc.Arbitrary<AccessLogFilter> = fc.oneof(
+const logFilter: fc.Arbitrary<AccessLogFilter> = fc.oneof(
   leafFilter,
-  fc.record({ kind: fc.constantFrom("and" as const, "or" as const), filters: few(leafFilter, 2) }),
+  fc.constant({ kind: "traceable" as const }),
+  fc.record({ kind: fc.constant("sample" as const), fraction, independent: fc.boolean() }),
+  fc.record({
+    kind: fc.constant("grpc_status" as const),
+    statuses: few(fc.integer({ min: 0, max: 16 })),
+    exclude: fc.boolean(),
+  }),
+);
+
+export const accessLogFilter: fc.Arbitrary<AccessLogFilter> = fc.oneof(
+  logFilter,
+  fc.record({ kind: fc.constantFrom("and" as const, "or" as const), filters: few(logFilter, 2) }),
 );
 
 export const accessLog: fc.Arbitrary<AccessLog> = fc.record({
@@ -74,24 +86,14 @@ export const accessLog: fc.Arbitrary<AccessLog> = fc.record({
   filter: orNull(accessLogFilter),
 });
 
-const leafReplyFilter: fc.Arbitrary<LocalReplyFilter> = fc.oneof(
-  fc.record({
-    kind: fc.constant("status_code" as const),
-    op: fc.constantFrom("eq" as const, "ge" as const, "le" as const),
-    value: uint32,
-  }),
-  responseFlags,
-  headerFilter,
-);
-
 const replyFormat: fc.Arbitrary<LocalReplyFormat> = fc.record({ contentType: nonEmptyText, format });
 
 const localReply: fc.Arbitrary<LocalReplyConfig> = fc.record({
   mappers: few(
     fc.record({
       filter: fc.oneof(
-        leafReplyFilter,
-        fc.record({ kind: fc.constantFrom("and" as const, "or" as const), filters: few(leafReplyFilter, 2) }),
+        leafFilter,
+        fc.record({ kind: fc.constantFrom("and" as const, "or" as const), filters: few(leafFilter, 2) }),
       ),
       statusCode: orNull(fc.integer({ min: 200, max: 599 })),
       body: orNull(plainText),
@@ -168,80 +170,92 @@ const http2: fc.Arbitrary<Http2Options> = fc.record({
   allowConnect: fc.boolean(),
 });
 
+const RANGES = [
+  { address: "10.0.0.0", prefixLength: 8 },
+  { address: "fd00::", prefixLength: 64 },
+];
+
 export const httpConnectionManager: fc.Arbitrary<HttpConnectionManager> = fc
   .tuple(
-    fc.record({
-      statPrefix: nonEmptyText,
-      codecType: fc.constantFrom("auto" as const, "http1" as const),
-      routes: fc.oneof(
-        fc.record({ kind: fc.constant("inline" as const), table: routeTable }),
-        fc.record({
-          kind: fc.constant("rds" as const),
-          name,
-          source: fc.record({ kind: fc.constant("ads" as const), initialFetchTimeoutMs: durationMs }),
-        }),
-      ),
-      filters,
-      accessLogs: few(accessLog),
-      tracing: orNull(tracing),
-      upgrades: fc.constantFrom([], [{ type: "websocket", enabled: true }], [{ type: "h2c", enabled: false }]),
-      useRemoteAddress: fc.boolean(),
-      xffNumTrustedHops: uint32,
-      skipXffAppend: fc.boolean(),
-      via: plainText,
-      generateRequestId: fc.boolean(),
-      preserveExternalRequestId: fc.boolean(),
-      alwaysSetRequestIdInResponse: fc.boolean(),
-      normalizePath: fc.boolean(),
-      mergeSlashes: fc.boolean(),
-      pathWithEscapedSlashes: fc.constantFrom(
-        "keep" as const,
-        "reject" as const,
-        "unescape_and_redirect" as const,
-        "unescape_and_forward" as const,
-      ),
-      streamIdleTimeoutMs: durationMs,
-      requestTimeoutMs: durationMs,
-      requestHeadersTimeoutMs: durationMs,
-      drainTimeoutMs: durationMs,
-      delayedCloseTimeoutMs: durationMs,
-      forwardClientCert: fc.record({
-        mode: fc.constantFrom(
-          "sanitize" as const,
-          "forward_only" as const,
-          "append_forward" as const,
-          "sanitize_set" as const,
-          "always_forward_only" as const,
+    andPerhaps(
+      fc.record({
+        statPrefix: nonEmptyText,
+        codecType: fc.constantFrom("auto" as const, "http1" as const),
+        routes: fc.oneof(
+          fc.record({ kind: fc.constant("inline" as const), table: routeTable }),
+          fc.record({
+            kind: fc.constant("rds" as const),
+            name,
+            source: fc.record({ kind: fc.constant("ads" as const), initialFetchTimeoutMs: durationMs }),
+          }),
         ),
-        subject: fc.boolean(),
-        cert: fc.boolean(),
-        chain: fc.boolean(),
-        dns: fc.boolean(),
-        uri: fc.boolean(),
+        filters,
+        accessLogs: few(accessLog),
+        tracing: orNull(tracing),
+        upgrades: fc.constantFrom([], [{ type: "websocket", enabled: true }], [{ type: "h2c", enabled: false }]),
+        useRemoteAddress: fc.boolean(),
+        xffNumTrustedHops: uint32,
+        skipXffAppend: fc.boolean(),
+        via: plainText,
+        generateRequestId: fc.boolean(),
+        preserveExternalRequestId: fc.boolean(),
+        alwaysSetRequestIdInResponse: fc.boolean(),
+        normalizePath: fc.boolean(),
+        mergeSlashes: fc.boolean(),
+        pathWithEscapedSlashes: fc.constantFrom(
+          "keep" as const,
+          "reject" as const,
+          "unescape_and_redirect" as const,
+          "unescape_and_forward" as const,
+        ),
+        streamIdleTimeoutMs: durationMs,
+        requestTimeoutMs: durationMs,
+        requestHeadersTimeoutMs: durationMs,
+        drainTimeoutMs: durationMs,
+        delayedCloseTimeoutMs: durationMs,
+        forwardClientCert: fc.record({
+          mode: fc.constantFrom(
+            "sanitize" as const,
+            "forward_only" as const,
+            "append_forward" as const,
+            "sanitize_set" as const,
+            "always_forward_only" as const,
+          ),
+          subject: fc.boolean(),
+          cert: fc.boolean(),
+          chain: fc.boolean(),
+          dns: fc.boolean(),
+          uri: fc.boolean(),
+        }),
+        serverName: nonEmptyText,
+        serverHeader: fc.constantFrom("overwrite" as const, "append_if_absent" as const, "pass_through" as const),
+        proxy100Continue: fc.boolean(),
+        idleTimeoutMs: durationMs,
+        maxConnectionDurationMs: durationMs,
+        maxStreamDurationMs: durationMs,
+        maxRequestsPerConnection: uint32,
+        maxHeadersCount: fc.integer({ min: 1, max: 10_000 }),
+        maxRequestHeadersKb: fc.integer({ min: 1, max: 8192 }),
+        headersWithUnderscores: fc.constantFrom("allow" as const, "reject_request" as const, "drop_header" as const),
+        http1: fc.record({
+          acceptHttp10: fc.boolean(),
+          defaultHostForHttp10: plainText,
+          allowAbsoluteUrl: fc.boolean(),
+          allowChunkedLength: fc.boolean(),
+          enableTrailers: fc.boolean(),
+          allowCustomMethods: fc.boolean(),
+        }),
+        http2,
+        keepConnectionOnInvalidMessage: fc.boolean(),
+        appendXForwardedPort: fc.boolean(),
+        localReply,
       }),
-      serverName: nonEmptyText,
-      serverHeader: fc.constantFrom("overwrite" as const, "append_if_absent" as const, "pass_through" as const),
-      proxy100Continue: fc.boolean(),
-      idleTimeoutMs: durationMs,
-      maxConnectionDurationMs: durationMs,
-      maxStreamDurationMs: durationMs,
-      maxRequestsPerConnection: uint32,
-      maxHeadersCount: fc.integer({ min: 1, max: 10_000 }),
-      maxRequestHeadersKb: fc.integer({ min: 1, max: 8192 }),
-      headersWithUnderscores: fc.constantFrom("allow" as const, "reject_request" as const, "drop_header" as const),
-      http1: fc.record({
-        acceptHttp10: fc.boolean(),
-        defaultHostForHttp10: plainText,
-        allowAbsoluteUrl: fc.boolean(),
-        allowChunkedLength: fc.boolean(),
-        enableTrailers: fc.boolean(),
-        allowCustomMethods: fc.boolean(),
-      }),
-      http2,
-      keepConnectionOnInvalidMessage: fc.boolean(),
-      appendXForwardedPort: fc.boolean(),
-      localReply,
-    }),
+      {
+        internalAddresses: fc.record({ unixSockets: fc.boolean(), cidrs: few(fc.constantFrom(...RANGES)) }),
+        schemeOverwrite: fc.constantFrom("http" as const, "https" as const),
+        stripTrailingHostDot: fc.constant(true),
+      },
+    ),
     fc.constantFrom(
       { stripMatchingHostPort: false, stripAnyHostPort: false },
       { stripMatchingHostPort: true, stripAnyHostPort: false },

@@ -6,7 +6,7 @@ import type { DownstreamTls } from "../../model/tls.ts";
 import { accessLog, httpConnectionManager } from "./arbitrary-http.ts";
 import { cidr } from "./arbitrary-matcher.ts";
 import { rbacPolicy } from "./arbitrary-rbac.ts";
-import { durationMs, few, name, nonEmptyText, orNull, plainText, port, uint32 } from "./arbitrary-text.ts";
+import { andPerhaps, durationMs, few, name, nonEmptyText, orNull, plainText, port, uint32 } from "./arbitrary-text.ts";
 
 const address: fc.Arbitrary<Address> = fc.oneof(
   fc.record({
@@ -76,7 +76,7 @@ const filterChain = (matching: fc.Arbitrary<FilterChainMatch>): fc.Arbitrary<Fil
     filters,
   });
 
-export const listener: fc.Arbitrary<Listener> = fc.record({
+const anyListener = fc.record({
   name,
   address,
   statPrefix: plainText,
@@ -99,4 +99,10 @@ export const listener: fc.Arbitrary<Listener> = fc.record({
       httpProxy: fc.boolean(),
     }),
   ),
+});
+
+const anyAddress = fc.constant({ kind: "tcp" as const, host: "::", port: 80, ipv4Compat: true as const });
+
+export const listener: fc.Arbitrary<Listener> = andPerhaps(anyListener, {
+  additionalAddresses: few(fc.oneof(address, anyAddress), 1),
 });

@@ -18,6 +18,7 @@ import type {
 import { fraction, headerMatch, queryMatch, regexRewrite } from "./arbitrary-matcher.ts";
 import { faultPolicy, rbacPolicy } from "./arbitrary-rbac.ts";
 import {
+  andPerhaps,
   durationMs,
   few,
   headerName,
@@ -103,7 +104,7 @@ export const retryPolicy: fc.Arbitrary<RetryPolicy> = fc.record({
   ),
 });
 
-const routeMatch: fc.Arbitrary<RouteMatch> = fc.record({
+const anyMatch = fc.record({
   path: fc.oneof(
     fc.record({ kind: fc.constantFrom("prefix" as const, "exact" as const), value: plainText }),
     fc.record({
@@ -117,6 +118,10 @@ const routeMatch: fc.Arbitrary<RouteMatch> = fc.record({
   headers: few(headerMatch),
   queryParameters: few(queryMatch),
   grpcOnly: fc.boolean(),
+});
+
+const routeMatch: fc.Arbitrary<RouteMatch> = andPerhaps(anyMatch, {
+  tls: fc.record({ presented: orNull(fc.boolean()), validated: orNull(fc.boolean()) }),
 });
 
 const redirect: fc.Arbitrary<RedirectAction> = fc.record({
@@ -170,40 +175,46 @@ const rewrites = fc.oneof(
 
 const forward: fc.Arbitrary<ForwardAction> = fc
   .tuple(
-    fc.record({
-      kind: fc.constant("forward" as const),
-      cluster: fc.oneof(
-        fc.record({ kind: fc.constant("name" as const), name }),
-        fc.record({ kind: fc.constant("header" as const), header: headerName }),
-        fc.record({
-          kind: fc.constant("weighted" as const),
-          clusters: few(weightedCluster, 1),
-          headerName: fc.oneof(fc.constant(""), headerName),
-        }),
-      ),
-      clusterNotFoundStatus: fc.constantFrom(404 as const, 503 as const, 500 as const),
-      hostRewrite: fc.oneof(
-        fc.constantFrom({ kind: "keep" as const }, { kind: "auto" as const }),
-        fc.record({ kind: fc.constant("literal" as const), value: nonEmptyText }),
-        fc.record({ kind: fc.constant("header" as const), header: headerName }),
-        fc.record({ kind: fc.constant("path_regex" as const), rewrite: regexRewrite }),
-      ),
-      appendXForwardedHost: fc.boolean(),
-      timeoutMs: orNull(durationMs),
-      idleTimeoutMs: orNull(durationMs),
-      maxStreamDurationMs: orNull(durationMs),
-      maxGrpcTimeoutMs: orNull(durationMs),
-      retryPolicy: orNull(retryPolicy),
-      requestMirrors: few(requestMirror),
-      hashPolicies: few(hashPolicy),
-      priority: fc.constantFrom("default" as const, "high" as const),
-      upgrades,
-    }),
+    andPerhaps(
+      fc.record({
+        kind: fc.constant("forward" as const),
+        cluster: fc.oneof(
+          fc.record({ kind: fc.constant("name" as const), name }),
+          fc.record({ kind: fc.constant("header" as const), header: headerName }),
+          fc.record({
+            kind: fc.constant("weighted" as const),
+            clusters: few(weightedCluster, 1),
+            headerName: fc.oneof(fc.constant(""), headerName),
+          }),
+        ),
+        clusterNotFoundStatus: fc.constantFrom(404 as const, 503 as const, 500 as const),
+        hostRewrite: fc.oneof(
+          fc.constantFrom({ kind: "keep" as const }, { kind: "auto" as const }),
+          fc.record({ kind: fc.constant("literal" as const), value: nonEmptyText }),
+          fc.record({ kind: fc.constant("header" as const), header: headerName }),
+          fc.record({ kind: fc.constant("path_regex" as const), rewrite: regexRewrite }),
+        ),
+        appendXForwardedHost: fc.boolean(),
+        timeoutMs: orNull(durationMs),
+        idleTimeoutMs: orNull(durationMs),
+        maxStreamDurationMs: orNull(durationMs),
+        maxGrpcTimeoutMs: orNull(durationMs),
+        retryPolicy: orNull(retryPolicy),
+        requestMirrors: few(requestMirror),
+        hashPolicies: few(hashPolicy),
+        priority: fc.constantFrom("default" as const, "high" as const),
+        upgrades,
+      }),
+      {
+        grpcTimeoutOffsetMs: positiveMs,
+        grpcStreamTimeout: fc.record({ maxMs: durationMs, offsetMs: durationMs }),
+      },
+    ),
     rewrites,
   )
   .map(([action, rewrite]) => ({ ...action, ...rewrite }));
 
-const route: fc.Arbitrary<Route> = fc.record({
+const anyRoute = fc.record({
   name: plainText,
   match: routeMatch,
   action: fc.oneof(
@@ -229,7 +240,9 @@ const route: fc.Arbitrary<Route> = fc.record({
   ...mutations,
 });
 
-const virtualHost: fc.Arbitrary<VirtualHost> = fc.record({
+const route: fc.Arbitrary<Route> = andPerhaps(anyRoute, { requestBufferLimitBytes: uint32 });
+
+const anyHost = fc.record({
   name,
   domains: fc.constant<string[]>([]),
   routes: few(route),
@@ -241,6 +254,8 @@ const virtualHost: fc.Arbitrary<VirtualHost> = fc.record({
   filterOverrides,
   ...mutations,
 });
+
+const virtualHost: fc.Arbitrary<VirtualHost> = andPerhaps(anyHost, { requestBufferLimitBytes: uint32 });
 
 const DOMAINS = ["*", "a", "a:80", "*.a", "*-a.b", "a.*", "b", "10.0.0.1", "[::1]:80", "shop.ns.svc"];
 

@@ -57,3 +57,12 @@ export const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> =>
 
 export const few = <T>(arbitrary: fc.Arbitrary<T>, minLength = 0): fc.Arbitrary<T[]> =>
   fc.array(arbitrary, { minLength, maxLength: Math.max(2, minLength) });
+
+/** Adds each of the fields or leaves it out. */
+export const andPerhaps = <T extends object, O extends object>(
+  base: fc.Arbitrary<T>,
+  optional: { [K in keyof O]: fc.Arbitrary<O[K]> },
+): fc.Arbitrary<T & Partial<O>> =>
+  fc
+    .tuple(base, fc.record<O, never>(optional, { requiredKeys: [], noNullPrototype: true }))
+    .map(([given, more]) => ({ ...given, ...more }));

@@ -68,6 +68,10 @@ export const ACCESS_LOG_CASES = cases(
   [
     "replies: by duration",
     mapper({ filter: { duration_filter: { comparison: { value: { default_value: 1, runtime_key: "k" } } } } }),
+  ],
+  [
+    "replies: by gRPC status",
+    mapper({ filter: { grpc_status_filter: { statuses: ["UNAVAILABLE"] } } }),
     "filter",
     /not supported in local replies yet/,
     "to come",

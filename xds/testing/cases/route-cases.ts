@@ -200,8 +200,8 @@ export const ACTION_CASES = cases(
   ["an unknown field", withRoute({ foo_bar: 1 }), "routes[0].foo_bar", /has no field "foo_bar"/],
   [
     "a field that is not supported",
-    withRoute({ per_request_buffer_limit_bytes: 1 }),
-    "per_request_buffer_limit_bytes",
+    withRoute({ filter_action: {} }),
+    "filter_action",
     /is not supported/,
     "a field to come",
   ],

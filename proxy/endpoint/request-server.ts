@@ -1,0 +1,40 @@
+/** The TLS server that a request is for, where the cluster takes its name from each request (`auto_sni`). */
+import { isIP } from "node:net";
+import type { HeaderMap } from "../../core/header-map.ts";
+import type { RequestSni } from "../../model/cluster.ts";
+import type { TlsServerName } from "./connector.ts";
+import type { EndpointPool } from "./pool.ts";
+
+/** The endpoint's connections that may carry a request to this host: those opened for it, where names matter. */
+export function poolForRequest(
+  pool: EndpointPool,
+  rule: RequestSni | undefined,
+  authority: string,
+  headers: HeaderMap,
+): EndpointPool {
+  if (rule === undefined) return pool;
+  const name = requestServerName(rule, authority, headers);
+  return pool.forServer(name, tlsServerName(rule, name));
+}
+
+/** The name that the request gives: its host without a port, or what the configured header says instead. */
+export function requestServerName(rule: RequestSni, authority: string, headers: HeaderMap): string {
+  const named = rule.header === "" || rule.header.startsWith(":") ? null : headers.get(rule.header);
+  return hostOf(named || authority);
+}
+
+/** What TLS makes of the name. An address is no SNI (RFC 6066, section 3), but a certificate may name it. */
+export function tlsServerName(rule: RequestSni, name: string): TlsServerName {
+  return { sni: rule.sni && isIP(name) === 0 ? name : null, san: rule.verifySan ? name : null };
+}
+
+function hostOf(authority: string): string {
+  if (authority.startsWith("[")) {
+    const end = authority.indexOf("]");
+    return end < 0 ? authority : authority.slice(1, end);
+  }
+  const colon = authority.lastIndexOf(":");
+  // A second colon: an IPv6 address without brackets.
+  if (colon < 0 || authority.indexOf(":") !== colon) return authority;
+  return authority.slice(0, colon);
+}
