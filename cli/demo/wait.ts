@@ -1,8 +1,8 @@
 /** Waiting, for a script that must not wait longer than it said. */
-import { systemClock } from "../../core/clock.ts";
+import { sleep as sleepBy, systemClock } from "../../core/clock.ts";
 
 export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => systemClock.after(ms, resolve));
+  return sleepBy(systemClock, ms);
 }
 
 /**
