@@ -110,7 +110,7 @@ export interface UpstreamHttp {
   /** 0: no limit. */
   readonly maxRequestsPerConnection: number;
   readonly maxHeadersCount: number;
-  /** Whole response head, KiB. Envoy's default: 60. */
+  /** Whole response head, KiB. Envoy's default: 80. */
   readonly maxResponseHeadersKb: number;
   readonly http2: Http2Options;
   /** The server that TLS asks for is the one that the request is for; absent: the TLS context decides. */

@@ -203,14 +203,15 @@ export class ListenerRuntime {
 
   #compileRuntime(listener: Listener, config: HttpConnectionManager): HttpRuntime {
     const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
-    const context: HttpContext = { clock, wheel, random, cluster: (name) => clusters.get(name) };
+    const localAddress = findLocalAddress();
+    const context: HttpContext = { clock, wheel, random, localAddress, cluster: (name) => clusters.get(name) };
     const { routes } = config;
     const inline = routes.kind === "inline" ? this.#deps.table(routes.table) : null;
     const name = routes.kind === "rds" ? routes.name : "";
     return compileRuntime({
       config,
       context,
-      manager: { clock, newRequestId, localAddress: findLocalAddress() },
+      manager: { clock, newRequestId, localAddress },
       filters: { random, counters: (filter, outcome) => telemetry.filterCounter(filter, outcome) },
       tracer: telemetry.tracer(config),
       // Only Outrigger's own configuration says so: under plain Envoy configuration the bodies are Envoy's.

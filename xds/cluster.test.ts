@@ -59,7 +59,7 @@ test("a cluster of little more than a name has Envoy's defaults", () => {
       maxConnectionDurationMs: 0,
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
-      maxResponseHeadersKb: 60,
+      maxResponseHeadersKb: 80,
       http2: {
         maxConcurrentStreams: 1024,
         initialStreamWindowSize: 16_777_216,

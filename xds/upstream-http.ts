@@ -27,7 +27,7 @@ export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpPro
 
 const IDLE_TIMEOUT_MS = 3_600_000;
 const MAX_HEADERS = 100;
-const MAX_RESPONSE_HEADERS_KB = 60;
+const MAX_RESPONSE_HEADERS_KB = 80;
 /** Envoy refuses more than this. */
 const MAX_RESPONSE_HEADERS_KB_LIMIT = 8192;
 

@@ -30,7 +30,7 @@ export function edsCluster(name: string, overrides: Partial<Cluster> = {}): Clus
       maxConnectionDurationMs: 0,
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
-      maxResponseHeadersKb: 60,
+      maxResponseHeadersKb: 80,
       http2: {
         maxConcurrentStreams: 100,
         initialStreamWindowSize: 65535,

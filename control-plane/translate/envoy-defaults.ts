@@ -136,7 +136,7 @@ export const CLUSTER: Omit<Cluster, "name" | "discovery"> = {
     maxConnectionDurationMs: 0,
     maxRequestsPerConnection: 0,
     maxHeadersCount: 100,
-    maxResponseHeadersKb: 60,
+    maxResponseHeadersKb: 80,
     http2: HTTP2,
   },
   perConnectionBufferLimitBytes: 1024 * 1024,

@@ -156,12 +156,13 @@ export function mirrorRequest(
   ended: boolean,
 ): MirrorRequest[] | null {
   let mirrors: MirrorRequest[] | null = null;
+  const headers = asInternal(request.headers, runtime.context.localAddress);
   for (const mirror of route.mirrors) {
     if (mirror.fraction !== null && !inFraction(mirror.fraction, drawInteger(runtime.context.random))) continue;
     const cluster = runtime.context.cluster(mirror.cluster);
     if (cluster === null) continue;
     const host = mirror.disableShadowHostSuffix ? request.authority : shadowHost(request.authority);
-    let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${host}\r\n${request.headers.toHttp1()}`;
+    let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${host}\r\n${headers.toHttp1()}`;
     if (body === Body.chunked) head += "transfer-encoding: chunked\r\n";
     const rule = cluster.config.http.requestSni;
     const server = rule === undefined ? "" : requestServerName(rule, host, request.headers);
@@ -172,6 +173,15 @@ export function mirrorRequest(
     if (ended && body === Body.none) copy.sendEnd();
   }
   return mirrors;
+}
+
+/** To its upstream a copy is the proxy's own request: internal, and from the proxy's address, as Envoy marks it. */
+function asInternal(original: HeaderMap, localAddress: string): HeaderMap {
+  const headers = original.clone();
+  headers.set("x-envoy-internal", "true");
+  const before = headers.get("x-forwarded-for");
+  headers.set("x-forwarded-for", before ? `${before},${localAddress}` : localAddress);
+  return headers;
 }
 
 /** The suffix goes before a port: `orders:80` becomes `orders-shadow:80`. */

@@ -22,6 +22,8 @@ export interface HttpContext {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly random: Random;
+  /** This machine's address, as `x-forwarded-for` names it. */
+  readonly localAddress: string;
   /** The cluster of that name in the configuration in force. */
   cluster(name: string): UpstreamCluster | null;
 }

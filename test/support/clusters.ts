@@ -59,7 +59,7 @@ export function cluster(fields: Partial<Cluster> = {}): Cluster {
       maxConnectionDurationMs: 0,
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
-      maxResponseHeadersKb: 60,
+      maxResponseHeadersKb: 80,
       http2: {
         maxConcurrentStreams: 100,
         initialStreamWindowSize: 65_535,

@@ -71,6 +71,13 @@ class DiscardedResponse implements UpstreamHandler {
   }
 }
 
+/** RFC 9110, section 8.6: 1xx and 204 have no length; one of nothing is dropped. False if a body is announced. */
+function settleBodiless({ headers }: ResponseHead): boolean {
+  if (framing.chunked || framing.contentLength > 0) return false;
+  if (framing.lengths > 0) headers.remove("content-length");
+  return true;
+}
+
 export class Http1ClientConnection implements UpstreamStream {
   readonly socket: Socket;
   /** Requests sent on this connection so far. */
@@ -313,6 +320,10 @@ export class Http1ClientConnection implements UpstreamStream {
       );
       return 0;
     }
+    if ((head.status < 200 || head.status === 204) && !settleBodiless(head)) {
+      this.#fail("protocol_error", `the upstream sent a ${head.status} with a body, which has none`);
+      return 0;
+    }
     if (head.status < 200) {
       if (head.status === 101) {
         this.#reusable = false;
@@ -400,9 +411,12 @@ export class Http1ClientConnection implements UpstreamStream {
 
   #onClose(): void {
     const handler = this.#handler;
+    const framed = this.#sawBytes && this.#state !== State.untilClose && this.#state !== State.tunnel;
     this.#handler = null;
     this.#state = State.closed;
-    handler?.onUpstreamReset("remote_reset", this.#error || "the upstream's connection was cut");
+    // Like Envoy: an end in the middle of a message breaks the protocol, an end instead of one is a reset.
+    const failure = framed ? "protocol_error" : "remote_reset";
+    handler?.onUpstreamReset(failure, this.#error || "the upstream's connection was cut");
     this.#owner.onClosed(this);
   }
 }
