@@ -1,11 +1,16 @@
-/** `docs/envoy-support.md` says what the code does. `npm test -- --update test/envoy-support.test.ts` writes it anew. */
+/**
+ * The pages about Envoy's configuration say what the code does: `npm test -- --update test/envoy-support.test.ts` writes
+ * `docs/envoy-support.md`, and the lists in `docs/differences-from-envoy.md`, anew.
+ */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import { withDifferences } from "../scripts/envoy-differences.ts";
 import { envoySupport } from "../scripts/envoy-support.ts";
 
-const PAGE = path.join(import.meta.dirname, "..", "docs", "envoy-support.md");
+const DOCS = path.join(import.meta.dirname, "..", "docs");
+const PAGE = path.join(DOCS, "envoy-support.md");
 
 test("the page on Envoy's configuration is what the code says", () => {
   const text = envoySupport();
@@ -23,4 +28,11 @@ test("what was left out or refused is on the page by name", () => {
   ]) {
     assert.ok(text.includes(line), line);
   }
+});
+
+test("every difference on purpose is on the page of differences", () => {
+  const page = path.join(DOCS, "differences-from-envoy.md");
+  const text = withDifferences(readFileSync(page, "utf8"));
+  if (process.env["UPDATE"] === "1") writeFileSync(page, text);
+  assert.equal(readFileSync(page, "utf8"), text);
 });
