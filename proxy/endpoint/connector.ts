@@ -125,6 +125,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
       queueMicrotask(() => fail("connect_failure", `TLS could not be set up: ${(error as Error).message}`));
       return () => {
         done = true;
+        if (timer) wheel.cancel(timer);
         raw.destroy();
       };
     }

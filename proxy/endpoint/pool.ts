@@ -197,6 +197,7 @@ export class EndpointPool implements Pool, ClientOwner {
     stats.upstream_cx_destroy++;
     this.#endpoint.activeConnections--;
     limits.releaseConnection();
+    if (this.#all.size === 0) this.#deps.wheel.cancel(this.#sweep);
     if (this.#waiting.length > this.#opening.size) this.#open();
     this.#leaveIfEmpty();
   }
