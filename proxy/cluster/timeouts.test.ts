@@ -134,7 +134,11 @@ test("a retry tells the upstream what is left of the time, 1 ms when none is", (
 
 test("the stream's duration: the route's, or what grpc-timeout asks for up to the cap", () => {
   const duration = (fields: Partial<ForwardAction>, timeout?: string) =>
-    streamDuration({ ...ACTION, ...fields }, HeaderMap.of(timeout === undefined ? {} : { "grpc-timeout": timeout }));
+    streamDuration(
+      { ...ACTION, ...fields },
+      HeaderMap.of(timeout === undefined ? {} : { "grpc-timeout": timeout }),
+      false,
+    );
   assert.equal(duration({}), null);
   assert.equal(duration({ maxStreamDurationMs: 5000 }, "1S"), 5000);
   const capped = { maxStreamDurationMs: 5000, grpcStreamTimeout: { maxMs: 1000, offsetMs: 0 } };
@@ -143,8 +147,20 @@ test("the stream's duration: the route's, or what grpc-timeout asks for up to th
   assert.equal(duration(capped, "3S"), 1000);
   assert.equal(duration({ grpcStreamTimeout: { maxMs: 0, offsetMs: 0 } }, "3S"), 3000);
   assert.equal(duration({ grpcStreamTimeout: { maxMs: 1000, offsetMs: 200 } }, "3S"), 800);
-  assert.equal(duration({ grpcStreamTimeout: { maxMs: 1000, offsetMs: 200 } }, "100m"), 0);
+  assert.equal(duration({ grpcStreamTimeout: { maxMs: 1000, offsetMs: 200 } }, "100m"), 1);
   assert.equal(duration({ ...capped, maxGrpcTimeoutMs: 1, maxStreamDurationMs: null }), null);
+});
+
+test("the upstream of a gRPC call is told what the cap and the offset have left of its time", () => {
+  const action = { ...ACTION, grpcStreamTimeout: { maxMs: 1000, offsetMs: 200 } };
+  for (const [grpc, told] of [
+    [true, "800m"],
+    [false, "3S"],
+  ] as const) {
+    const headers = HeaderMap.of({ "grpc-timeout": "3S" });
+    assert.equal(streamDuration(action, headers, grpc), 800);
+    assert.equal(headers.get("grpc-timeout"), told);
+  }
 });
 
 test("grpc-timeout values: units, at most eight digits, nothing else", () => {

@@ -38,7 +38,7 @@ export interface TimeoutOptions {
 /** `retryPolicy` is the one in force: the route's or its virtual host's. */
 export function compileTimeouts(action: ForwardAction, retryPolicy: RetryPolicy | null): RouteTimeouts {
   // A route with `max_stream_duration` takes its limits from there alone: `timeout` and its default do not apply.
-  const newTimeouts = action.maxStreamDurationMs !== null;
+  const newTimeouts = action.maxStreamDurationMs !== null || action.grpcStreamTimeout !== undefined;
   return {
     routeMs: newTimeouts ? 0 : (action.timeoutMs ?? DEFAULT_ROUTE_TIMEOUT_MS),
     perTryMs: retryPolicy?.perTryTimeoutMs ?? 0,
@@ -107,17 +107,17 @@ function grpcTimeout(headers: HeaderMap, maxMs: number, offsetMs: number): numbe
 
 /**
  * How long the whole stream may last by its route's `max_stream_duration`, where callers may ask for their own limit in
- * `grpc-timeout` up to `grpc_timeout_header_max`; null: the connection manager's limit holds, 0: none.
+ * `grpc-timeout` up to `grpc_timeout_header_max`, which upstreams of gRPC are told; null: the connection manager's limit
+ * holds, 0: none.
  */
-export function streamDuration(action: ForwardAction, headers: HeaderMap): number | null {
+export function streamDuration(action: ForwardAction, headers: HeaderMap, grpc: boolean): number | null {
   const { grpcStreamTimeout } = action;
-  if (grpcStreamTimeout !== undefined) {
-    const asked = parseGrpcTimeout(headers.get("grpc-timeout"));
-    if (asked !== null) {
-      const { maxMs, offsetMs } = grpcStreamTimeout;
-      const capped = maxMs === 0 ? asked : Math.min(asked, maxMs);
-      return Math.max(0, capped - offsetMs);
-    }
-  }
-  return action.maxStreamDurationMs;
+  const asked = grpcStreamTimeout === undefined ? null : parseGrpcTimeout(headers.get("grpc-timeout"));
+  if (grpcStreamTimeout === undefined || asked === null) return action.maxStreamDurationMs;
+  const { maxMs, offsetMs } = grpcStreamTimeout;
+  const capped = maxMs === 0 ? asked : Math.min(asked, maxMs);
+  const left = Math.max(0, capped - offsetMs);
+  if (grpc) headers.set("grpc-timeout", formatGrpcTimeout(left));
+  // Nothing left is no time at all, while 0 would mean that there is no limit.
+  return Math.max(1, left);
 }

@@ -226,7 +226,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     upstream.prepare(runtime, runtime.forwardRule(route, action), cluster);
     if (cluster.config.lbPolicy.kind === "ring_hash") upstream.hash = route.hash(request, info);
     if (route.idleTimeoutMs !== null) this.#armIdle(route.idleTimeoutMs);
-    const duration = streamDuration(action, request.headers);
+    const duration = streamDuration(action, request.headers, isGrpc(request.headers.first("content-type")));
     if (duration !== null) {
       wheel.cancel(this.#durationTimer);
       if (duration > 0) wheel.arm(this.#durationTimer, duration);
@@ -467,7 +467,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       head.headers.append("x-envoy-attempt-count", String(info.attempts));
     }
     if (failure.overloaded) head.headers.append("x-envoy-overloaded", "true");
-    this.#sendLocal(head, body);
+    this.#sendLocal(head, body, failure.grpcStatus);
   }
 
   localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void {

@@ -15,7 +15,12 @@ export interface Failure {
   readonly sentence: string;
   /** Sets `x-envoy-overloaded`. */
   readonly overloaded: boolean;
+  /** What a gRPC caller is told instead of what `status` stands for. */
+  readonly grpcStatus?: number;
 }
+
+/** https://grpc.io/docs/guides/status-codes */
+const DEADLINE_EXCEEDED = 4;
 
 const RESET = "upstream connect error or disconnect/reset before headers. reset reason: ";
 const RETRIED = "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: ";
@@ -65,6 +70,13 @@ export const failures = {
     "upstream_per_try_timeout",
     "no attempt was answered in time",
   ),
+  perTryIdle: plain(
+    504,
+    Flag.UT,
+    "upstream request timeout",
+    "upstream_per_try_idle_timeout",
+    "nothing moved on the last attempt for too long",
+  ),
   streamIdle: plain(504, Flag.SI, "stream timeout", "stream_idle_timeout", "nothing moved on the stream for too long"),
   requestIdle: plain(408, Flag.SI, "stream timeout", "stream_idle_timeout", "the request stopped arriving"),
   requestTimeout: plain(408, 0, "request timeout", "request_overall_timeout", "the request did not arrive in time"),
@@ -75,13 +87,10 @@ export const failures = {
     "request_header_timeout",
     "the request's head did not arrive in time",
   ),
-  maxDuration: plain(
-    504,
-    0,
-    "downstream duration timeout",
-    "max_duration_timeout",
-    "the stream lasted longer than it may",
-  ),
+  maxDuration: {
+    ...plain(504, 0, "downstream duration timeout", "max_duration_timeout", "the stream lasted longer than it may"),
+    grpcStatus: DEADLINE_EXCEEDED,
+  },
   noRoute: plain(404, Flag.NR, "", "route_not_found", "no route matches"),
   noCluster: plain(503, Flag.NC, "", "cluster_not_found", "the route's cluster does not exist"),
   upgradeRefused: plain(403, 0, "", "upgrade_failed", "the upgrade is not allowed here"),

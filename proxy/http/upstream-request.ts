@@ -57,12 +57,16 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   hash: bigint | null = null;
   readonly #deadline: WheelTimer;
   readonly #tryDeadline: WheelTimer;
+  readonly #tryIdle: WheelTimer;
+  /** When something last came from the upstream, or its attempt began; kept where `per_try_idle_timeout` asks for it. */
+  #lastMoved = 0;
   readonly #backoff: WheelTimer;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     this.#deadline = new WheelTimer(() => this.#onDeadline());
-    this.#tryDeadline = new WheelTimer(() => this.#onTryDeadline());
+    this.#tryDeadline = new WheelTimer(() => this.#onTryDeadline(failures.perTryTimeout));
+    this.#tryIdle = new WheelTimer(() => this.#onTryIdle());
     this.#backoff = new WheelTimer(() => this.#retryNow());
   }
 
@@ -130,8 +134,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#buffer.push(bytes);
     this.#buffered += bytes.length;
     if (this.#buffered <= this.#bufferLimit) return;
-    if (this.#connection === null) this.#exchange.pauseRequest();
-    else {
+    if (this.#connection === null) {
+      this.#exchange.pauseRequest();
+      // What waits for its first connection has to be kept; a route's own limit says that it is not for a second.
+      if (this.#waitsAt !== null && this.#buffered > (this.#rule?.bufferLimit ?? 0)) this.#replayable = false;
+    } else {
       // As in Envoy, a body too large to keep can't be sent again.
       this.#replayable = false;
       this.#dropBuffer();
@@ -209,7 +216,14 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   }
 
   #armTryDeadline(): void {
-    if (this.#timeouts.perTryMs > 0) this.#context?.wheel.arm(this.#tryDeadline, this.#timeouts.perTryMs);
+    const { perTryMs, perTryIdleMs } = this.#timeouts;
+    const context = this.#context;
+    if (context === null) return;
+    if (perTryMs > 0) context.wheel.arm(this.#tryDeadline, perTryMs);
+    if (perTryIdleMs > 0) {
+      this.#lastMoved = context.clock.now();
+      context.wheel.arm(this.#tryIdle, perTryIdleMs);
+    }
   }
 
   onConnection(connection: Http1ClientConnection): void {
@@ -258,6 +272,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const now = context.clock.now();
     const { info } = this.#exchange;
     info.upstreamFirstByteReceivedAt = now;
+    this.#lastMoved = now;
     endpoint.recordResponse(status);
     if (this.#connection?.requests === 1) announceIdleLimit(endpoint, headers);
     if (status === 101 && !this.#exchange.upgrading) {
@@ -290,6 +305,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   }
 
   onResponseData(bytes: Buffer, payload: number): void {
+    if (this.#tryIdle.armed) this.#lastMoved = this.#context?.clock.now() ?? 0;
     if (!this.#exchange.onUpstreamData(bytes, payload)) this.#connection?.pauseResponse();
   }
 
@@ -375,14 +391,23 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#exchange.fail(failures.timeout);
   }
 
-  #onTryDeadline(): void {
+  /** The timer is not armed anew for each byte: when it fires it looks when something last moved. */
+  #onTryIdle(): void {
+    const context = this.#context;
+    if (context === null) return;
+    const left = this.#lastMoved + this.#timeouts.perTryIdleMs - context.clock.now();
+    if (left > 1) context.wheel.arm(this.#tryIdle, left);
+    else this.#onTryDeadline(failures.perTryIdle);
+  }
+
+  #onTryDeadline(failure: Failure): void {
     const cluster = this.#cluster;
-    if (cluster === null || this.#answered) return;
+    if (cluster === null) return;
     const sent = this.#connection !== null;
     if (sent) this.#endpoint?.recordLocalOriginFailure("timeout");
     cluster.stats.upstream_rq_per_try_timeout++;
     this.#dropAttempt();
-    this.#retryOrFail("per_try_timeout", sent, false, failures.perTryTimeout, "");
+    this.#retryOrFail("per_try_timeout", sent, false, failure, "");
   }
 
   /** Lets go of the connection or of the place in its queue. */
@@ -400,14 +425,20 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       this.#endpoint.activeRequests--;
       this.#endpoint = null;
     }
-    this.#context?.wheel.cancel(this.#tryDeadline);
+    this.#stopTryTimers();
+  }
+
+  #stopTryTimers(): void {
+    const wheel = this.#context?.wheel;
+    wheel?.cancel(this.#tryDeadline);
+    if (this.#tryIdle.armed) wheel?.cancel(this.#tryIdle);
   }
 
   /** The attempt that had a connection is over. */
   #endAttempt(): void {
     if (this.#endpoint !== null) this.#endpoint.activeRequests--;
     this.#endpoint = null;
-    this.#context?.wheel.cancel(this.#tryDeadline);
+    this.#stopTryTimers();
     this.#limits?.releaseRequest();
     if (this.#cluster !== null) this.#cluster.stats.upstream_rq_active--;
   }
@@ -423,7 +454,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const context = this.#context;
     if (context === null) return;
     context.wheel.cancel(this.#deadline);
-    context.wheel.cancel(this.#tryDeadline);
+    this.#stopTryTimers();
     context.wheel.cancel(this.#backoff);
     this.#retry?.finish(this.#answered);
     this.#retry = null;

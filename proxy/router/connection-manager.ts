@@ -59,6 +59,7 @@ const BAD_PATH: Refusal = {
   closes: false,
 };
 const NOT_ABSOLUTE: Refusal = { ...BAD_PATH, status: 404, details: "absolute_path_rejected" };
+const QUERY_OF_NOTHING: Refusal = { ...BAD_PATH, details: "query_missing_content_type" };
 const NO_HOST: Refusal = { ...BAD_PATH, details: "missing_host_header" };
 
 export class ConnectionManagerStages {
@@ -105,6 +106,8 @@ export class ConnectionManagerStages {
     }
     const refusal = this.#settlePath(request, info);
     if (refusal !== null) return refusal;
+    // What a QUERY asks is in its body, whose type must be known.
+    if (request.method === "QUERY" && !headers.has("content-type")) return QUERY_OF_NOTHING;
     if (this.#stripDot) request.authority = withoutTrailingDot(request.authority);
     if (this.#stripPort !== "none") this.#settleAuthority(request, info);
     if ((seen & Group.referer) !== 0 && !isValidReferer(headers.get("referer"))) headers.remove("referer");

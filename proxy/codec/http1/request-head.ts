@@ -21,8 +21,8 @@ const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\[\]<>"^`{|}:]*)(?::\d*)?$/;
 
 /** Registered methods that are rare. Envoy takes these and the common ones, in capitals (`allow_custom_methods`: any). */
 const OTHER_METHODS: ReadonlySet<string> = new Set(
-  `ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE M-SEARCH NOTIFY PROPFIND PROPPATCH PURGE
-  REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE`.split(/\s+/),
+  `ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH NOTIFY PROPFIND PROPPATCH PURGE
+  QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE`.split(/\s+/),
 );
 
 const METHODS = new Map<number, string>();

@@ -13,9 +13,16 @@ export function lastChunk(trailers: HeaderMap): string {
 
 const lines = new Map<number, string>();
 
+/** Registered reasons that Envoy does not know, and so says "Unknown", as of a status that nobody registered. */
+const UNKNOWN_TO_ENVOY: ReadonlySet<number> = new Set([102, 103, 418, 451, 509]);
+
+function reasonOf(status: number): string {
+  return UNKNOWN_TO_ENVOY.has(status) ? "Unknown" : (STATUS_CODES[status] ?? "Unknown");
+}
+
 /** `HTTP/1.1 200 OK` with CRLF. An upstream's own reason phrase is kept; "" takes the registered one. */
 export function statusLine(status: number, reason: string, http10: boolean): string {
-  const standard = STATUS_CODES[status] ?? "";
+  const standard = reasonOf(status);
   if (http10) return `HTTP/1.0 ${status} ${reason || standard}\r\n`;
   if (reason !== "" && reason !== standard) return `HTTP/1.1 ${status} ${reason}\r\n`;
   let line = lines.get(status);

@@ -3,9 +3,11 @@ import type { Area } from "../harness/case.ts";
 import { balancing } from "./balancing.ts";
 import { filters } from "./filters.ts";
 import { malformed } from "./malformed.ts";
+import { options } from "./options.ts";
 import { retries } from "./retries.ts";
 import { rewriting } from "./rewriting.ts";
 import { routing } from "./routing.ts";
+import { serverNames } from "./server-names.ts";
 import { timeouts } from "./timeouts.ts";
 import { tls } from "./tls.ts";
 import { upstreams } from "./upstreams.ts";
@@ -16,6 +18,8 @@ export const areas: readonly Area[] = [
   balancing,
   upstreams,
   tls,
+  serverNames,
+  options,
   malformed,
   routing,
   rewriting,
