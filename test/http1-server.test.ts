@@ -331,9 +331,9 @@ describe("deadlines of a request", () => {
 });
 
 describe("the end of a connection", () => {
-  test("idle connections are closed after idle_timeout, busy ones are not", async (t) => {
+  test("idle connections are closed after idle_timeout and drain_timeout, busy ones are not", async (t) => {
     const upstream = await Upstream.start(t);
-    const common = { common_http_protocol_options: { idle_timeout: "0.15s" } };
+    const common = { common_http_protocol_options: { idle_timeout: "0.15s" }, drain_timeout: "0.1s" };
     const proxy = await startProxy(t, { upstreams: [upstream.port], manager: common });
     const idle = await proxy.connect();
     const busy = await proxy.connect();

@@ -69,6 +69,7 @@ export function serverOptions(config: HttpConnectionManager): ServerOptions {
     headTimeoutMs: config.requestHeadersTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
     closeDelayMs: config.delayedCloseTimeoutMs,
+    drainMs: config.drainTimeoutMs,
     maxRequests: config.maxRequestsPerConnection,
     maxDurationMs: config.maxConnectionDurationMs,
   };

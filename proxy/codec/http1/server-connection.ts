@@ -48,6 +48,8 @@ export interface ServerOptions extends RequestHeadLimits {
   readonly requestTimeoutMs: number;
   /** How long a closing connection waits for the peer to take what was written. */
   readonly closeDelayMs: number;
+  /** How long a connection whose time is over still takes a request that was on its way. */
+  readonly drainMs: number;
   /** 0: no limit. */
   readonly maxRequests: number;
   /** How long the connection may live before it is drained; 0: no limit. */
@@ -133,7 +135,7 @@ export class Http1ServerConnection implements DownstreamStream {
     });
     this.#armIdle();
     if (options.maxDurationMs > 0) {
-      this.#durationTimer = wheel.after(options.maxDurationMs, () => this.drain(options.closeDelayMs));
+      this.#durationTimer = wheel.after(options.maxDurationMs, () => this.drain(options.drainMs));
     }
   }
 
@@ -481,7 +483,8 @@ export class Http1ServerConnection implements DownstreamStream {
         ? 0
         : this.#idleSince + this.#options.idleTimeoutMs - this.#wheel.now();
     if (left > 1) this.#wheel.arm(this.#idleTimer, left);
-    else this.#finish();
+    else if (this.#drain || this.socket.writableNeedDrain) this.#finish();
+    else this.drain(this.#options.drainMs);
   }
 
   /** Part of a head has come: Envoy's `request_headers_timeout` and `request_timeout` both run from its first byte. */
@@ -512,7 +515,7 @@ export class Http1ServerConnection implements DownstreamStream {
   }
 
   #cancelRequestTimer(): void {
-    if (this.#requestTimer !== null && this.#requestTimer.armed) this.#wheel.cancel(this.#requestTimer);
+    if (this.#requestTimer?.armed) this.#wheel.cancel(this.#requestTimer);
   }
 
   #onRequestTimeout(): void {
