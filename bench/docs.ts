@@ -54,6 +54,12 @@ export function writeDocs(root: string, results: readonly Result[], rounds: numb
   const readme = path.join(root, "README.md");
   writeFileSync(readme, replaceMarked(readFileSync(readme, "utf8"), `${when}\n\n${summary(results)}`));
   const guide = path.join(root, "docs", "benchmark.md");
-  writeFileSync(guide, replaceMarked(readFileSync(guide, "utf8"), `${when}\n\n${markdown(results)}`));
+  writeFileSync(
+    guide,
+    replaceMarked(
+      readFileSync(guide, "utf8"),
+      `![CPU time per request](benchmark.svg)\n\n${when}\n\n${markdown(results)}`,
+    ),
+  );
   writeFileSync(path.join(root, "docs", "benchmark.svg"), svg(results));
 }
