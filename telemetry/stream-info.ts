@@ -109,6 +109,8 @@ export class StreamInfo {
   metadata: Record<string, Record<string, string | boolean>> | null = null;
   /** Sentence for operators: why a call was refused or failed. */
   explanation = "";
+  /** Values of `set-cookie` that the proxy adds to the answer of the upstream, null for none. */
+  setCookies: string[] | null = null;
 
   constructor(connection: ConnectionInfo) {
     this.connection = connection;
@@ -143,5 +145,6 @@ export class StreamInfo {
     this.sampled = false;
     this.metadata = null;
     this.explanation = "";
+    this.setCookies = null;
   }
 }

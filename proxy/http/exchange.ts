@@ -380,6 +380,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     info.responseCode = head.status;
     info.responseCodeDetails = "via_upstream";
     runtime.stages.mutateUpstreamResponse(head, info);
+    if (info.setCookies !== null) for (const value of info.setCookies) head.headers.append("set-cookie", value);
     const route = this.#route;
     if (route !== null) {
       if (route.includeAttemptCountInResponse) head.headers.set("x-envoy-attempt-count", String(info.attempts));

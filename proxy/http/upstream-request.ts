@@ -340,7 +340,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     if (endpoint !== null && failure !== "overflow" && failure !== "local_close") {
       endpoint.recordLocalOriginFailure(connecting ? "connect_failed" : "reset");
     }
-    if (connecting) this.#exchange.info.upstreamTransportFailure = detail;
+    // As in Envoy, that there was no time says all: nothing was heard from the transport.
+    if (failure === "connect_failure") this.#exchange.info.upstreamTransportFailure = detail;
     this.#retryOrFail(failure, connection !== null, reused, failures[failure], detail);
   }
 

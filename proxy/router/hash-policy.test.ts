@@ -32,6 +32,19 @@ test("the caller's address is the trusted one, without its port", () => {
   assert.equal(run?.(request("/"), info), xxHash64("1.2.3.4"));
 });
 
+test("a caller without the cookie is given one that lives as long as the policy says", () => {
+  const given = (ttlMs: number, path: string, fields: Fields = []): readonly string[] | null => {
+    const info = streamInfo();
+    const found = compileHash([{ ...cookie, ttlMs, path } as HashPolicy])?.(request("/", fields), info);
+    const value = /^sid="([0-9a-f]+)"/.exec(info.setCookies?.[0] ?? "")?.[1];
+    assert.equal(found, xxHash64(value ?? "mine"));
+    return info.setCookies?.map((text) => text.replace(/"[0-9a-f]+"/, '""')) ?? null;
+  };
+  assert.deepEqual(given(60_000, "/app"), ['sid=""; Max-Age=60; Path=/app; HttpOnly']);
+  assert.deepEqual(given(0, ""), ['sid=""; HttpOnly']);
+  assert.deepEqual(given(60_000, "/", [["cookie", "sid=mine"]]), null);
+});
+
 test("nothing to hash by is no hash", () => {
   assert.equal(compileHash([]), null);
   assert.equal(hash([header, query, cookie], "/"), null);

@@ -30,7 +30,9 @@ export function compileHash(policies: readonly HashPolicy[]): RequestHash | null
   };
 }
 
-function compilePolicy(policy: HashPolicy): (request: RequestHead, info: StreamInfo) => string | null {
+type RequestText = (request: RequestHead, info: StreamInfo) => string | null;
+
+function compilePolicy(policy: HashPolicy): RequestText {
   switch (policy.kind) {
     case "header": {
       const pseudo = compilePseudoHeader(policy.name);
@@ -44,8 +46,29 @@ function compilePolicy(policy: HashPolicy): (request: RequestHead, info: StreamI
     case "source_ip":
       return (_, info) => remoteHost(info);
     case "cookie":
-      return ({ headers }) => cookieValue(headers.get("cookie"), policy.name);
+      return compileCookie(policy);
   }
+}
+
+/** A caller without the cookie is given one where the policy has a lifetime (ms) for it: 0 is a session's. */
+function compileCookie({ name, path, ttlMs }: Extract<HashPolicy, { kind: "cookie" }>): RequestText {
+  if (ttlMs === null) return ({ headers }) => cookieValue(headers.get("cookie"), name);
+  const age = ttlMs === 0 ? "" : `; Max-Age=${Math.floor(ttlMs / 1000)}`;
+  const attributes = `${age}${path === "" ? "" : `; Path=${path}`}; HttpOnly`;
+  return ({ headers }, info) => {
+    const given = cookieValue(headers.get("cookie"), name);
+    if (given !== null) return given;
+    const value = connectionHash(info);
+    info.setCookies ??= [];
+    info.setCookies.push(encodeUtf8(`${name}="${value}"${attributes}`));
+    return value;
+  };
+}
+
+/** As in Envoy, the same for all requests of a connection: those that race get the same cookie. */
+function connectionHash({ connection }: StreamInfo): string {
+  const { remoteAddress, remotePort, localAddress, localPort } = connection;
+  return xxHash64(`${remoteAddress}:${remotePort}${localAddress}:${localPort}`).toString(16).padStart(16, "0");
 }
 
 /** The value of the first cookie called `name` (RFC 6265, section 4.2.1), quotes taken off; null where there is none. */
