@@ -1,7 +1,6 @@
 /** TLS contexts: `envoy.extensions.transport_sockets.tls.v3`, resolved as far as references by name. */
 import type { ConfigSource } from "./bootstrap.ts";
-import type { StringMatch } from "./matcher.ts";
-import type { CertificateMaterial, TrustMaterial } from "./secret.ts";
+import type { CertificateMaterial, SanMatch, TrustChecks, TrustMaterial } from "./secret.ts";
 
 /**
  * TLS material given in place, or by SDS name (looked up in `Snapshot.secrets`, or from Outrigger's own CA:
@@ -30,23 +29,12 @@ export interface TlsParams {
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 /** How the peer's certificate is checked. */
-export interface PeerValidation {
+export interface PeerValidation extends TrustChecks {
   /** null: the chain is not verified (Envoy's meaning of no trusted CA). */
   readonly roots: TrustRef | null;
-  /** One must match one SAN; empty: any. */
-  readonly subjectAltNames: readonly SanMatch[];
-  /** SHA-256 of the certificate, hex lower case without colons. */
-  readonly certificateHashes: readonly string[];
-  /** SHA-256 of the SPKI, base64. */
-  readonly spkiHashes: readonly string[];
-  readonly acceptUntrusted: boolean;
-  readonly allowExpired: boolean;
 }
 
-export interface SanMatch {
-  readonly type: "any" | "uri" | "dns" | "email" | "ip";
-  readonly match: StringMatch;
-}
+export type { SanMatch };
 
 export interface DownstreamTls {
   readonly params: TlsParams;

@@ -42,6 +42,25 @@ test("material comes from files, bytes and the environment", () => {
   });
 });
 
+test("a secret's validation context brings its own checks", () => {
+  const json = {
+    name: "s",
+    validation_context: {
+      trusted_ca: { inline_string: CERTIFICATE },
+      match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: "a" } }],
+      verify_certificate_hash: ["AB:".repeat(31) + "AB"],
+    },
+  };
+  const secret = decodeJson(secretCodec, json);
+  assert.deepEqual(secret.kind === "trust" ? secret.material.checks : null, {
+    subjectAltNames: [{ type: "dns", match: { kind: "exact", value: "a", ignoreCase: false } }],
+    certificateHashes: ["ab".repeat(32)],
+    spkiHashes: [],
+    acceptUntrusted: false,
+    allowExpired: false,
+  });
+});
+
 const REFUSED: [string, object, string[]][] = [
   ["nothing", {}, ["one of tls_certificate, validation_context is required"]],
   [
@@ -75,17 +94,9 @@ const REFUSED: [string, object, string[]][] = [
     ["validation_context.trusted_ca.environment_variable: NOPE is not set"],
   ],
   [
-    "checks in a secret",
-    {
-      validation_context: {
-        trusted_ca: chain,
-        match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: "a" } }],
-      },
-    },
-    [
-      "validation_context.match_typed_subject_alt_names: is not supported in a secret: " +
-        "put it into combined_validation_context.default_validation_context",
-    ],
+    "a hash in a secret that is none",
+    { validation_context: { trusted_ca: chain, verify_certificate_hash: ["ab"] } },
+    ["validation_context.verify_certificate_hash[0]: expected a SHA-256 hash as 64 hex digits"],
   ],
 ];
 

@@ -13,6 +13,7 @@ import {
 import type { CertificateMaterial, Secret, TrustMaterial } from "../model/secret.ts";
 import type { Codec } from "./codec.ts";
 import { decodeMaterial, decodeText, encodeText } from "./data-source.ts";
+import { asksNothing, decodeChecks, encodeChecks } from "./peer-checks.ts";
 import { checkCertificates, checkKeyPair } from "./pem.ts";
 import type { Place } from "./place.ts";
 
@@ -32,9 +33,8 @@ function decodeSecret(message: SecretMessage, at: Place): Secret {
       return { kind: "certificate", name, material: decodeCertificate(type.value, at.field("tls_certificate")) };
     case "validationContext": {
       const place = at.field("validation_context");
-      refuseChecks(type.value, place);
       if (!type.value.trustedCa) place.field("trusted_ca").error("is required");
-      return { kind: "trust", name, material: decodeTrust(type.value, place) };
+      return { kind: "trust", name, material: decodeTrustWithChecks(type.value, place) };
     }
     case "sessionTicketKeys":
       at.field("session_ticket_keys").error("is not supported");
@@ -87,24 +87,16 @@ export function encodeTrust(material: TrustMaterial): CertificateValidationConte
   return create(CertificateValidationContextSchema, { ...(trustedCa ? { trustedCa } : {}), ...(crl ? { crl } : {}) });
 }
 
-/** In a secret only the trust itself is taken; what is checked beyond it belongs to the context that uses the secret. */
-function refuseChecks(message: CertificateValidationContext, at: Place): void {
-  const given = {
-    verify_certificate_hash: message.verifyCertificateHash.length > 0,
-    verify_certificate_spki: message.verifyCertificateSpki.length > 0,
-    match_subject_alt_names: message.matchSubjectAltNames.length > 0,
-    match_typed_subject_alt_names: message.matchTypedSubjectAltNames.length > 0,
-    allow_expired_certificate: message.allowExpiredCertificate,
-    trust_chain_verification: message.trustChainVerification !== 0,
-    require_signed_certificate_timestamp: message.requireSignedCertificateTimestamp === true,
-  };
-  for (const [field, set] of Object.entries(given)) {
-    if (set) {
-      at.field(field).error(
-        "is not supported in a secret: put it into combined_validation_context.default_validation_context",
-      );
-    }
-  }
+/** A secret's trust brings its own checks, which count beside those of the context that uses it. */
+function decodeTrustWithChecks(message: CertificateValidationContext, at: Place): TrustMaterial {
+  const checks = decodeChecks(message, at);
+  return { ...decodeTrust(message, at), ...(asksNothing(checks) ? {} : { checks }) };
+}
+
+function encodeTrustWithChecks(material: TrustMaterial): CertificateValidationContext {
+  const message = encodeTrust(material);
+  if (material.checks) encodeChecks(material.checks, message);
+  return message;
 }
 
 function encodeSecret(secret: Secret): SecretMessage {
@@ -113,6 +105,6 @@ function encodeSecret(secret: Secret): SecretMessage {
     type:
       secret.kind === "certificate"
         ? { case: "tlsCertificate", value: encodeCertificate(secret.material) }
-        : { case: "validationContext", value: encodeTrust(secret.material) },
+        : { case: "validationContext", value: encodeTrustWithChecks(secret.material) },
   });
 }

@@ -51,7 +51,7 @@ export function acceptTls(
     secureContext: material.context,
     requestCert: config.validation !== null,
     // Only makes OpenSSL demand that there be a certificate, with a proper alert; whether it is good is judged below.
-    rejectUnauthorized: context.certificateIsMandatory,
+    rejectUnauthorized: material.certificateIsMandatory,
     ...(alpn === null ? {} : { ALPNProtocols: [alpn] }),
   };
   const secure = wrapSniffed(socket, head, options);
@@ -69,7 +69,7 @@ export function acceptTls(
     fail(new TlsFailure("handshake", "the client closed the connection during the TLS handshake"));
   const onSecure = (): void => {
     const evidence = peerEvidence(secure);
-    const { failure, verified } = context.check(evidence, material.rootsPem, clock.wallTime());
+    const { failure, verified } = material.check(evidence, material.rootsPem, clock.wallTime());
     if (failure) {
       fail(failure);
       return;

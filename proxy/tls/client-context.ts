@@ -12,7 +12,7 @@ import type { ContextCache } from "./context-cache.ts";
 import { explainHandshake, TlsFailure } from "./failure.ts";
 import { localCertificate } from "./local-certificate.ts";
 import { resolveCertificates, resolveTrust } from "./material.ts";
-import { compilePeerCheck, type PeerCheck, type PeerEvidence } from "./peer-check.ts";
+import { compilePeerCheck, type PeerCheck, type PeerEvidence, withTrust } from "./peer-check.ts";
 import type { SecretsView } from "./secrets-view.ts";
 import { SessionCache } from "./session-cache.ts";
 
@@ -41,7 +41,9 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     this.#contexts = contexts;
     this.#clock = clock;
     this.#sessions = new SessionCache(config.maxSessionKeys);
-    this.#checkFor("");
+    this.#checkFor("", null);
+    // The secrets may bring further checks.
+    this.#checks.clear();
   }
 
   /** Throws a TlsFailure `no_material` while a secret is missing or unusable: the connection must not be made then. */
@@ -81,7 +83,7 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     // accepted, under this very context (and so these roots), and are offered no longer than their certificate lives.
     if (socket.isSessionReused()) return null;
     const evidence = peerEvidence(socket);
-    const { failure } = this.#checkFor(serverName)(evidence, trust?.roots ?? "", this.#clock.wallTime());
+    const { failure } = this.#checkFor(serverName, trust)(evidence, trust?.roots ?? "", this.#clock.wallTime());
     if (failure) return failure.message;
     if (san !== null) {
       const refused = checkSan(evidence, san, trust);
@@ -114,11 +116,12 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     return isIP(name) === 0 ? name : "";
   }
 
-  #checkFor(serverName: string): PeerCheck {
-    const { validation, autoSanValidation } = this.#config;
+  #checkFor(serverName: string, trust: TrustMaterial | null): PeerCheck {
+    const { autoSanValidation } = this.#config;
     const key = autoSanValidation ? serverName : "";
     let check = this.#checks.get(key);
     if (!check) {
+      const validation = withTrust(this.#config.validation, trust);
       check = compilePeerCheck(key === "" ? validation : forServer(validation, key), "server", true);
       this.#checks.set(key, check);
     }
@@ -143,6 +146,7 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     } catch (error) {
       throw new TlsFailure("no_material", `the cluster's TLS certificate cannot be used: ${messageOf(error)}`, error);
     }
+    if (this.#last?.trust !== trust) this.#checks.clear();
     this.#last = { certificates, trust, context };
     return this.#last;
   }

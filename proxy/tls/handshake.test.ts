@@ -177,6 +177,31 @@ test("pins: the certificate's hash or its key's, either is enough", async () => 
   }
 });
 
+test("a secret's own checks count on both sides, and go with the secret", async () => {
+  const roots = mesh.validation.roots?.kind === "inline" ? mesh.validation.roots.material.roots : "";
+  const only = (sans: string[]): Snapshot => {
+    const checks = { ...mesh.validation, roots: null, subjectAltNames: sans.map(uri) };
+    const secret = { kind: "trust" as const, name: "trust", material: { roots, crl: "", checks } };
+    return { ...EMPTY_SNAPSHOT, secrets: new Map([["trust", secret]]) };
+  };
+  const snapshots = new WatchCell<Snapshot>(only([ORDERS]));
+  const secrets = secretsView(snapshots, null);
+  const validation = { ...mesh.validation, roots: { kind: "sds" as const, name: "trust" } };
+  const asClient = new ClientTlsContext(upstream(mesh.web, { validation }), secrets, contexts, systemClock);
+  const asServer = new ServerTlsContext(downstream(mesh.orders, { validation }), secrets, contexts);
+
+  await using plain = await EchoServer.start(server(downstream(mesh.orders)));
+  assert.equal((await callServer(asClient, plain.port)).refused, null);
+  await using picky = await EchoServer.start(asServer);
+  assert.notEqual((await callServer(client(upstream(mesh.web)), picky.port)).refused, null);
+  assert.equal((await picky.next()).failure?.kind, "san_mismatch");
+  assert.notEqual((await callServer(client(upstream(null)), picky.port)).refused, null, "now a certificate is needed");
+
+  snapshots.set(only([WEB]));
+  assert.match((await callServer(asClient, plain.port)).refused ?? "", /is for somebody else: expected exact/);
+  assert.equal((await callServer(client(upstream(mesh.web)), picky.port)).refused, null);
+});
+
 test("the server's name, as SNI and as the name that its certificate must have", async () => {
   await using echo = await EchoServer.start(server(downstream(mesh.site)));
   const byName = client(

@@ -5,6 +5,7 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import { parseCertificates } from "../../certs/inspect.ts";
 import { chainEndsIn } from "../../certs/workload-certificate.ts";
+import type { TrustMaterial } from "../../model/secret.ts";
 import type { PeerValidation } from "../../model/tls.ts";
 import { noCertificate, TlsFailure } from "./failure.ts";
 import { chainOf, type Peer, peerOf } from "./peer-info.ts";
@@ -62,6 +63,20 @@ export function compilePeerCheck(
     const verified = validation.roots !== null && chain === null;
     const failure = acceptUntrusted ? null : (chain ?? names(peer));
     return { failure, verified };
+  };
+}
+
+/** The checks of a context with those that the secret of its roots brings: names and hashes of either will do, as in Envoy. */
+export function withTrust(validation: PeerValidation | null, trust: TrustMaterial | null): PeerValidation | null {
+  const checks = trust?.checks;
+  if (validation === null || checks === undefined) return validation;
+  return {
+    roots: validation.roots,
+    subjectAltNames: [...validation.subjectAltNames, ...checks.subjectAltNames],
+    certificateHashes: [...validation.certificateHashes, ...checks.certificateHashes],
+    spkiHashes: [...validation.spkiHashes, ...checks.spkiHashes],
+    acceptUntrusted: validation.acceptUntrusted || checks.acceptUntrusted,
+    allowExpired: validation.allowExpired || checks.allowExpired,
   };
 }
 

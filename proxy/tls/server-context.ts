@@ -7,7 +7,7 @@ import type { ContextCache } from "./context-cache.ts";
 import { TlsFailure } from "./failure.ts";
 import { chooseCertificates } from "./local-certificate.ts";
 import { resolveCertificates, resolveTrust } from "./material.ts";
-import { certificateIsMandatory, compilePeerCheck, type PeerCheck } from "./peer-check.ts";
+import { certificateIsMandatory, compilePeerCheck, type PeerCheck, withTrust } from "./peer-check.ts";
 import type { SecretsView } from "./secrets-view.ts";
 
 /** What a handshake that begins now uses. */
@@ -15,13 +15,14 @@ export interface ServerMaterial {
   readonly context: SecureContext;
   readonly rootsPem: string;
   readonly certificate: CertificateMaterial | undefined;
+  /** The configuration's checks and those of the secret that the roots came in. */
+  readonly check: PeerCheck;
+  /** Whether clients must show a certificate; whether they are asked for one follows from `config.validation`. */
+  readonly certificateIsMandatory: boolean;
 }
 
 export class ServerTlsContext {
   readonly config: DownstreamTls;
-  readonly check: PeerCheck;
-  /** Whether clients must show a certificate; whether they are asked for one follows from `config.validation`. */
-  readonly certificateIsMandatory: boolean;
   readonly #secrets: SecretsView;
   readonly #contexts: ContextCache;
   #last: {
@@ -35,8 +36,7 @@ export class ServerTlsContext {
     this.config = config;
     this.#secrets = secrets;
     this.#contexts = contexts;
-    this.certificateIsMandatory = certificateIsMandatory(config.validation, config.requireClientCertificate);
-    this.check = compilePeerCheck(config.validation, "client", config.requireClientCertificate);
+    compilePeerCheck(config.validation, "client", config.requireClientCertificate);
   }
 
   /**
@@ -49,7 +49,8 @@ export class ServerTlsContext {
     const trust = resolveTrust(this.config.validation, this.#secrets);
     const last = this.#last;
     if (last && last.trust === trust && sameItems(last.certificates, certificates)) return last.material;
-    const { params, validation } = this.config;
+    const { params, requireClientCertificate } = this.config;
+    const validation = withTrust(this.config.validation, trust);
     // A resumed session lacks the intermediates without which an expired chain cannot be judged.
     const sessionTickets = this.config.sessionTickets && validation?.allowExpired !== true;
     let context: SecureContext;
@@ -58,7 +59,13 @@ export class ServerTlsContext {
     } catch (error) {
       throw new TlsFailure("no_material", `the listener's TLS certificate cannot be used: ${messageOf(error)}`, error);
     }
-    const material = { context, rootsPem: trust?.roots ?? "", certificate: certificates[0] };
+    const material = {
+      context,
+      rootsPem: trust?.roots ?? "",
+      certificate: certificates[0],
+      check: compilePeerCheck(validation, "client", requireClientCertificate),
+      certificateIsMandatory: certificateIsMandatory(validation, requireClientCertificate),
+    };
     this.#last = { certificates, trust, material };
     return material;
   }

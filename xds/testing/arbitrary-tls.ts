@@ -1,7 +1,7 @@
 /** Arbitrary TLS contexts and secrets. */
 import fc from "fast-check";
 import type { ConfigSource } from "../../model/bootstrap.ts";
-import type { CertificateMaterial, Secret } from "../../model/secret.ts";
+import type { CertificateMaterial, Secret, TrustMaterial } from "../../model/secret.ts";
 import type {
   CertificateRef,
   DownstreamTls,
@@ -11,7 +11,7 @@ import type {
   UpstreamTls,
 } from "../../model/tls.ts";
 import { stringMatch } from "./arbitrary-matcher.ts";
-import { durationMs, few, name, nonEmptyText, orNull } from "./arbitrary-text.ts";
+import { andPerhaps, durationMs, few, name, nonEmptyText, orNull } from "./arbitrary-text.ts";
 import { CERTIFICATE, PRIVATE_KEY } from "./pem.ts";
 
 export const configSource: fc.Arbitrary<ConfigSource> = fc.oneof(
@@ -55,13 +55,17 @@ const sans: fc.Arbitrary<SanMatch[]> = fc.oneof(
   ),
 );
 
-const validation: fc.Arbitrary<PeerValidation> = fc.record({
-  roots: fc.oneof(fc.constantFrom({ kind: "inline" as const, material: { roots: CERTIFICATE, crl: "" } }), sds),
+const checks = {
   subjectAltNames: sans,
   certificateHashes: fc.subarray(["ab".repeat(32)]),
   spkiHashes: fc.subarray([`${"A".repeat(43)}=`]),
   acceptUntrusted: fc.boolean(),
   allowExpired: fc.boolean(),
+};
+
+const validation: fc.Arbitrary<PeerValidation> = fc.record({
+  roots: fc.oneof(fc.constantFrom({ kind: "inline" as const, material: { roots: CERTIFICATE, crl: "" } }), sds),
+  ...checks,
 });
 
 const alpn = fc.subarray(["h2", "http/1.1"]);
@@ -87,7 +91,12 @@ export const downstreamTls: fc.Arbitrary<DownstreamTls> = fc.record({
   sessionTickets: fc.boolean(),
 });
 
+const trust: fc.Arbitrary<TrustMaterial> = andPerhaps(fc.constant({ roots: CERTIFICATE, crl: "" }), {
+  // Checks that ask for nothing are none.
+  checks: fc.record({ ...checks, allowExpired: fc.constant(true) }),
+});
+
 export const secret: fc.Arbitrary<Secret> = fc.oneof(
   fc.record({ kind: fc.constant("certificate" as const), name, material: fc.constant(material) }),
-  fc.record({ kind: fc.constant("trust" as const), name, material: fc.constant({ roots: CERTIFICATE, crl: "" }) }),
+  fc.record({ kind: fc.constant("trust" as const), name, material: trust }),
 );
