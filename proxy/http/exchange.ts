@@ -9,6 +9,7 @@ import type { ForwardAction } from "../../model/route.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
 import type { Http1ServerConnection } from "../codec/http1/server-connection.ts";
+import { owned } from "../codec/socket-reader.ts";
 import { Body, type BodyKind, type DownstreamHandler } from "../codec/stream.ts";
 import type { FilterContext, FilterStage } from "../filters/filter.ts";
 import { type CompiledRoute, isGrpc } from "../router/compile-routes.ts";
@@ -270,7 +271,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.info.bytesReceived += payload;
     this.#lastActivity = runtime.context.clock.now();
     if (this.#phase === Phase.filters) {
-      this.#early.push(bytes);
+      this.#early.push(owned(bytes));
       if (this.info.bytesReceived > runtime.bufferLimit) this.pauseRequest();
       return;
     }

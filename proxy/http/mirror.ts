@@ -6,6 +6,7 @@ import type { HeaderMap } from "../../core/header-map.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import { owned } from "../codec/socket-reader.ts";
 import { Body, type BodyKind, type UpstreamHandler } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
 import { requestServerName, tlsServerName } from "../endpoint/request-server.ts";
@@ -62,7 +63,7 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
     if (this.#over) return;
     this.#heldBytes += bytes.length;
     if (this.#heldBytes > this.#runtime.bufferLimit) this.cancel();
-    else this.#held.push(bytes);
+    else this.#held.push(owned(bytes));
   }
 
   /** The request is complete: only now is a connection taken, so that a slow caller holds none. */

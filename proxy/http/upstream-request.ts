@@ -11,6 +11,7 @@ import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ResetKind, RetryState } from "../cluster/retry.ts";
 import { RequestTimeouts } from "../cluster/timeouts.ts";
 import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import { owned } from "../codec/socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
 import { poolForRequest } from "../endpoint/request-server.ts";
@@ -131,7 +132,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   }
 
   #keep(bytes: Buffer): void {
-    this.#buffer.push(bytes);
+    this.#buffer.push(owned(bytes));
     this.#buffered += bytes.length;
     if (this.#buffered <= this.#bufferLimit) return;
     if (this.#connection === null) {

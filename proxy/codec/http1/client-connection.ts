@@ -7,11 +7,12 @@ import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import { ResponseHead } from "../../http/message.ts";
+import { owned, readSocket } from "../socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import { Framing, HeadError } from "./fields.ts";
 import { parseResponseHead } from "./response-head.ts";
-import { joinHead, LAST_CHUNK, lastChunk } from "./writer.ts";
+import { joinHead, LAST_CHUNK, lastChunk, writeBody } from "./writer.ts";
 
 export interface ClientOptions {
   readonly maxHeadBytes: number;
@@ -104,7 +105,7 @@ export class Http1ClientConnection implements UpstreamStream {
     this.socket = socket;
     this.#options = options;
     this.#owner = owner;
-    socket.on("data", (chunk: Buffer) => {
+    readSocket(socket, (chunk) => {
       clock.refresh();
       this.#onData(chunk);
     });
@@ -153,7 +154,7 @@ export class Http1ClientConnection implements UpstreamStream {
       this.#pendingHead = "";
       return joinHead(this.socket, head, bytes);
     }
-    return this.socket.write(bytes);
+    return writeBody(this.socket, bytes);
   }
 
   sendEnd(trailers: HeaderMap | null): void {
@@ -308,7 +309,7 @@ export class Http1ClientConnection implements UpstreamStream {
     let after = parseResponseHead(buf, start, end, this.#options.maxFields, head, framing);
     if (after > start + limit || (after === 0 && end - start > limit)) after = HeadError.tooLarge;
     if (after === 0) {
-      this.#held = start === 0 ? buf : buf.subarray(start);
+      this.#held = owned(start === 0 ? buf : buf.subarray(start));
       return 0;
     }
     if (after < 0) {

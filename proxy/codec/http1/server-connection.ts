@@ -8,11 +8,12 @@ import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import { WheelTimer } from "../../../core/timer-wheel.ts";
 import type { RequestHead, ResponseHead } from "../../http/message.ts";
+import { owned, readSocket } from "../socket-reader.ts";
 import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import { Framing, HeadError } from "./fields.ts";
 import { parseRequestHead, type RequestHeadLimits } from "./request-head.ts";
-import { cut, joinHead, LAST_CHUNK, lastChunk, statusLine, unwritten } from "./writer.ts";
+import { cut, joinHead, LAST_CHUNK, lastChunk, statusLine, unwritten, writeBody } from "./writer.ts";
 
 /** What the connection asks of the connection manager above it. */
 export interface ServerHandler {
@@ -119,7 +120,7 @@ export class Http1ServerConnection implements DownstreamStream {
     const { wheel, clock } = time;
     this.#wheel = wheel;
     this.#idleTimer = new WheelTimer(() => this.#onIdle());
-    socket.on("data", (chunk: Buffer) => {
+    readSocket(socket, (chunk) => {
       clock.refresh();
       this.#onData(chunk);
     });
@@ -198,7 +199,7 @@ export class Http1ServerConnection implements DownstreamStream {
   }
 
   #hold(chunk: Buffer): void {
-    this.#held = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = this.#held === null ? owned(chunk) : Buffer.concat([this.#held, chunk]);
     if (this.#holdsEnough) this.pauseRequest();
   }
 
@@ -253,7 +254,7 @@ export class Http1ServerConnection implements DownstreamStream {
     while (pos + 1 < buf.length && buf[pos] === 0x0d && buf[pos + 1] === 0x0a) pos += 2;
     if (pos === buf.length) return 0;
     if (buf[pos] === 0x0d && pos + 1 === buf.length) {
-      this.#held = buf.subarray(pos);
+      this.#held = owned(buf.subarray(pos));
       return 0;
     }
     const { head, handler } = this.#handler.nextRequest();
@@ -264,7 +265,7 @@ export class Http1ServerConnection implements DownstreamStream {
     let after = parseRequestHead(buf, pos, end, this.#options, head, framing);
     if (after > pos + limit || (after === 0 && end - pos > limit)) after = HeadError.tooLarge;
     if (after === 0) {
-      this.#held = pos === 0 ? buf : buf.subarray(pos);
+      this.#held = owned(pos === 0 ? buf : buf.subarray(pos));
       this.#awaitHead();
       return 0;
     }
@@ -373,7 +374,7 @@ export class Http1ServerConnection implements DownstreamStream {
       socket.uncork();
       return more;
     }
-    return head === "" ? socket.write(bytes) : joinHead(socket, head, bytes);
+    return head === "" ? writeBody(socket, bytes) : joinHead(socket, head, bytes);
   }
 
   sendEnd(trailers: HeaderMap | null): void {

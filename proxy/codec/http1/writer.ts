@@ -3,6 +3,7 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { HeaderMap } from "../../../core/header-map.ts";
+import { owned } from "../socket-reader.ts";
 
 export const LAST_CHUNK = "0\r\n\r\n";
 
@@ -45,12 +46,22 @@ export function cut(socket: Socket): void {
   else socket.resetAndDestroy();
 }
 
+/** Up to here bytes leave as a string: the kernel's copy is the only one that is made of them. */
+const STRING_LIMIT = 8192;
+
 /** Up to here copying into one buffer is cheaper than a gathered write. */
 const COPY_LIMIT = 16_384;
+
+/** Writes body bytes, which need not outlive the call. Returns false when the socket wants a pause. */
+export function writeBody(socket: Socket, bytes: Buffer): boolean {
+  if (bytes.length <= STRING_LIMIT) return socket.write(bytes.toString("latin1"), "latin1");
+  return socket.write(owned(bytes));
+}
 
 /** Writes a head and the first bytes of its body in one system call. Returns false when the socket wants a pause. */
 export function joinHead(socket: Socket, head: string, bytes: Buffer): boolean {
   const size = head.length + bytes.length;
+  if (size <= STRING_LIMIT) return socket.write(head + bytes.toString("latin1"), "latin1");
   if (size <= COPY_LIMIT) {
     const out = Buffer.allocUnsafe(size);
     out.write(head, 0, head.length, "latin1");
@@ -59,7 +70,7 @@ export function joinHead(socket: Socket, head: string, bytes: Buffer): boolean {
   }
   socket.cork();
   socket.write(head, "latin1");
-  const more = socket.write(bytes);
+  const more = socket.write(owned(bytes));
   socket.uncork();
   return more;
 }
