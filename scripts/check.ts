@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 
 const steps: readonly (readonly [string, readonly string[]])[] = [
   ["tsc", ["-p", "."]],
-  ["biome", ["ci", "."]],
+  ["biome", ["ci", ...(process.stdout.isTTY ? [] : ["--colors=off"]), "."]],
   ["node", ["--test", "test/architecture.test.ts"]],
 ];
 

@@ -48,7 +48,7 @@ test("a secret's validation context brings its own checks", () => {
     validation_context: {
       trusted_ca: { inline_string: CERTIFICATE },
       match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: "a" } }],
-      verify_certificate_hash: ["AB:".repeat(31) + "AB"],
+      verify_certificate_hash: [`${"AB:".repeat(31)}AB`],
     },
   };
   const secret = decodeJson(secretCodec, json);
