@@ -1,13 +1,16 @@
 /** The areas in the order in which they run. */
 import type { Area } from "../harness/case.ts";
 import { balancing } from "./balancing.ts";
+import { connections } from "./connections.ts";
 import { filters } from "./filters.ts";
+import { framing } from "./framing.ts";
 import { malformed } from "./malformed.ts";
 import { options } from "./options.ts";
 import { retries } from "./retries.ts";
 import { rewriting } from "./rewriting.ts";
 import { routing } from "./routing.ts";
 import { serverNames } from "./server-names.ts";
+import { strictness } from "./strictness.ts";
 import { timeouts } from "./timeouts.ts";
 import { tls } from "./tls.ts";
 import { upstreams } from "./upstreams.ts";
@@ -21,6 +24,9 @@ export const areas: readonly Area[] = [
   serverNames,
   options,
   malformed,
+  strictness,
+  framing,
+  connections,
   routing,
   rewriting,
   filters,
