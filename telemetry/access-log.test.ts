@@ -110,6 +110,12 @@ const FILTERS: readonly [filter: AccessLogFilter, written: readonly number[]][] 
   [{ kind: "response_flag", flags: ["UH"] }, [503]],
   [{ kind: "response_flag", flags: ["UF"] }, []],
   [{ kind: "not_health_check" }, [200, 404, 503]],
+  [{ kind: "traceable" }, []],
+  [{ kind: "sample", fraction: { numerator: 25, denominator: 100 }, independent: true }, [200, 404, 503]],
+  [{ kind: "sample", fraction: { numerator: 24, denominator: 100 }, independent: true }, []],
+  // 503 stands for UNAVAILABLE, 404 for UNIMPLEMENTED.
+  [{ kind: "grpc_status", statuses: [14], exclude: false }, [503]],
+  [{ kind: "grpc_status", statuses: [14], exclude: true }, [200, 404]],
   [
     {
       kind: "header",
@@ -153,6 +159,23 @@ for (const [filter, written] of FILTERS) {
     assert.deepEqual(text.split("\n").filter(Boolean).map(Number), written);
   });
 }
+
+test("a share of requests is chosen by the first 32 bits of their ids, as Envoy does", async (t) => {
+  const { compile, sinks, file } = setup(t);
+  const log = compile({ filter: { kind: "sample", fraction: { numerator: 8, denominator: 100 }, independent: false } });
+  for (const [status, id] of [
+    [201, "00000007-c5cd-4d3e-8a3b-0d6f0d3f6b1a"],
+    [202, "00000008-c5cd-4d3e-8a3b-0d6f0d3f6b1a"],
+    [203, "0000006b-c5cd-4d3e-8a3b-0d6f0d3f6b1a"],
+    [204, "no uuid"],
+  ] as const) {
+    const about = context(status);
+    about.request.headers.set("x-request-id", id);
+    log(about);
+  }
+  await sinks.close();
+  assert.equal(readFileSync(file, "utf8"), "201\n203\n");
+});
 
 test("logs of one file share it", async (t) => {
   const { compile, sinks, file } = setup(t);

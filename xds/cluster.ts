@@ -1,7 +1,7 @@
 /** A group of like upstream endpoints: `envoy.config.cluster.v3.Cluster` to the model and back. */
 import { create } from "@bufbuild/protobuf";
 import { type Cluster as ClusterMessage, ClusterSchema } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
-import type { BindConfig, TcpKeepalive } from "../generated/envoy/config/core/v3/address_pb.js";
+import { type BindConfig, BindConfigSchema, type TcpKeepalive } from "../generated/envoy/config/core/v3/address_pb.js";
 import { HttpProtocolOptionsSchema } from "../generated/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { Address } from "../model/address.ts";
 import type { Cluster } from "../model/cluster.ts";
@@ -113,10 +113,7 @@ function encodeCluster(cluster: Cluster): ClusterMessage {
   if (tls) message.transportSocket = encodeUpstreamSocket(tls);
   if (tcpKeepalive) message.upstreamConnectionOptions = encodeKeepalive(tcpKeepalive);
   if (bindAddress?.kind === "tcp") {
-    message.upstreamBindConfig = {
-      $typeName: "envoy.config.core.v3.BindConfig",
-      sourceAddress: encodeSocketAddress(bindAddress),
-    };
+    message.upstreamBindConfig = create(BindConfigSchema, { sourceAddress: encodeSocketAddress(bindAddress) });
   }
   const metadata = encodeMetadata({ [OUTRIGGER]: outrigger ? encodeClusterExtension(outrigger) : undefined });
   if (metadata) message.metadata = metadata;

@@ -37,11 +37,22 @@ export function decodeFilterChainMatch(given: FilterChainMatchMessage | undefine
     sourceType:
       wordOf(FilterChainMatch_ConnectionSourceTypeSchema, message.sourceType, SOURCES, at.field("source_type")) ??
       "any",
-    sourcePrefixRanges: message.sourcePrefixRanges.map((range, i) =>
-      decodeCidr(range, at.item("source_prefix_ranges", i)),
-    ),
+    sourcePrefixRanges: decodeSources(message, at),
     sourcePorts: [...message.sourcePorts],
   };
+}
+
+/** Without PROXY protocol a connection's source is its direct source: either field says the same. */
+function decodeSources(message: FilterChainMatchMessage, at: Place): readonly Cidr[] {
+  const direct = message.directSourcePrefixRanges;
+  if (direct.length > 0 && message.sourcePrefixRanges.length > 0) {
+    at.field("direct_source_prefix_ranges").error("is not supported together with source_prefix_ranges");
+  }
+  const [name, ranges] =
+    direct.length > 0
+      ? (["direct_source_prefix_ranges", direct] as const)
+      : (["source_prefix_ranges", message.sourcePrefixRanges] as const);
+  return ranges.map((range, i) => decodeCidr(range, at.item(name, i)));
 }
 
 function checkPort(port: number, at: Place): void {

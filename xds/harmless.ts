@@ -30,6 +30,7 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     access_log: "requests to the admin interface are not logged",
     access_log_path: "requests to the admin interface are not logged",
     profile_path: "no CPU profiles are written",
+    socket_options: "sockets keep the system's settings",
     ignore_global_conn_limit: "the admin interface is never limited",
   },
   "envoy.config.bootstrap.v3.ClusterManager": {
@@ -45,6 +46,9 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   "envoy.config.core.v3.Metadata": {
     typed_filter_metadata: "metadata is read by name in its untyped form",
   },
+  "envoy.config.core.v3.SubstitutionFormatString": {
+    json_format_options: "the order of properties means nothing in JSON",
+  },
   "envoy.config.core.v3.ApiConfigSource": {
     rate_limit_settings: "requests are few: one for each change",
     set_node_on_first_message_only: "the node is sent on the first message of a stream, as every server accepts",
@@ -59,6 +63,7 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.config.core.v3.BindConfig": {
     freebind: "binding to an address that is not there yet is an error when it happens",
+    socket_options: "sockets keep the system's settings",
   },
   "envoy.config.core.v3.Http1ProtocolOptions": {
     use_balsa_parser: "chooses between Envoy's parsers",
@@ -70,6 +75,7 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     max_consecutive_inbound_frames_with_empty_payload: "floods have fixed limits",
     max_inbound_priority_frames_per_stream: "floods have fixed limits",
     max_inbound_window_update_frames_per_data_frame_sent: "floods have fixed limits",
+    stream_error_on_invalid_http_messaging: "deprecated, and HTTP/2 is not served yet",
     use_oghttp2_codec: "chooses between Envoy's codecs",
   },
   "envoy.config.endpoint.v3.Endpoint": {
@@ -116,6 +122,7 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     set_local_interface_name_on_upstream_connections: "only feeds a log field that is not supported",
   },
   "envoy.config.listener.v3.Listener": {
+    socket_options: "sockets keep the system's settings",
     drain_type: "listeners drain when they are changed or the process ends, not when a health check fails",
     tcp_fast_open_queue_length: "only saves a round trip where client and kernel agree on it",
     connection_balance_config: "the kernel spreads connections over the workers",
@@ -123,6 +130,9 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     ignore_global_conn_limit: "connections have no global limit",
     max_connections_to_accept_per_socket_event: "only tunes how connections are taken from the kernel",
     bypass_overload_manager: "there is no overload manager to bypass",
+  },
+  "envoy.config.listener.v3.AdditionalAddress": {
+    socket_options: "sockets keep the system's settings",
   },
   "envoy.config.listener.v3.FilterChain": {
     metadata: "no filter reads it",
@@ -140,7 +150,11 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.config.route.v3.RouteAction": {
     rate_limits: "only for the rate limit filter, which is refused",
+    metadata_match: "only for subset load balancing, which is refused",
     include_vh_rate_limits: "only for the rate limit filter, which is refused",
+  },
+  "envoy.config.route.v3.WeightedCluster.ClusterWeight": {
+    metadata_match: "only for subset load balancing, which is refused",
   },
   "envoy.config.route.v3.Decorator": {
     propagate: "the operation's name is never sent upstream",
@@ -177,6 +191,7 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
     add_proxy_protocol_connection_state: "the PROXY protocol is not supported",
+    http3_protocol_options: "HTTP/3 is refused by codec_type",
     append_local_overload: "there is no overload manager",
   },
   "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig": {

@@ -112,10 +112,10 @@ test("a filter that may be left out is, and the rest stays in its place", () => 
 
 test("a field that the subset does not have is named, with the listener and its path", () => {
   const plain = toBinary(ListenerSchema, encodeListener(value({})));
-  // socket_options, which is Envoy's but not ours, and a number that nobody knows.
+  // api_listener, which is Envoy's but not ours, and a number that nobody knows.
   const extra = new BinaryWriter()
     .raw(plain)
-    .tag(13, WireType.LengthDelimited)
+    .tag(19, WireType.LengthDelimited)
     .bytes(new Uint8Array())
     .tag(9999, WireType.Varint)
     .uint32(1)
@@ -123,7 +123,7 @@ test("a field that the subset does not have is named, with the listener and its 
   const decoded = decodeBytes(listenerCodec, extra, NO_WORLD);
   assert.ok(!decoded.ok);
   assert.deepEqual(decoded.problems.map(formatProblem).toSorted(), [
-    'listener "l": socket_options is not supported',
+    'listener "l": api_listener is not supported',
     'listener "l": unknown field #9999 of envoy.config.listener.v3.Listener',
   ]);
 });

@@ -4,7 +4,6 @@
  */
 export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.accesslog.v3.AccessLogFilter": "11:extension_filter 12:metadata_filter 13:log_type_filter",
-  "envoy.config.bootstrap.v3.Admin": "4:socket_options",
   "envoy.config.bootstrap.v3.Bootstrap":
     "14:hds_config 18:header_prefix 30:dns_resolution_config 28:fatal_actions 22:config_sources 23:default_config_source 24:default_socket_interface 25:certificate_provider_instances 33:perf_tracing_file_path 35:xds_delegate_extension 36:xds_config_tracker_extension 37:listener_manager",
   "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig": "1:log_format",
@@ -33,20 +32,23 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
     "1:first_address_family_version 2:first_address_family_count",
   "envoy.config.core.v3.Address": "3:envoy_internal_address",
   "envoy.config.core.v3.ApiConfigSource": "3:refresh_delay 9:config_validators",
-  "envoy.config.core.v3.BindConfig":
-    "3:socket_options 5:extra_source_addresses 4:additional_source_addresses 6:local_address_selector",
+  "envoy.config.core.v3.BindConfig": "5:extra_source_addresses 4:additional_source_addresses 6:local_address_selector",
   "envoy.config.core.v3.ConfigSource": "7:authorities",
   "envoy.config.core.v3.DataSource": "5:watched_directory",
   "envoy.config.core.v3.Extension": "2:category 3:type_descriptor 4:version 5:disabled 6:type_urls",
   "envoy.config.core.v3.GrpcService": "2:google_grpc 6:retry_policy",
   "envoy.config.core.v3.GrpcService.EnvoyGrpc": "3:retry_policy",
   "envoy.config.core.v3.HeaderValue": "3:raw_value",
-  "envoy.config.core.v3.Http2ProtocolOptions":
-    "6:allow_metadata 12:stream_error_on_invalid_http_messaging 13:custom_settings_parameters",
+  "envoy.config.core.v3.Http2ProtocolOptions": "6:allow_metadata 13:custom_settings_parameters",
+  "envoy.config.core.v3.Http3ProtocolOptions":
+    "1:quic_protocol_options 2:override_stream_error_on_invalid_http_message 5:allow_extended_connect 6:allow_metadata",
   "envoy.config.core.v3.HttpService": "2:request_headers_to_add",
+  "envoy.config.core.v3.JsonFormatOptions": "1:sort_properties",
   "envoy.config.core.v3.Node": "12:dynamic_parameters 8:user_agent_build_version 11:listening_addresses",
   "envoy.config.core.v3.SocketAddress": "4:named_port 5:resolver_name",
-  "envoy.config.core.v3.SubstitutionFormatString": "6:formatters 7:json_format_options",
+  "envoy.config.core.v3.SocketOption": "1:description 2:level 3:name 4:int_value 5:buf_value 6:state",
+  "envoy.config.core.v3.SocketOptionsOverride": "1:socket_options",
+  "envoy.config.core.v3.SubstitutionFormatString": "6:formatters",
   "envoy.config.endpoint.v3.ClusterLoadAssignment": "5:named_endpoints",
   "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy": "2:drop_overloads 6:weighted_priority_health",
   "envoy.config.endpoint.v3.Endpoint": "4:additional_addresses",
@@ -54,12 +56,11 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
     "1:port_value 2:hostname 3:address 4:disable_active_health_check",
   "envoy.config.endpoint.v3.LbEndpoint": "5:endpoint_name",
   "envoy.config.endpoint.v3.LocalityLbEndpoints": "7:load_balancer_endpoints 8:leds_cluster_locality_config",
-  "envoy.config.listener.v3.AdditionalAddress": "2:socket_options",
   "envoy.config.listener.v3.Filter": "5:config_discovery",
   "envoy.config.listener.v3.FilterChain": "8:on_demand_configuration",
-  "envoy.config.listener.v3.FilterChainMatch": "4:address_suffix 5:suffix_len 13:direct_source_prefix_ranges",
+  "envoy.config.listener.v3.FilterChainMatch": "4:address_suffix 5:suffix_len",
   "envoy.config.listener.v3.Listener":
-    "32:filter_chain_matcher 13:socket_options 18:udp_listener_config 19:api_listener 27:internal_listener",
+    "32:filter_chain_matcher 18:udp_listener_config 19:api_listener 27:internal_listener",
   "envoy.config.listener.v3.Listener.ConnectionBalanceConfig": "2:extend_balance",
   "envoy.config.listener.v3.ListenerFilter": "5:config_discovery 4:filter_disabled",
   "envoy.config.metrics.v3.StatsConfig":
@@ -75,7 +76,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.route.v3.RetryPolicy": "4:retry_priority 12:retry_options_predicates",
   "envoy.config.route.v3.Route": "17:filter_action",
   "envoy.config.route.v3.RouteAction":
-    "37:cluster_specifier_plugin 39:inline_cluster_specifier_plugin 4:metadata_match 41:path_rewrite_policy 40:early_data_policy 33:retry_policy_typed_config 17:cors 34:internal_redirect_policy 26:internal_redirect_action 31:max_internal_redirects 27:hedge_policy",
+    "37:cluster_specifier_plugin 39:inline_cluster_specifier_plugin 41:path_rewrite_policy 40:early_data_policy 33:retry_policy_typed_config 17:cors 34:internal_redirect_policy 26:internal_redirect_action 31:max_internal_redirects 27:hedge_policy",
   "envoy.config.route.v3.RouteAction.HashPolicy": "6:filter_state",
   "envoy.config.route.v3.RouteAction.HashPolicy.Cookie": "4:attributes",
   "envoy.config.route.v3.RouteAction.HashPolicy.Header": "2:regex_rewrite",
@@ -86,7 +87,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.route.v3.Tracing": "4:custom_tags",
   "envoy.config.route.v3.VirtualHost":
     "21:matcher 8:cors 20:retry_policy_typed_config 17:hedge_policy 23:include_is_timeout_retry_header",
-  "envoy.config.route.v3.WeightedCluster.ClusterWeight": "12:cluster_header 3:metadata_match",
+  "envoy.config.route.v3.WeightedCluster.ClusterWeight": "12:cluster_header",
   "envoy.config.trace.v3.OpenTelemetryConfig": "4:resource_detectors 5:sampler",
   "envoy.extensions.filters.http.fault.v3.HTTPFault": "5:downstream_nodes 7:response_rate_limit 16:filter_metadata",
   "envoy.extensions.filters.http.rbac.v3.RBAC": "4:matcher 5:shadow_matcher",
@@ -94,7 +95,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
     "3:upstream_log 9:upstream_log_options 5:strict_check_headers 8:upstream_http_filters",
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "1:enable_ja3_fingerprinting",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
-    "31:scoped_routes 44:http3_protocol_options 54:access_log_flush_interval 55:flush_access_log_on_new_request 56:access_log_options 46:original_ip_detection_extensions 52:early_header_mutation_extensions 43:path_normalization_options 49:proxy_status_config 50:typed_header_validation_config",
+    "31:scoped_routes 54:access_log_flush_interval 55:flush_access_log_on_new_request 56:access_log_options 46:original_ip_detection_extensions 52:early_header_mutation_extensions 43:path_normalization_options 49:proxy_status_config 50:typed_header_validation_config",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig": "2:filters",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": "5:config_discovery",
   "envoy.extensions.filters.network.rbac.v3.RBAC": "6:matcher 7:shadow_matcher",
