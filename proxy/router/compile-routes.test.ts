@@ -8,10 +8,12 @@ import {
   type Fields,
   forward,
   match,
+  peer,
   request,
   route,
   routeTable,
   streamInfo,
+  tls,
   virtualHost,
   weighted,
 } from "../../test/support/routes.ts";
@@ -276,6 +278,49 @@ test("headers that only internal requests may carry are taken off", () => {
   const asked = request("/", [["X-Secret", "1"]]);
   compileRouteTable(routeTable({ internalOnlyHeaders: ["x-secret"] })).find(asked, streamInfo(), never);
   assert.equal(asked.headers.has("x-secret"), false);
+  const internal = request("/", [
+    ["x-secret", "1"],
+    ["x-envoy-internal", "true"],
+  ]);
+  compileRouteTable(routeTable({ internalOnlyHeaders: ["x-secret"] })).find(internal, streamInfo(), never);
+  assert.equal(internal.headers.get("x-secret"), "1");
+});
+
+test("external_only asks callers within the mesh for no TLS", () => {
+  const table = compileRouteTable(
+    routeTable({ virtualHosts: [virtualHost({ requireTls: "external_only", routes: [route({ name: "plain" })] })] }),
+  );
+  const find = (fields: Fields): string => table.find(request("/", fields), streamInfo(), never)?.route.name ?? "none";
+  assert.equal(find([["x-envoy-internal", "true"]]), "plain");
+  assert.equal(find([]), "", "the redirect");
+});
+
+test("tls_context: what the caller's certificate must be, where a plaintext caller has none", () => {
+  const callers = {
+    plaintext: null,
+    anonymous: tls({ peer: null }),
+    unverified: tls({ peer: peer({ verified: false }) }),
+    verified: tls({ peer: peer({ verified: true }) }),
+  };
+  const found = (presented: boolean | null, validated: boolean | null): string[] => {
+    const table = compileRouteTable(
+      routeTable({
+        virtualHosts: [
+          virtualHost({
+            routes: [route({ match: match({ kind: "prefix", value: "/" }, { tls: { presented, validated } }) })],
+          }),
+        ],
+      }),
+    );
+    return Object.entries(callers).flatMap(([name, caller]) =>
+      table.find(request("/", []), streamInfo({ tls: caller }), never) ? [name] : [],
+    );
+  };
+  assert.deepEqual(found(true, null), ["unverified", "verified"]);
+  assert.deepEqual(found(false, null), ["plaintext", "anonymous"]);
+  assert.deepEqual(found(null, true), ["verified"]);
+  assert.deepEqual(found(null, false), ["plaintext", "anonymous", "unverified"]);
+  assert.deepEqual(found(true, false), ["unverified"]);
 });
 
 test("nothing that a peer can send makes a lookup throw", () => {
