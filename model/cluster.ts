@@ -115,6 +115,8 @@ export interface UpstreamHttp {
   readonly http2: Http2Options;
   /** The server that TLS asks for is the one that the request is for; absent: the TLS context decides. */
   readonly requestSni?: RequestSni;
+  /** `enable_trailers` of HTTP/1: trailers pass both ways. Absent: Envoy's default, they are dropped. */
+  readonly trailers?: boolean;
 }
 
 /** `UpstreamHttpProtocolOptions`: server names taken from each request. Connections of different names never mix. */

@@ -64,18 +64,18 @@ function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
       }
       if (protocolConfig.case === undefined)
         place.error("one of http_protocol_options, http2_protocol_options is required");
-      else checkHttp1(protocolConfig.value, place.field("http_protocol_options"));
-      return { ...common, protocol: "http1", http2: DEFAULT_HTTP2 };
+      const http1 = decodeHttp1(protocolConfig.value, place.field("http_protocol_options"));
+      return { ...common, ...http1, protocol: "http1", http2: DEFAULT_HTTP2 };
     }
     case "useDownstreamProtocolConfig": {
       const place = at.field("use_downstream_protocol_config");
-      checkHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
-      return { ...common, protocol: "use_downstream", http2: http2(chosen.value.http2ProtocolOptions, place) };
+      const http1 = decodeHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
+      return { ...common, ...http1, protocol: "use_downstream", http2: http2(chosen.value.http2ProtocolOptions, place) };
     }
     case "autoConfig": {
       const place = at.field("auto_config");
-      checkHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
-      return { ...common, protocol: "auto", http2: http2(chosen.value.http2ProtocolOptions, place) };
+      const http1 = decodeHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
+      return { ...common, ...http1, protocol: "auto", http2: http2(chosen.value.http2ProtocolOptions, place) };
     }
     default:
       at.error("one of explicit_http_config, use_downstream_protocol_config, auto_config is required");
@@ -85,10 +85,11 @@ function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
 
 /** Deprecated since Envoy 1.16, and still taken by it where the options above are not given. */
 function decodeDeprecated(cluster: ClusterMessage, at: Place): UpstreamHttp {
-  checkHttp1(cluster.httpProtocolOptions, at.field("http_protocol_options"));
+  const http1 = decodeHttp1(cluster.httpProtocolOptions, at.field("http_protocol_options"));
   const common = decodeCommon(cluster.commonHttpProtocolOptions, at.field("common_http_protocol_options"));
   return {
     ...common,
+    ...http1,
     ...decodeRequestSni(cluster.upstreamHttpProtocolOptions, at.field("upstream_http_protocol_options")),
     protocol: cluster.http2ProtocolOptions ? "http2" : "http1",
     maxRequestsPerConnection: cluster.maxRequestsPerConnection ?? common.maxRequestsPerConnection,
@@ -122,11 +123,12 @@ function decodeCommon(message: CommonOptions | undefined, at: Place): Omit<Upstr
 }
 
 /** What would change the bytes sent upstream or which responses are taken; the rest is for servers. */
-function checkHttp1(message: Http1ProtocolOptions | undefined, at: Place): void {
-  if (!message) return;
+function decodeHttp1(message: Http1ProtocolOptions | undefined, at: Place): Pick<UpstreamHttp, "trailers"> {
+  if (!message) return {};
   if (message.sendFullyQualifiedUrl) at.field("send_fully_qualified_url").error("is not supported");
   if (message.allowChunkedLength) at.field("allow_chunked_length").error("is not supported on clusters");
   checkHeaderKeyFormat(message, at.field("header_key_format"));
+  return message.enableTrailers ? { trailers: true } : {};
 }
 
 function decodeRequestSni(
@@ -165,14 +167,16 @@ function encodeRequestSni({ sni, verifySan, header }: RequestSni): UpstreamHttpP
 function encodeProtocol(http: UpstreamHttp): HttpProtocolOptions["upstreamProtocolOptions"] {
   const $typeName = HTTP_PROTOCOL_OPTIONS;
   const http2ProtocolOptions = encodeHttp2(http.http2);
+  const httpProtocolOptions = create(Http1ProtocolOptionsSchema, { enableTrailers: http.trailers ?? false });
+  const http1 = http.trailers ? { httpProtocolOptions } : {};
   switch (http.protocol) {
     case "use_downstream":
       return {
         case: "useDownstreamProtocolConfig",
-        value: { $typeName: `${$typeName}.UseDownstreamHttpConfig`, http2ProtocolOptions },
+        value: { $typeName: `${$typeName}.UseDownstreamHttpConfig`, ...http1, http2ProtocolOptions },
       };
     case "auto":
-      return { case: "autoConfig", value: { $typeName: `${$typeName}.AutoHttpConfig`, http2ProtocolOptions } };
+      return { case: "autoConfig", value: { $typeName: `${$typeName}.AutoHttpConfig`, ...http1, http2ProtocolOptions } };
     case "http2":
       return {
         case: "explicitHttpConfig",
@@ -186,7 +190,7 @@ function encodeProtocol(http: UpstreamHttp): HttpProtocolOptions["upstreamProtoc
         case: "explicitHttpConfig",
         value: {
           $typeName: `${$typeName}.ExplicitHttpConfig`,
-          protocolConfig: { case: "httpProtocolOptions", value: create(Http1ProtocolOptionsSchema) },
+          protocolConfig: { case: "httpProtocolOptions", value: httpProtocolOptions },
         },
       };
   }

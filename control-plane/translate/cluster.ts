@@ -33,7 +33,7 @@ export function outboundCluster(service: ServiceState, port: number, trustDomain
     outlierDetection: outlierDetection(traffic),
     tls: peers.plaintext ? null : tls,
     tlsMatches: peers.plaintext ? [{ name: "mesh", match: IN_MESH, tls }] : [],
-    http: { ...CLUSTER.http, idleTimeoutMs: UPSTREAM_IDLE_MS },
+    http: { ...CLUSTER.http, idleTimeoutMs: UPSTREAM_IDLE_MS, trailers: true },
     outrigger: {
       breaker: traffic.breaker,
       probeBeforeReadmission: true,
@@ -114,7 +114,7 @@ export function inboundCluster(workload: Workload): Cluster {
       ]),
     },
     connectTimeoutMs: 1000,
-    http: { ...CLUSTER.http, idleTimeoutMs: APPLICATION_IDLE_MS },
+    http: { ...CLUSTER.http, idleTimeoutMs: APPLICATION_IDLE_MS, trailers: true },
     outrigger: {
       breaker: null,
       probeBeforeReadmission: false,

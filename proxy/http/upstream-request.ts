@@ -154,9 +154,10 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     }
     if (this.#requestEnded) return;
     this.#requestEnded = true;
-    this.#requestTrailers = trailers;
+    const kept = this.#cluster.config.http.trailers ? trailers : null;
+    this.#requestTrailers = kept;
     if (this.#timeouts.routeMs > 0) this.#context?.wheel.arm(this.#deadline, this.#timeouts.routeMs);
-    if (this.#connection !== null) this.#connection.sendEnd(trailers);
+    if (this.#connection !== null) this.#connection.sendEnd(kept);
     this.#armTryDeadline();
   }
 
@@ -316,10 +317,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   onResponseEnd(trailers: HeaderMap | null): void {
     if (this.#cluster === null) return;
+    const kept = this.#cluster.config.http.trailers ? trailers : null;
     this.#connection = null;
     this.#endAttempt();
     this.#release();
-    this.#exchange.onUpstreamEnd(trailers);
+    this.#exchange.onUpstreamEnd(kept);
   }
 
   onUpstreamReset(failure: UpstreamFailure, detail: string): void {

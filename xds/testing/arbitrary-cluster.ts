@@ -162,7 +162,7 @@ const plainHttp = fc
   // Explicit HTTP/1 has no HTTP/2 options to carry.
   .map((options) => (options.protocol === "http1" ? { ...options, http2: HTTP2_DEFAULTS } : options));
 
-const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni });
+const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni, trailers: fc.constant(true) });
 
 const HTTP2_DEFAULTS = {
   maxConcurrentStreams: 1024,
