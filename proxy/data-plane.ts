@@ -5,10 +5,10 @@
 
 import type { WorkloadCertificate } from "../certs/workload-certificate.ts";
 import { type Clock, EventClock } from "../core/clock.ts";
-import { messageOf, type Problem } from "../core/errors.ts";
+import { messageOf, type Problem, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
-import { TimerWheel } from "../core/timer-wheel.ts";
+import { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Watch } from "../core/watch.ts";
 import type { Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
@@ -37,6 +37,15 @@ export interface DataPlaneOptions {
 
 const log = logger("proxy");
 
+/**
+ * In a drain, how long an idle connection is kept for a request that may be on its way. Callers that ask more often than
+ * this learn from an answer that the connection ends; for others a longer wait would only hold up the end.
+ */
+const IDLE_GRACE_MS = 1000;
+
+/** How often a listener that is gone is looked at for whether its last connection is. */
+const RETIRED_LOOK_MS = 1000;
+
 export class DataPlane {
   readonly wheel: TimerWheel;
   readonly clusters: UpstreamClusters;
@@ -44,6 +53,8 @@ export class DataPlane {
   /** Read once per event; the data path asks for the time often. */
   readonly #clock: EventClock;
   readonly #listeners = new Map<string, ListenerRuntime>();
+  /** Gone from the configuration, with connections that are ending. */
+  readonly #retired = new Set<ListenerRuntime>();
   /** Compiled route tables by the data that they were compiled from. */
   readonly #tables = new WeakMap<RouteTable, CompiledRouteTable>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
@@ -103,15 +114,16 @@ export class DataPlane {
     const problems: Problem[] = [];
     this.#snapshot = snapshot;
     this.clusters.addAndChange(snapshot);
+    const failed: Listener[] = [];
     for (const listener of snapshot.listeners.values()) {
       if (this.#draining) break;
-      const problem = await this.#applyListener(listener, snapshot);
-      if (problem !== null) problems.push(problem);
+      if ((await this.#applyListener(listener, snapshot)) !== null) failed.push(listener);
     }
-    for (const [name, runtime] of this.#listeners) {
-      if (snapshot.listeners.has(name)) continue;
-      this.#listeners.delete(name);
-      runtime.retire(this.#options.drainMs);
+    for (const runtime of this.#leaving(snapshot)) this.#retire(runtime);
+    // What was in the way may have moved since.
+    for (const listener of failed) {
+      const problem = this.#draining ? null : await this.#applyListener(listener, snapshot);
+      if (problem !== null) problems.push(problem);
     }
     this.clusters.removeUnused(snapshot);
     for (const problem of problems) log.error({ ...problem }, "a part of the configuration is not in force");
@@ -127,12 +139,36 @@ export class DataPlane {
       }
       const runtime = new ListenerRuntime(listener, this.#deps);
       runtime.useRoutes(snapshot);
-      await runtime.bind();
+      await runtime.bind(this.#leaving(snapshot));
       this.#listeners.set(listener.name, runtime);
       return null;
     } catch (error) {
-      return { resource: `listener "${listener.name}"`, message: messageOf(error) };
+      const known = error instanceof UserError ? error.problems[0] : undefined;
+      return known ?? { resource: `listener "${listener.name}"`, message: messageOf(error) };
     }
+  }
+
+  /** Listeners that the snapshot has no more. */
+  #leaving(snapshot: Snapshot): ListenerRuntime[] {
+    return [...this.#listeners.values()].filter(({ config }) => !snapshot.listeners.has(config.name));
+  }
+
+  /** Its connections end with their next response, or are cut after the time for a drain. */
+  #retire(runtime: ListenerRuntime): void {
+    const { drainMs } = this.#options;
+    this.#listeners.delete(runtime.config.name);
+    this.#retired.add(runtime);
+    runtime.drain(drainMs);
+    const look = new WheelTimer(() => {
+      if (runtime.connections > 0 && this.#clock.now() < end) {
+        this.wheel.arm(look, RETIRED_LOOK_MS);
+        return;
+      }
+      runtime.close();
+      this.#retired.delete(runtime);
+    });
+    const end = this.#clock.now() + drainMs;
+    this.wheel.arm(look, Math.min(drainMs, RETIRED_LOOK_MS));
   }
 
   #table(table: RouteTable): CompiledRouteTable {
@@ -151,10 +187,11 @@ export class DataPlane {
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true;
     this.#clock.refresh();
-    for (const listener of this.#listeners.values()) listener.drain(deadlineMs);
+    const graceMs = Math.min(IDLE_GRACE_MS, deadlineMs / 2);
+    for (const listener of this.#open()) listener.drain(graceMs);
     const { clock } = this.#options;
     const end = clock.now() + deadlineMs;
-    while (clock.now() < end && [...this.#listeners.values()].some((listener) => listener.connections > 0)) {
+    while (clock.now() < end && this.#open().some((listener) => listener.connections > 0)) {
       await new Promise<void>((resolve) => clock.after(10, resolve));
     }
     this.close();
@@ -162,7 +199,12 @@ export class DataPlane {
 
   close(): void {
     this.#draining = true;
-    for (const listener of this.#listeners.values()) listener.close();
+    for (const listener of this.#open()) listener.close();
     this.clusters.close();
+  }
+
+  /** Listeners that have or may get connections. */
+  #open(): ListenerRuntime[] {
+    return [...this.#listeners.values(), ...this.#retired];
   }
 }

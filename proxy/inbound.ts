@@ -42,6 +42,8 @@ export class InboundListener {
   readonly #match: (facts: ConnectionFacts) => CompiledFilterChain | null;
   readonly #sniffs: boolean;
   readonly #connections = new Set<Http1ServerConnection>();
+  /** Sockets that have not yet shown what they speak. */
+  readonly #sniffing = new Set<Socket>();
   /** Handshakes under way, as the ways to give them up. */
   readonly #handshakes = new Set<(reason: string) => void>();
   #draining = false;
@@ -63,11 +65,9 @@ export class InboundListener {
     return this.#connections.size;
   }
 
-  /** Connections without a request under way. */
-  get idleConnections(): number {
-    let idle = 0;
-    for (const connection of this.#connections) if (connection.idle) idle++;
-    return idle;
+  /** All that was accepted and is open, what speaks no HTTP yet included. */
+  get open(): number {
+    return this.#connections.size + this.#handshakes.size + this.#sniffing.size;
   }
 
   readonly accept = (socket: Socket): void => {
@@ -77,10 +77,18 @@ export class InboundListener {
     else this.#choose(socket, null, NO_HELLO, "raw_buffer");
   };
 
-  /** Idle connections close now, busy ones after their response. */
+  /** Busy connections close after their response, idle ones after `graceMs` without a request. */
   drain(graceMs: number): void {
     this.#draining = true;
     for (const connection of this.#connections) connection.drain(graceMs);
+  }
+
+  /** Cuts what is open. */
+  close(): void {
+    this.#draining = true;
+    for (const socket of this.#sniffing) socket.destroy();
+    for (const giveUp of [...this.#handshakes]) giveUp("the listener was closed");
+    for (const { socket } of this.#connections) socket.destroy();
   }
 
   /** Reads until the first bytes tell whether TLS is spoken, and to whom. */
@@ -88,7 +96,9 @@ export class InboundListener {
     const { wheel } = this.#deps;
     let held: Buffer | null = null;
     let timer: WheelTimer | null = null;
+    this.#sniffing.add(socket);
     const stop = (): void => {
+      this.#sniffing.delete(socket);
       socket.removeListener("data", onData);
       socket.removeListener("end", onEnd);
       socket.removeListener("close", onClose);

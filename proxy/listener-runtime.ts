@@ -42,8 +42,8 @@ export interface ListenerDeps {
 /** Where the runtime of a filter chain is kept: replaced under the connections that came through the chain. */
 interface ChainSlot {
   readonly config: FilterChain;
-  runtime: HttpRuntime;
-  readonly compiled: CompiledFilterChain;
+  /** One for all versions of a chain that mean the same to a connection. */
+  shared: { runtime: HttpRuntime };
 }
 
 export class ListenerRuntime {
@@ -72,15 +72,18 @@ export class ListenerRuntime {
     return this.#bound[0]?.boundAddress ?? null;
   }
 
-  /** Open connections, those of earlier versions included. */
+  /** Open connections, those of earlier versions and those still in their handshake included. */
   get connections(): number {
-    let open = this.#inbound.connections;
-    for (const old of this.#old) open += old.connections;
+    let { open } = this.#inbound;
+    for (const old of this.#old) open += old.open;
     return open;
   }
 
-  async bind(): Promise<void> {
-    this.#bound = await BoundListener.bindAll(this.#config, [], this.#inbound.accept);
+  /** Binds; from a listener in `leaving` that is bound to the same address its socket is taken over. */
+  async bind(leaving: readonly ListenerRuntime[]): Promise<void> {
+    const theirs = leaving.flatMap((listener) => listener.#bound);
+    this.#bound = await BoundListener.bindAll(this.#config, theirs, this.#inbound.accept);
+    for (const listener of leaving) listener.#bound = listener.#bound.filter((bound) => !this.#bound.includes(bound));
   }
 
   useRoutes(snapshot: Snapshot): void {
@@ -93,39 +96,34 @@ export class ListenerRuntime {
   }
 
   async update(config: Listener, snapshot: Snapshot, drainMs: number): Promise<void> {
-    if (config === this.#config) {
+    // A control plane sends all listeners again when one has changed.
+    if (config === this.#config || isDeepStrictEqual(config, this.#config)) {
+      this.#config = config;
       this.useRoutes(snapshot);
       return;
     }
-    const before = this.#config;
-    const moved = !isDeepStrictEqual(placesOf(before), placesOf(config));
+    const moved = !isDeepStrictEqual(placesOf(this.#config), placesOf(config));
     const old = this.#inbound;
     const oldSlots = this.#slots;
+    let next: InboundListener;
+    try {
+      next = this.#compile(config);
+      if (moved) {
+        const bound = await BoundListener.bindAll(config, this.#bound, next.accept);
+        for (const before of this.#bound) if (!bound.includes(before)) before.stopAccepting();
+        this.#bound = bound;
+      } else for (const bound of this.#bound) bound.update(config, next.accept);
+    } catch (error) {
+      this.#slots = oldSlots;
+      throw error;
+    }
     this.#config = config;
     this.useRoutes(snapshot);
-    const next = this.#compile(config);
-    if (moved) {
-      const oldBound = this.#bound;
-      try {
-        this.#bound = await BoundListener.bindAll(config, oldBound, next.accept);
-      } catch (error) {
-        this.#config = before;
-        this.#slots = oldSlots;
-        throw error;
-      }
-      for (const bound of oldBound) if (!this.#bound.includes(bound)) bound.stopAccepting();
-    } else for (const bound of this.#bound) bound.update(config, next.accept);
     this.#inbound = next;
-    const kept = oldSlots.every((slot) => this.#adopt(slot));
+    const kept = oldSlots.map((slot) => this.#adopt(slot)).every(Boolean);
     this.#old.add(old);
-    if (!kept || moved) old.drain(drainMs);
+    if (!kept || moved) for (const version of this.#old) version.drain(drainMs);
     this.#forgetEnded();
-  }
-
-  /** The listener is gone from the configuration. */
-  retire(drainMs: number): void {
-    this.drain(drainMs);
-    this.#deps.wheel.after(drainMs, () => this.close());
   }
 
   /** Accepts no more; connections end with their next response, at the latest after `graceMs`. */
@@ -136,10 +134,9 @@ export class ListenerRuntime {
   }
 
   close(): void {
-    for (const bound of this.#bound) {
-      bound.stopAccepting();
-      bound.destroyConnections();
-    }
+    for (const bound of this.#bound) bound.stopAccepting();
+    this.#inbound.close();
+    for (const old of this.#old) old.close();
   }
 
   /** Connections of the slot's chain follow the new configuration if its chain means the same to a connection. */
@@ -150,12 +147,13 @@ export class ListenerRuntime {
         isDeepStrictEqual([config.match, config.tls], [slot.config.match, slot.config.tls]),
     );
     if (heir === undefined) return false;
-    slot.runtime = heir.runtime;
+    slot.shared.runtime = heir.shared.runtime;
+    heir.shared = slot.shared;
     return true;
   }
 
   #forgetEnded(): void {
-    for (const old of this.#old) if (old.connections === 0) this.#old.delete(old);
+    for (const old of this.#old) if (old.open === 0) this.#old.delete(old);
   }
 
   #compile(config: Listener): InboundListener {
@@ -181,24 +179,23 @@ export class ListenerRuntime {
     );
     const slot: ChainSlot = {
       config: chain,
-      runtime: this.#compileRuntime(listener, manager.config),
-      compiled: {
-        name: chain.name,
-        tls: chain.tls === null ? null : new ServerTlsContext(chain.tls, secrets, contexts),
-        handshakeTimeoutMs: chain.transportSocketConnectTimeoutMs,
-        check: (info) => {
-          for (const check of checks) {
-            const verdict = check(info);
-            if (!verdict.allowed) return verdict.explanation;
-          }
-          return null;
-        },
-        serverOptions: serverOptions(manager.config),
-        runtime: () => slot.runtime,
-      },
+      shared: { runtime: this.#compileRuntime(listener, manager.config) },
     };
     this.#slots.push(slot);
-    return slot.compiled;
+    return {
+      name: chain.name,
+      tls: chain.tls === null ? null : new ServerTlsContext(chain.tls, secrets, contexts),
+      handshakeTimeoutMs: chain.transportSocketConnectTimeoutMs,
+      check: (info) => {
+        for (const check of checks) {
+          const verdict = check(info);
+          if (!verdict.allowed) return verdict.explanation;
+        }
+        return null;
+      },
+      serverOptions: serverOptions(manager.config),
+      runtime: () => slot.shared.runtime,
+    };
   }
 
   #compileRuntime(listener: Listener, config: HttpConnectionManager): HttpRuntime {

@@ -14,7 +14,7 @@ const SIZE = 200 * MB;
 const MOST_HELD = 40 * MB;
 
 /** A pattern whose place in the body can be told from any of its bytes' neighbours. */
-const PATTERN = Buffer.from({ length: 251 * 256 }, (_, i) => i % 251);
+const PATTERN = Buffer.from(Array.from({ length: 251 * 256 }, (_, i) => i % 251));
 
 /** Sends `total` bytes of the pattern as fast as the socket takes them. */
 class Sender {

@@ -1,5 +1,5 @@
 /** Which filter chain takes a connection: Envoy's `FilterChainMatch`, criterion after criterion, most specific first. */
-import { BlockList, isIPv4 } from "node:net";
+import { compileCidr, parseIp } from "../../core/ip.ts";
 import type { Cidr } from "../../model/address.ts";
 import type { FilterChain, Listener } from "../../model/listener.ts";
 
@@ -85,7 +85,7 @@ const CRITERIA: readonly ((chain: FilterChain) => Criterion)[] = [
   ({ match: { applicationProtocols } }) =>
     applicationProtocols.length === 0
       ? any
-      : (facts) => (applicationProtocols.some((name) => facts.applicationProtocols.includes(name)) ? 1 : -1),
+      : (facts) => protocolScore(applicationProtocols, facts.applicationProtocols),
   ({ match: { sourceType } }) =>
     sourceType === "any" ? any : (facts) => ((sourceType === "same_ip_or_loopback") === isLocal(facts) ? 1 : -1),
   ({ match }) => rangeCriterion(match.sourcePrefixRanges, (facts) => facts.sourceAddress),
@@ -96,18 +96,21 @@ const CRITERIA: readonly ((chain: FilterChain) => Criterion)[] = [
 /** The longest matching prefix wins; +1 so that even `/0` beats a chain without ranges. */
 function rangeCriterion(ranges: readonly Cidr[], address: (facts: ConnectionFacts) => string): Criterion {
   if (ranges.length === 0) return any;
-  const compiled = ranges.map((range) => {
-    const list = new BlockList();
-    list.addSubnet(range.address, range.prefixLength, isIPv4(range.address) ? "ipv4" : "ipv6");
-    return { list, score: range.prefixLength + 1 };
-  });
+  const compiled = ranges.map((range) => ({ covers: compileCidr(range), score: range.prefixLength + 1 }));
   return (facts) => {
-    const ip = address(facts);
-    const family = isIPv4(ip) ? "ipv4" : "ipv6";
+    // A peer that is gone already, or one on a pipe, has no address.
+    const ip = parseIp(address(facts));
+    if (ip === null) return -1;
     let best = -1;
-    for (const { list, score } of compiled) if (score > best && list.check(ip, family)) best = score;
+    for (const { covers, score } of compiled) if (score > best && covers(ip)) best = score;
     return best;
   };
+}
+
+/** As in Envoy the client's order counts, not the listener's: its favourite scores highest. */
+function protocolScore(names: readonly string[], offered: readonly string[]): number {
+  const at = offered.findIndex((name) => names.includes(name));
+  return at < 0 ? -1 : offered.length - at;
 }
 
 /** Exact names beat wildcards, longer wildcards shorter ones. */

@@ -10,7 +10,6 @@ export type AcceptConnection = (socket: net.Socket) => void;
 
 export class BoundListener {
   readonly #server: net.Server;
-  readonly #sockets = new Set<net.Socket>();
   readonly #address: Address;
   #accept: AcceptConnection;
   #config: Listener;
@@ -23,8 +22,6 @@ export class BoundListener {
     this.#accept = accept;
     server.on("connection", (socket) => {
       this.accepted++;
-      this.#sockets.add(socket);
-      socket.once("close", () => this.#sockets.delete(socket));
       this.#accept(socket);
     });
   }
@@ -82,10 +79,6 @@ export class BoundListener {
     return this.#config;
   }
 
-  get activeConnections(): number {
-    return this.#sockets.size;
-  }
-
   /** The address in fact bound: the port where 0 was asked for. */
   get boundAddress(): { readonly host: string; readonly port: number } | null {
     const bound = this.#server.address();
@@ -101,11 +94,6 @@ export class BoundListener {
   /** Accepts no more; open connections live on. */
   stopAccepting(): void {
     this.#server.close();
-  }
-
-  /** Cuts what is still open. */
-  destroyConnections(): void {
-    for (const socket of this.#sockets) socket.destroy();
   }
 }
 

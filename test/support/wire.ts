@@ -106,21 +106,43 @@ export class Wire {
   /** Code of the error that ended the connection. */
   error: string | null = null;
 
+  /** Those who wait for something to happen here. */
+  #waiting: (() => void)[] = [];
+
   constructor(socket: net.Socket) {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.on("data", (bytes) => {
       this.received += bytes.toString("latin1");
+      this.#tell();
     });
     socket.on("end", () => {
       this.ended = true;
+      this.#tell();
     });
     socket.on("error", (error) => {
       this.error = (error as NodeJS.ErrnoException).code ?? error.message;
     });
     socket.on("close", () => {
       this.closed = true;
+      this.#tell();
     });
+  }
+
+  #tell(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Resolves with whether `condition` came to hold before the time was up; looked at whenever something arrives. */
+  async #until(condition: () => boolean, withinMs: number): Promise<boolean> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#tell();
+    }, withinMs);
+    while (!condition() && !late) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    clearTimeout(timer);
+    return !late;
   }
 
   write(text: string): void {
@@ -150,11 +172,12 @@ export class Wire {
 
   /** The next message, taken off what was received. */
   async message(options: ReadOptions = {}, withinMs = 3000): Promise<Message> {
-    let found = readMessage(this.received, options);
-    await until(() => {
-      found = readMessage(this.received, { ...options, ended: this.ended });
-      return found !== null || this.closed;
-    }, withinMs).catch(() => undefined);
+    const read = () => readMessage(this.received, { ...options, ended: this.ended });
+    let found = read();
+    await this.#until(() => {
+      found = read();
+      return found !== null || this.ended || this.closed;
+    }, withinMs);
     if (found === null) {
       throw new Error(
         `no whole message, ${this.closed ? "closed" : "open"} ${this.error ?? ""}: ${JSON.stringify(this.received.slice(0, 300))}`,
@@ -166,7 +189,7 @@ export class Wire {
 
   /** Waits until `text` has come. */
   async receive(text: string): Promise<void> {
-    await until(() => this.received.includes(text) || this.closed).catch(() => undefined);
+    await this.#until(() => this.received.includes(text) || this.closed, 3000);
     if (!this.received.includes(text)) {
       throw new Error(`expected ${JSON.stringify(text)}, got ${JSON.stringify(this.received)} ${this.error ?? ""}`);
     }
@@ -174,9 +197,8 @@ export class Wire {
 
   /** Waits until the peer has ended or cut the connection. */
   async gone(withinMs = 3000): Promise<void> {
-    await until(() => this.ended || this.closed, withinMs).catch(() => {
+    if (!(await this.#until(() => this.ended || this.closed, withinMs)))
       throw new Error("the connection is still open");
-    });
   }
 }
 
