@@ -70,7 +70,12 @@ function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
     case "useDownstreamProtocolConfig": {
       const place = at.field("use_downstream_protocol_config");
       const http1 = decodeHttp1(chosen.value.httpProtocolOptions, place.field("http_protocol_options"));
-      return { ...common, ...http1, protocol: "use_downstream", http2: http2(chosen.value.http2ProtocolOptions, place) };
+      return {
+        ...common,
+        ...http1,
+        protocol: "use_downstream",
+        http2: http2(chosen.value.http2ProtocolOptions, place),
+      };
     }
     case "autoConfig": {
       const place = at.field("auto_config");
@@ -176,7 +181,10 @@ function encodeProtocol(http: UpstreamHttp): HttpProtocolOptions["upstreamProtoc
         value: { $typeName: `${$typeName}.UseDownstreamHttpConfig`, ...http1, http2ProtocolOptions },
       };
     case "auto":
-      return { case: "autoConfig", value: { $typeName: `${$typeName}.AutoHttpConfig`, ...http1, http2ProtocolOptions } };
+      return {
+        case: "autoConfig",
+        value: { $typeName: `${$typeName}.AutoHttpConfig`, ...http1, http2ProtocolOptions },
+      };
     case "http2":
       return {
         case: "explicitHttpConfig",
