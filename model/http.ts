@@ -2,6 +2,7 @@
 import type { AccessLog } from "./access-log.ts";
 import type { Cidr } from "./address.ts";
 import type { ConfigSource } from "./bootstrap.ts";
+import type { CorsPolicy } from "./cors.ts";
 import type { FaultPolicy } from "./fault.ts";
 import type { Fraction, HeaderMatch, StringMatch } from "./matcher.ts";
 import type { RbacPolicy } from "./rbac.ts";
@@ -140,12 +141,15 @@ export type HttpFilter = {
   | { readonly kind: "router"; readonly suppressEnvoyHeaders: boolean; readonly respectExpectedRqTimeout: boolean }
   | { readonly kind: "rbac"; readonly statPrefix: string; readonly policy: RbacPolicy }
   | { readonly kind: "fault"; readonly policy: FaultPolicy }
+  /** Does what routes say. */
+  | { readonly kind: "cors" }
 );
 
 /** Per-route override of a filter (`typed_per_filter_config`), keyed by the filter's name in the chain. */
 export type FilterOverride =
   | { readonly kind: "rbac"; readonly policy: RbacPolicy | null }
   | { readonly kind: "fault"; readonly policy: FaultPolicy }
+  | { readonly kind: "cors"; readonly policy: CorsPolicy }
   | { readonly kind: "disabled" };
 
 /** `LocalReplyConfig`: how answers that the proxy itself gives are changed. */

@@ -13,8 +13,6 @@ import { typeNameOf } from "./registry.ts";
 
 /** What a mesh control plane may send and Outrigger does not run yet. */
 const LATER: ReadonlySet<string> = new Set([
-  "envoy.extensions.filters.http.cors.v3.Cors",
-  "envoy.extensions.filters.http.cors.v3.CorsPolicy",
   "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
   "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig",
   "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",

@@ -186,6 +186,9 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     abort_grpc_status_runtime: "faults change by configuration, not while running",
     disable_downstream_cluster_stats: "only for statistics",
   },
+  "envoy.extensions.filters.http.cors.v3.CorsPolicy": {
+    shadow_enabled: "only for statistics",
+  },
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": {
     initial_read_buffer_size: "only tunes how the first bytes are read",
   },

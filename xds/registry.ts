@@ -12,6 +12,7 @@ import {
   StdoutAccessLogSchema,
 } from "../generated/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 import { DnsClusterSchema } from "../generated/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js";
+import { CorsPolicySchema, CorsSchema } from "../generated/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import {
   RBACSchema as HttpRbacSchema,
@@ -42,6 +43,8 @@ import { TypedStructSchema } from "../generated/xds/type/v3/typed_struct_pb.js";
 
 /** Every message that an `Any` may hold. */
 export const EXTENSION_TYPES: readonly DescMessage[] = [
+  CorsPolicySchema,
+  CorsSchema,
   FileAccessLogSchema,
   FilterConfigSchema,
   HTTPFaultSchema,

@@ -5,6 +5,7 @@
 import type { Random } from "../../core/random.ts";
 import type { FilterOverride, HttpFilter } from "../../model/http.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
+import { compileCors } from "./cors.ts";
 import type { Counter } from "./counter.ts";
 import { ActiveFaults, compileFault, type FaultDeps } from "./fault.ts";
 import type { FilterStage } from "./filter.ts";
@@ -39,16 +40,17 @@ export function compileFilters(filters: readonly HttpFilter[], deps: FilterDeps)
 /** A filter with its counters: the stage that it is under a route's override, null where it does nothing. */
 interface BoundFilter {
   readonly name: string;
-  stage(override: FilterOverride | null): FilterStage | null;
+  stage(override: FilterOverride | null, route: CompiledRoute | null): FilterStage | null;
 }
 
 function stagesFor(filters: readonly BoundFilter[], route: CompiledRoute | null): readonly FilterStage[] {
   return filters
-    .map((filter) => filter.stage(route?.filterOverride(filter.name) ?? null))
+    .map((filter) => filter.stage(route?.filterOverride(filter.name) ?? null, route))
     .filter((stage) => stage !== null);
 }
 
 function bindFilter(filter: Exclude<HttpFilter, { kind: "router" }>, deps: FilterDeps): BoundFilter {
+  if (filter.kind === "cors") return bindCors(filter, deps);
   const compile = filter.kind === "rbac" ? bindRbac(filter, deps) : bindFault(filter, deps);
   const usual = filter.disabled ? null : compile(null);
   return {
@@ -86,4 +88,20 @@ function bindFault(filter: Extract<HttpFilter, { kind: "fault" }>, deps: FilterD
     overflow: deps.counters("fault", "faults_overflow"),
   };
   return (override) => compileFault(override?.kind === "fault" ? override.policy : filter.policy, bound);
+}
+
+/** Policies are of routes only, and each level adds what the more specific ones leave open. */
+function bindCors(filter: Extract<HttpFilter, { kind: "cors" }>, deps: FilterDeps): BoundFilter {
+  return {
+    name: filter.name,
+    stage(override, route) {
+      // As in Envoy, only what is forwarded has a policy.
+      if (override?.kind === "disabled" || route?.route.action.kind !== "forward") return null;
+      const levels = route.filterOverridesOf(filter.name);
+      return compileCors(
+        levels.flatMap((level) => (level.kind === "cors" ? [level.policy] : [])),
+        deps.random,
+      );
+    },
+  };
 }

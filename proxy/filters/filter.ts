@@ -2,6 +2,7 @@
  * The one contract of an HTTP filter stage. Stages are compiled when configuration arrives and composed as a plain
  * list; a stage that a route does not use does not exist for it.
  */
+import type { HeaderMap } from "../../core/header-map.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { RequestHead } from "../http/message.ts";
 
@@ -14,6 +15,10 @@ export interface FilterContext {
    * `grpcStatus` is what a gRPC caller is told; without it, what `status` stands for.
    */
   localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void;
+  /** Answers without a body, and without what a route or `local_reply_config` makes of local replies. */
+  answer(status: number, details: string, write: (headers: HeaderMap) => void): void;
+  /** Changes the head of the response, the upstream's or a local one, after the route has. */
+  onResponse(change: (headers: HeaderMap) => void): void;
   /** Goes on after a stage returned false ("wait") and has not answered. */
   resume(): void;
   /** Calls back after `delayMs` unless the exchange ends before. */

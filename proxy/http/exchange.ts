@@ -52,6 +52,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
   #response: ResponseHead;
   #responseTrailers: HeaderMap | null = null;
   #endCallbacks: (() => void)[] | null = null;
+  /** What filters do to the response's head; null: nothing. */
+  #responseChanges: ((headers: HeaderMap) => void)[] | null = null;
   #mirrors: MirrorRequest[] | null = null;
   #trace: RequestTrace | null = null;
   #lastActivity = 0;
@@ -387,6 +389,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       if (route.includeAttemptCountInResponse) head.headers.set("x-envoy-attempt-count", String(info.attempts));
       route.applyResponse(head.headers, info, request);
     }
+    this.#changeResponse(head);
     runtime.stages.mutateResponse(head, info, request);
     if (this.headRequest) frameHeadResponse(head);
     if (this.#webSocket && head.status !== 101 && head.status < 400) {
@@ -472,6 +475,30 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#sendLocal(head, body, failure.grpcStatus);
   }
 
+  answer(status: number, details: string, write: (headers: HeaderMap) => void): void {
+    const runtime = this.#runtime;
+    const stream = this.#stream;
+    if (runtime === null || stream === null || this.#phase !== Phase.filters) return;
+    const { info, request } = this;
+    const head = this.#localHead(status, "", details);
+    write(head.headers);
+    this.#changeResponse(head);
+    this.#response = head;
+    runtime.stages.mutateLocalResponse(head, info, request);
+    this.#phase = Phase.responding;
+    stream.sendHead(head, Body.none);
+    this.#complete(stream, null);
+  }
+
+  onResponse(change: (headers: HeaderMap) => void): void {
+    this.#responseChanges ??= [];
+    this.#responseChanges.push(change);
+  }
+
+  #changeResponse(head: ResponseHead): void {
+    if (this.#responseChanges !== null) for (const change of this.#responseChanges) change(head.headers);
+  }
+
   localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void {
     if (this.#phase === Phase.done || this.#phase === Phase.responding) return;
     this.info.flags |= flags;
@@ -525,6 +552,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       toGrpcReply(head, body, grpcStatus);
       body = "";
     }
+    this.#changeResponse(head);
     runtime.stages.mutateLocalResponse(head, info, request);
     if (this.headRequest) frameHeadResponse(head);
     if (request.method === "CONNECT") stream.closeAfterResponse();
@@ -558,6 +586,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       for (const callback of this.#endCallbacks) callback();
       this.#endCallbacks = null;
     }
+    this.#responseChanges = null;
     if (this.#mirrors !== null) {
       if (!this.#requestEnded) for (const mirror of this.#mirrors) mirror.cancel();
       this.#mirrors = null;

@@ -121,6 +121,11 @@ export class CompiledRoute {
     return null;
   }
 
+  /** The same of every level that has one, the most specific first. */
+  filterOverridesOf(name: string): readonly FilterOverride[] {
+    return this.#overrides.flatMap((overrides) => (Object.hasOwn(overrides, name) ? (overrides[name] ?? []) : []));
+  }
+
   /**
    * Header mutations, then host, then path. `info.cluster` should be set. `keepOriginals`: false with the router's
    * `suppress_envoy_headers`.

@@ -1,5 +1,6 @@
 /** A filter context that notes what a stage did with it. */
 import type { SimulatedClock } from "../../core/clock.ts";
+import type { HeaderMap } from "../../core/header-map.ts";
 import type { FilterContext } from "../../proxy/filters/filter.ts";
 import type { RequestHead } from "../../proxy/http/message.ts";
 import { StreamInfo } from "../../telemetry/stream-info.ts";
@@ -13,10 +14,19 @@ export interface Reply {
   readonly grpcStatus: number | undefined;
 }
 
+export interface Answer {
+  readonly status: number;
+  readonly details: string;
+  readonly write: (headers: HeaderMap) => void;
+}
+
 export class FakeContext implements FilterContext {
   readonly request: RequestHead;
   readonly info: StreamInfo;
   readonly replies: Reply[] = [];
+  readonly answers: Answer[] = [];
+  /** What is to be done to the response's head. */
+  readonly changes: ((headers: HeaderMap) => void)[] = [];
   resumed = 0;
   readonly #clock: SimulatedClock | null;
   readonly #ends: (() => void)[] = [];
@@ -35,6 +45,15 @@ export class FakeContext implements FilterContext {
   localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void {
     this.replies.push({ status, body, details, flags, grpcStatus });
     this.end();
+  }
+
+  answer(status: number, details: string, write: (headers: HeaderMap) => void): void {
+    this.answers.push({ status, details, write });
+    this.end();
+  }
+
+  onResponse(change: (headers: HeaderMap) => void): void {
+    this.changes.push(change);
   }
 
   resume(): void {

@@ -1,6 +1,7 @@
 /** The chain of HTTP filters of a connection manager; the router ends it. */
 import { create } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import { CorsSchema } from "../../generated/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { RBACSchema } from "../../generated/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RouterSchema } from "../../generated/envoy/extensions/filters/http/router/v3/router_pb.js";
@@ -16,7 +17,7 @@ import { decodeFault, encodeFault } from "./fault.ts";
 import { decodeHttpRbac, encodeHttpRbac } from "./rbac.ts";
 import { decodeRouter, encodeRouter } from "./router.ts";
 
-const FILTERS = [RouterSchema, RBACSchema, HTTPFaultSchema] as const;
+const FILTERS = [RouterSchema, RBACSchema, HTTPFaultSchema, CorsSchema] as const;
 
 /** The field `http_filters` of the message at `at`, without those that may be left out. */
 export function decodeHttpFilters(messages: readonly HttpFilterMessage[], at: Place): HttpFilter[] {
@@ -54,6 +55,8 @@ function decodeFilter(message: HttpFilterMessage, at: Place): HttpFilter | null 
       return { name, disabled, kind: "rbac", ...decodeHttpRbac(filter, place) };
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return { name, disabled, kind: "fault", policy: decodeFault(filter, place) };
+    case "envoy.extensions.filters.http.cors.v3.Cors":
+      return { name, disabled, kind: "cors" };
     case undefined:
       return null;
   }
@@ -75,5 +78,7 @@ function encodeConfig(filter: HttpFilter): Any {
       return packAny(RBACSchema, encodeHttpRbac(filter));
     case "fault":
       return packAny(HTTPFaultSchema, encodeFault(filter.policy));
+    case "cors":
+      return packAny(CorsSchema, create(CorsSchema));
   }
 }

@@ -2,16 +2,18 @@
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { type FilterConfig, FilterConfigSchema } from "../../generated/envoy/config/route/v3/route_components_pb.js";
+import { CorsPolicySchema } from "../../generated/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { RBACPerRouteSchema } from "../../generated/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import type { FilterOverride } from "../../model/http.ts";
 import { packAny } from "../any.ts";
 import { extensionTypeOf, isHarmlessExtension, unpackExtension } from "../extension.ts";
 import type { Place } from "../place.ts";
+import { decodeCors, encodeCors } from "./cors.ts";
 import { decodeFault, encodeFault } from "./fault.ts";
 import { decodeRbacPerRoute, encodeRbacPerRoute } from "./rbac.ts";
 
-const OVERRIDES = [RBACPerRouteSchema, HTTPFaultSchema] as const;
+const OVERRIDES = [RBACPerRouteSchema, HTTPFaultSchema, CorsPolicySchema] as const;
 const OVERRIDES_OR_WRAPPER = [...OVERRIDES, FilterConfigSchema] as const;
 
 type Overrides = Readonly<Record<string, FilterOverride>>;
@@ -53,9 +55,14 @@ function decodeWrapper(wrapper: FilterConfig, at: Place): FilterOverride | null 
 }
 
 function decodeMessage(message: MessageShape<(typeof OVERRIDES)[number]>, at: Place): FilterOverride {
-  return message.$typeName === "envoy.extensions.filters.http.rbac.v3.RBACPerRoute"
-    ? { kind: "rbac", policy: decodeRbacPerRoute(message, at) }
-    : { kind: "fault", policy: decodeFault(message, at) };
+  switch (message.$typeName) {
+    case "envoy.extensions.filters.http.rbac.v3.RBACPerRoute":
+      return { kind: "rbac", policy: decodeRbacPerRoute(message, at) };
+    case "envoy.extensions.filters.http.fault.v3.HTTPFault":
+      return { kind: "fault", policy: decodeFault(message, at) };
+    case "envoy.extensions.filters.http.cors.v3.CorsPolicy":
+      return { kind: "cors", policy: decodeCors(message, at) };
+  }
 }
 
 export function encodeFilterOverrides(overrides: Overrides): Record<string, Any> {
@@ -68,6 +75,8 @@ function encodeOverride(override: FilterOverride): Any {
       return packAny(RBACPerRouteSchema, encodeRbacPerRoute(override.policy));
     case "fault":
       return packAny(HTTPFaultSchema, encodeFault(override.policy));
+    case "cors":
+      return packAny(CorsPolicySchema, encodeCors(override.policy));
     case "disabled":
       return packAny(FilterConfigSchema, create(FilterConfigSchema, { disabled: true }));
   }

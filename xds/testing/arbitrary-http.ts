@@ -149,6 +149,7 @@ const filter: fc.Arbitrary<HttpFilter> = fc.oneof(
     policy: rbacPolicy(true),
   }),
   fc.record({ name, disabled: fc.boolean(), kind: fc.constant("fault" as const), policy: faultPolicy }),
+  fc.record({ name, disabled: fc.boolean(), kind: fc.constant("cors" as const) }),
 );
 
 const router: fc.Arbitrary<HttpFilter> = fc.record({

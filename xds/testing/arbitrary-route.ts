@@ -1,5 +1,6 @@
 /** Arbitrary route tables of the model, valid as a whole: no domain twice, weights above zero. */
 import fc from "fast-check";
+import type { CorsPolicy } from "../../model/cors.ts";
 import type { FilterOverride } from "../../model/http.ts";
 import type {
   ForwardAction,
@@ -15,7 +16,7 @@ import type {
   VirtualHost,
   WeightedCluster,
 } from "../../model/route.ts";
-import { fraction, headerMatch, queryMatch, regexRewrite } from "./arbitrary-matcher.ts";
+import { fraction, headerMatch, queryMatch, regexRewrite, stringMatch } from "./arbitrary-matcher.ts";
 import { faultPolicy, rbacPolicy } from "./arbitrary-rbac.ts";
 import {
   andPerhaps,
@@ -52,11 +53,24 @@ const mutations: { [K in keyof HeaderMutations]: fc.Arbitrary<HeaderMutations[K]
   responseHeadersToRemove: few(headerName),
 };
 
+const corsPolicy: fc.Arbitrary<CorsPolicy> = fc.record({
+  allowOrigins: few(stringMatch),
+  allowMethods: plainText,
+  allowHeaders: plainText,
+  exposeHeaders: plainText,
+  maxAge: plainText,
+  allowCredentials: orNull(fc.boolean()),
+  allowPrivateNetworkAccess: orNull(fc.boolean()),
+  forwardNotMatchingPreflights: orNull(fc.boolean()),
+  enabled: orNull(fraction),
+});
+
 const filterOverrides: fc.Arbitrary<Readonly<Record<string, FilterOverride>>> = fc.dictionary(
   name,
   fc.oneof(
     fc.record({ kind: fc.constant("rbac" as const), policy: orNull(rbacPolicy(true)) }),
     fc.record({ kind: fc.constant("fault" as const), policy: faultPolicy }),
+    fc.record({ kind: fc.constant("cors" as const), policy: corsPolicy }),
     fc.constant({ kind: "disabled" as const }),
   ),
   { maxKeys: 2, noNullPrototype: true },

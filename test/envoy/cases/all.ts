@@ -2,6 +2,7 @@
 import type { Area } from "../harness/case.ts";
 import { balancing } from "./balancing.ts";
 import { connections } from "./connections.ts";
+import { corsArea } from "./cors.ts";
 import { filters } from "./filters.ts";
 import { framing } from "./framing.ts";
 import { malformed } from "./malformed.ts";
@@ -21,6 +22,7 @@ export const areas: readonly Area[] = [
   balancing,
   upstreams,
   tls,
+  corsArea,
   serverNames,
   options,
   malformed,

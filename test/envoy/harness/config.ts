@@ -7,6 +7,8 @@ const TYPES: Readonly<Record<string, string>> = {
   RBAC: "envoy.extensions.filters.http.rbac.v3.RBAC",
   RBACPerRoute: "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
   NetworkRBAC: "envoy.extensions.filters.network.rbac.v3.RBAC",
+  Cors: "envoy.extensions.filters.http.cors.v3.Cors",
+  CorsPolicy: "envoy.extensions.filters.http.cors.v3.CorsPolicy",
   HTTPFault: "envoy.extensions.filters.http.fault.v3.HTTPFault",
   FilterConfig: "envoy.config.route.v3.FilterConfig",
   TlsInspector: "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",

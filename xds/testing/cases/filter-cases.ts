@@ -44,7 +44,7 @@ export const CHAIN_CASES = cases(
   ["a filter that only counts", before(named("s", any("extensions.filters.http.grpc_stats.v3.FilterConfig")))],
   [
     "a filter that is still to come",
-    before(named("c", any("extensions.filters.http.cors.v3.Cors"))),
+    before(named("c", any("extensions.filters.http.jwt_authn.v3.JwtAuthentication"))),
     "typed_config",
     /is not supported yet/,
     "a filter to come",
