@@ -3,7 +3,7 @@ import type { Answer, Area, Case, JsonObject } from "../harness/case.ts";
 import { ANY, to, upstreamOptions } from "../harness/config.ts";
 import { call, get, late, request, respond } from "../harness/http.ts";
 
-const SLOW = [late(700, respond(200, {}, "slow"))];
+const SLOW = [late(1200, respond(200, {}, "slow"))];
 const QUICK = [late(60, respond(200, {}, "quick"))];
 const GRPC = { "content-type": "application/grpc" };
 
@@ -15,13 +15,13 @@ const stalls = (ms: number): Answer => ({
 });
 
 const routes: Case[] = [
-  { name: "route timeout", routes: route({ timeout: "0.15s" }), answers: SLOW, steps: get("/") },
+  { name: "route timeout", routes: route({ timeout: "0.3s" }), answers: SLOW, steps: get("/") },
   { name: "route timeout that is long enough", routes: route({ timeout: "3s" }), answers: QUICK, steps: get("/") },
   { name: "no route timeout", routes: route({ timeout: "0s" }), answers: QUICK, steps: get("/") },
   {
     name: "route timeout in the middle of the body",
-    routes: route({ timeout: "0.15s" }),
-    answers: [stalls(600)],
+    routes: route({ timeout: "0.3s" }),
+    answers: [stalls(1100)],
     steps: get("/"),
   },
   {
@@ -37,32 +37,32 @@ const routes: Case[] = [
   },
   {
     name: "per try timeout without a retry",
-    routes: route({ timeout: "3s", retry_policy: { retry_on: "connect-failure", per_try_timeout: "0.12s" } }),
+    routes: route({ timeout: "3s", retry_policy: { retry_on: "connect-failure", per_try_timeout: "0.25s" } }),
     answers: SLOW,
     steps: get("/"),
   },
   {
     name: "per try timeout longer than the route's",
-    routes: route({ timeout: "0.15s", retry_policy: { retry_on: "5xx", per_try_timeout: "1s" } }),
+    routes: route({ timeout: "0.3s", retry_policy: { retry_on: "5xx", per_try_timeout: "1s" } }),
     answers: SLOW,
     steps: get("/"),
   },
   {
     name: "per try idle timeout",
-    routes: route({ timeout: "3s", retry_policy: { retry_on: "connect-failure", per_try_idle_timeout: "0.12s" } }),
+    routes: route({ timeout: "3s", retry_policy: { retry_on: "connect-failure", per_try_idle_timeout: "0.25s" } }),
     answers: SLOW,
     steps: get("/"),
   },
   {
     name: "idle timeout of the route",
-    routes: route({ timeout: "3s", idle_timeout: "0.15s" }),
+    routes: route({ timeout: "3s", idle_timeout: "0.3s" }),
     answers: SLOW,
     steps: get("/"),
   },
   {
     name: "idle timeout in the middle of the body",
-    routes: route({ timeout: "3s", idle_timeout: "0.15s" }),
-    answers: [stalls(600)],
+    routes: route({ timeout: "3s", idle_timeout: "0.3s" }),
+    answers: [stalls(1100)],
     steps: get("/"),
   },
   {
@@ -74,33 +74,33 @@ const routes: Case[] = [
   },
   {
     name: "stream duration of the route",
-    routes: route({ timeout: "3s", max_stream_duration: { max_stream_duration: "0.15s" } }),
+    routes: route({ timeout: "3s", max_stream_duration: { max_stream_duration: "0.3s" } }),
     answers: SLOW,
     steps: get("/"),
   },
   {
     name: "stream duration of the route in the middle of the body",
-    routes: route({ timeout: "3s", max_stream_duration: { max_stream_duration: "0.15s" } }),
-    answers: [stalls(600)],
+    routes: route({ timeout: "3s", max_stream_duration: { max_stream_duration: "0.3s" } }),
+    answers: [stalls(1100)],
     steps: get("/"),
   },
 ];
 
 const managers: Case[] = [
-  { name: "idle timeout of streams", manager: { stream_idle_timeout: "0.15s" }, answers: SLOW, steps: get("/") },
+  { name: "idle timeout of streams", manager: { stream_idle_timeout: "0.3s" }, answers: SLOW, steps: get("/") },
   {
     name: "idle timeout of a request that stops",
-    manager: { stream_idle_timeout: "0.15s" },
+    manager: { stream_idle_timeout: "0.3s" },
     steps: [{ send: "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\nabc" }, { read: "response" }],
   },
   {
     name: "timeout of a request",
-    manager: { request_timeout: "0.15s" },
+    manager: { request_timeout: "0.3s" },
     steps: [{ send: "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\nabc" }, { read: "response" }],
   },
   {
     name: "timeout of a request's head",
-    manager: { request_headers_timeout: "0.15s" },
+    manager: { request_headers_timeout: "0.3s" },
     steps: [{ send: "GET / HTTP/1.1\r\nhost: {host}\r\n" }, { read: "response" }],
   },
   {
@@ -111,7 +111,7 @@ const managers: Case[] = [
   },
   {
     name: "stream duration of the manager",
-    manager: { common_http_protocol_options: { max_stream_duration: "0.15s" } },
+    manager: { common_http_protocol_options: { max_stream_duration: "0.3s" } },
     answers: SLOW,
     steps: get("/"),
   },
@@ -143,7 +143,7 @@ const headers: Case[] = [
   {
     name: "x-envoy-upstream-rq-timeout-ms",
     answers: SLOW,
-    steps: get("/", { "x-envoy-upstream-rq-timeout-ms": "150" }),
+    steps: get("/", { "x-envoy-upstream-rq-timeout-ms": "300" }),
   },
   {
     name: "x-envoy-upstream-rq-timeout-ms that is no number",
@@ -159,7 +159,7 @@ const headers: Case[] = [
   {
     name: "x-envoy-upstream-rq-per-try-timeout-ms",
     answers: SLOW,
-    steps: get("/", { "x-envoy-upstream-rq-per-try-timeout-ms": "120", "x-envoy-upstream-rq-timeout-ms": "3000" }),
+    steps: get("/", { "x-envoy-upstream-rq-per-try-timeout-ms": "250", "x-envoy-upstream-rq-timeout-ms": "3000" }),
   },
   { name: "x-envoy-expected-rq-timeout-ms is replaced", steps: get("/", { "x-envoy-expected-rq-timeout-ms": "100" }) },
   {
@@ -172,17 +172,17 @@ const headers: Case[] = [
   {
     name: "x-envoy-upstream-alt-response",
     answers: SLOW,
-    steps: get("/", { "x-envoy-upstream-rq-timeout-ms": "120", "x-envoy-upstream-rq-timeout-alt-response": "1" }),
+    steps: get("/", { "x-envoy-upstream-rq-timeout-ms": "250", "x-envoy-upstream-rq-timeout-alt-response": "1" }),
   },
   {
     name: "grpc-timeout",
     routes: route({ max_stream_duration: { grpc_timeout_header_max: "5s" } }),
     answers: SLOW,
-    steps: call("POST", "/", { headers: { ...GRPC, "grpc-timeout": "150m" } }),
+    steps: call("POST", "/", { headers: { ...GRPC, "grpc-timeout": "300m" } }),
   },
   {
     name: "grpc-timeout beyond its maximum",
-    routes: route({ max_stream_duration: { grpc_timeout_header_max: "0.15s" } }),
+    routes: route({ max_stream_duration: { grpc_timeout_header_max: "0.3s" } }),
     answers: SLOW,
     steps: call("POST", "/", { headers: { ...GRPC, "grpc-timeout": "10S" } }),
   },
@@ -190,7 +190,7 @@ const headers: Case[] = [
     name: "max_grpc_timeout",
     routes: route({ max_grpc_timeout: "1s" }),
     answers: SLOW,
-    steps: call("POST", "/", { headers: { ...GRPC, "grpc-timeout": "150m" } }),
+    steps: call("POST", "/", { headers: { ...GRPC, "grpc-timeout": "300m" } }),
   },
   {
     name: "grpc-timeout that nobody asked for",
@@ -199,7 +199,7 @@ const headers: Case[] = [
   },
   {
     name: "a stream's timeout for gRPC is an answer in gRPC",
-    routes: route({ timeout: "0.12s" }),
+    routes: route({ timeout: "0.25s" }),
     answers: SLOW,
     steps: call("POST", "/", { headers: GRPC }),
   },
@@ -208,7 +208,7 @@ const headers: Case[] = [
 const pipelined: Case[] = [
   {
     name: "a second request after a timeout",
-    routes: route({ timeout: "0.12s" }),
+    routes: route({ timeout: "0.25s" }),
     answers: [late(500, respond(200, {}, "slow")), respond(200, {}, "ok")],
     steps: [{ send: request("GET", "/1") + request("GET", "/2") }, { read: "response" }, { read: "response" }],
   },
@@ -216,6 +216,6 @@ const pipelined: Case[] = [
 
 export const timeouts: Area = {
   name: "timeouts",
-  concurrency: 16,
+  concurrency: 12,
   cases: [...routes, ...managers, ...headers, ...pipelined],
 };

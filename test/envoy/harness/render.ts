@@ -15,9 +15,9 @@ const DYNAMIC: Readonly<Record<string, (value: string) => string>> = {
   date: () => "(date)",
   "x-request-id": (value) => (UUID.test(value) ? "(uuid)" : value),
   "x-envoy-upstream-service-time": (value) => (/^\d+$/.test(value) ? "(ms)" : value),
-  // Later attempts have less time left; how much less is chance.
-  "x-envoy-expected-rq-timeout-ms": (value) => String(Math.round(Number(value) / 100) * 100),
 };
+
+const TIME_LEFT = /^( {2}x-envoy-expected-rq-timeout-ms: )\d+$/;
 
 /** Bodies longer than this are shown by their ends. */
 const SHOWN = 400;
@@ -35,7 +35,9 @@ export function renderConnection(report: ConnectionReport, label: string): strin
 
 export function renderCall(call: UpstreamCall, number: number): string[] {
   const label = `${call.upstream} ${number}> `;
-  const lines = renderMessage(call.request).map((line) => label + line);
+  const request = renderMessage(call.request);
+  // Later attempts have less time left; how much less is chance.
+  const lines = request.map((line) => label + (number > 1 ? line.replace(TIME_LEFT, "$1(the rest)") : line));
   if (call.tls !== "") lines.push(`${label}tls: ${call.tls}`);
   if (call.tunnel !== "") lines.push(`${label}tunnel: ${JSON.stringify(call.tunnel)}`);
   return lines;
