@@ -196,7 +196,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
         const location = route.redirectLocation(this.request);
         const head = this.#localHead(action.status, "", "direct_response");
         head.headers.append("location", location);
-        this.#sendLocal(head, "");
+        this.#sendLocal(head, "", undefined, true);
         break;
       }
       case "direct_response": {
@@ -206,7 +206,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
         if (status === 201 || (status >= 300 && status < 400)) {
           head.headers.append("location", route.redirectLocation(this.request));
         }
-        this.#sendLocal(head, body);
+        this.#sendLocal(head, body, undefined, true);
         break;
       }
       default:
@@ -532,7 +532,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     return head;
   }
 
-  #sendLocal(head: ResponseHead, text: string, grpcStatus?: number): void {
+  /** `byRoute`: the answer is the route's own. */
+  #sendLocal(head: ResponseHead, text: string, grpcStatus?: number, byRoute = false): void {
     const runtime = this.#runtime;
     const stream = this.#stream;
     if (runtime === null || stream === null) return;
@@ -540,9 +541,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#response = head;
     // As in Envoy a 400 means that the message was broken, whoever says so: what follows on the connection may be too.
     if (head.status === 400 && !runtime.config.keepConnectionOnInvalidMessage) stream.closeAfterResponse();
-    // Envoy gives the route's response headers to what the router answers, but not to what came before routing.
-    // The response has no code yet as far as their formats can see.
-    if (this.#route !== null && this.#stage >= this.#stages.length) {
+    // Envoy gives the response headers of a route that forwards to whatever is answered in the upstream's place, and those
+    // of a route that answers itself to its own answer only. The response has no code yet as far as their formats can see.
+    if (this.#route !== null && (byRoute || forwards(this.#route))) {
       info.responseCode = 0;
       this.#route.applyResponse(head.headers, info, request);
       info.responseCode = head.status;
@@ -606,6 +607,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#phase = Phase.idle;
     this.#recycle(this);
   }
+}
+
+function forwards({ route }: CompiledRoute): boolean {
+  return route.action.kind !== "redirect" && route.action.kind !== "direct_response";
 }
 
 /** Envoy gives the answer to HEAD the framing that a body of unknown length would have. */

@@ -1,6 +1,6 @@
 /** Switches of connection managers, routes and clusters that change an answer or what the upstream sees. */
 import type { Area, Case, JsonObject, Step } from "../harness/case.ts";
-import { ANY, host, named, to } from "../harness/config.ts";
+import { ANY, filter, host, named, to } from "../harness/config.ts";
 import { call, get, late, resets, respond } from "../harness/http.ts";
 
 const redirect: JsonObject = { match: { path: "/away" }, redirect: { path_redirect: "/there" } };
@@ -287,6 +287,51 @@ const policy = (name: string, fields: JsonObject = {}): JsonObject => ({
   },
 });
 
+const denial = filter("envoy.filters.http.rbac", "RBAC", { rules: { action: "ALLOW" } });
+const abort = filter("envoy.filters.http.fault", "HTTPFault", {
+  abort: { http_status: 418, percentage: { numerator: 100 } },
+});
+const marked = { response_headers_to_add: [{ header: { key: "x-route", value: "%RESPONSE_CODE%" } }] };
+
+/** Whose local replies carry the response headers of their route. */
+const early: Case[] = [
+  { name: "headers of the route on a denial", filters: [denial], virtualHost: marked, steps: get("/") },
+  {
+    name: "headers of the route on a denial before other filters",
+    filters: [denial, abort],
+    virtualHost: marked,
+    steps: get("/"),
+  },
+  { name: "headers of the route on an aborted call", filters: [abort], virtualHost: marked, steps: get("/") },
+  ...[denial, abort].map(
+    (stage, index): Case => ({
+      name: `headers of a route that answers itself, before it does (${index})`,
+      filters: [stage],
+      virtualHost: marked,
+      routes: [status(200)],
+      steps: get("/"),
+    }),
+  ),
+  {
+    name: "headers of the route on a refused upgrade",
+    virtualHost: marked,
+    steps: get("/", { connection: "upgrade", upgrade: "websocket" }),
+  },
+  {
+    name: "headers of a route that redirects, before it does",
+    filters: [denial],
+    virtualHost: marked,
+    routes: [redirect],
+    steps: get("/away"),
+  },
+  {
+    name: "headers of the route where nobody serves",
+    virtualHost: marked,
+    cluster: { load_assignment: { cluster_name: "{case}" } },
+    steps: get("/"),
+  },
+];
+
 const clusters: Case[] = [
   ...["round_robin.v3.RoundRobin", "random.v3.Random", "least_request.v3.LeastRequest", "ring_hash.v3.RingHash"].map(
     (name): Case => ({ name: `balancing by ${name}`, cluster: policy(name), steps: get("/") }),
@@ -326,5 +371,5 @@ function byName(name: string): JsonObject {
 
 export const options: Area = {
   name: "options",
-  cases: [...internal, ...manager, ...replies, ...routes, ...clusters],
+  cases: [...internal, ...manager, ...replies, ...routes, ...early, ...clusters],
 };
