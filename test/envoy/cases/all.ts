@@ -4,9 +4,13 @@ import { balancing } from "./balancing.ts";
 import { connections } from "./connections.ts";
 import { corsArea } from "./cors.ts";
 import { filters } from "./filters.ts";
+import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
+import { identity } from "./identity.ts";
 import { malformed } from "./malformed.ts";
 import { options } from "./options.ts";
+import { paths } from "./paths.ts";
+import { replies } from "./replies.ts";
 import { retries } from "./retries.ts";
 import { rewriting } from "./rewriting.ts";
 import { routing } from "./routing.ts";
@@ -14,6 +18,8 @@ import { serverNames } from "./server-names.ts";
 import { strictness } from "./strictness.ts";
 import { timeouts } from "./timeouts.ts";
 import { tls } from "./tls.ts";
+import { upgrades } from "./upgrades.ts";
+import { upstreamTls } from "./upstream-tls.ts";
 import { upstreams } from "./upstreams.ts";
 
 export const areas: readonly Area[] = [
@@ -21,7 +27,10 @@ export const areas: readonly Area[] = [
   retries,
   balancing,
   upstreams,
+  upgrades,
   tls,
+  identity,
+  upstreamTls,
   corsArea,
   serverNames,
   options,
@@ -31,5 +40,8 @@ export const areas: readonly Area[] = [
   connections,
   routing,
   rewriting,
+  forwarding,
+  replies,
   filters,
+  paths,
 ];

@@ -44,6 +44,11 @@ export function named(name: string, match: JsonObject): JsonObject {
   return { name, match, direct_response: { status: 200, body: { inline_string: name } } };
 }
 
+/** A `HeaderValueOption`. */
+export function add(key: string, value: string, action?: string, more: JsonObject = {}): JsonObject {
+  return { header: { key, value }, ...(action === undefined ? {} : { append_action: action }), ...more };
+}
+
 export const ANY: JsonObject = { prefix: "/" };
 
 /** A host of a static cluster: one of the area's upstreams, or `closed`, where nothing listens. */
