@@ -1,9 +1,14 @@
 /** The TLS server that a request is for, where the cluster takes its name from each request (`auto_sni`). */
 import { isIP } from "node:net";
 import type { HeaderMap } from "../../core/header-map.ts";
-import type { RequestSni } from "../../model/cluster.ts";
+import type { Cluster, RequestSni } from "../../model/cluster.ts";
 import type { TlsServerName } from "./connector.ts";
 import type { EndpointPool } from "./pool.ts";
+
+/** The cluster's rule for names; undefined where connections are for any host, as all are in plaintext. */
+export function serverNameRule({ http, tls, tlsMatches }: Cluster): RequestSni | undefined {
+  return tls === null && tlsMatches.length === 0 ? undefined : http.requestSni;
+}
 
 /** The endpoint's connections that may carry a request to this host: those opened for it, where names matter. */
 export function poolForRequest(

@@ -9,7 +9,7 @@ import type { Http1ClientConnection } from "../codec/http1/client-connection.ts"
 import { owned } from "../codec/socket-reader.ts";
 import { Body, type BodyKind, type UpstreamHandler } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
-import { requestServerName, tlsServerName } from "../endpoint/request-server.ts";
+import { requestServerName, serverNameRule, tlsServerName } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { drawInteger, inFraction } from "../router/compile-matcher.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
@@ -88,7 +88,7 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
   /** Connections that were opened for this request's server, where the cluster keeps them apart. */
   #poolOf(endpoint: EndpointState<EndpointPool>): EndpointPool {
     const pool = this.#cluster.poolOf(endpoint);
-    const rule = this.#cluster.config.http.requestSni;
+    const rule = serverNameRule(this.#cluster.config);
     return rule === undefined ? pool : pool.forServer(this.#server, tlsServerName(rule, this.#server));
   }
 
@@ -165,7 +165,7 @@ export function mirrorRequest(
     const host = mirror.disableShadowHostSuffix ? request.authority : shadowHost(request.authority);
     let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${host}\r\n${headers.toHttp1()}`;
     if (body === Body.chunked) head += "transfer-encoding: chunked\r\n";
-    const rule = cluster.config.http.requestSni;
+    const rule = serverNameRule(cluster.config);
     const server = rule === undefined ? "" : requestServerName(rule, host, request.headers);
     const headRequest = request.method === "HEAD";
     const copy = new MirrorRequest(runtime, cluster, { head: `${head}\r\n`, body, headRequest, server });

@@ -14,7 +14,7 @@ import type { Http1ClientConnection } from "../codec/http1/client-connection.ts"
 import { owned } from "../codec/socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
-import { poolForRequest } from "../endpoint/request-server.ts";
+import { poolForRequest, serverNameRule } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { isGrpc } from "../router/compile-routes.ts";
 import type { Exchange } from "./exchange.ts";
@@ -211,7 +211,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#retry?.onHostAttempted(endpoint);
     if (this.#requestEnded) this.#armTryDeadline();
     const { authority, headers } = exchange.request;
-    const pool = poolForRequest(cluster.poolOf(endpoint), cluster.config.http.requestSni, authority, headers);
+    const pool = poolForRequest(cluster.poolOf(endpoint), serverNameRule(cluster.config), authority, headers);
     this.#waitsAt = pool;
     const connection = pool.acquire(this);
     if (connection !== null) this.onConnection(connection);
