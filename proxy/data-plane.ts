@@ -43,8 +43,8 @@ const log = logger("proxy");
  */
 const IDLE_GRACE_MS = 1000;
 
-/** How often a listener that is gone is looked at for whether its last connection is. */
-const RETIRED_LOOK_MS = 1000;
+/** How often connections that follow an older configuration are looked after. */
+const SWEEP_MS = 1000;
 
 export class DataPlane {
   readonly wheel: TimerWheel;
@@ -53,8 +53,10 @@ export class DataPlane {
   /** Read once per event; the data path asks for the time often. */
   readonly #clock: EventClock;
   readonly #listeners = new Map<string, ListenerRuntime>();
-  /** Gone from the configuration, with connections that are ending. */
-  readonly #retired = new Set<ListenerRuntime>();
+  /** Gone from the configuration, with connections that are ending; and when what is open of them is cut. */
+  readonly #retired = new Map<ListenerRuntime, number>();
+  /** Armed while connections are open that follow an older configuration. */
+  readonly #sweepTimer = new WheelTimer(() => this.#sweep());
   /** Compiled route tables by the data that they were compiled from. */
   readonly #tables = new WeakMap<RouteTable, CompiledRouteTable>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
@@ -126,6 +128,7 @@ export class DataPlane {
       if (problem !== null) problems.push(problem);
     }
     this.clusters.removeUnused(snapshot);
+    this.#sweep();
     for (const problem of problems) log.error({ ...problem }, "a part of the configuration is not in force");
     return problems;
   }
@@ -157,18 +160,21 @@ export class DataPlane {
   #retire(runtime: ListenerRuntime): void {
     const { drainMs } = this.#options;
     this.#listeners.delete(runtime.config.name);
-    this.#retired.add(runtime);
-    runtime.drain(drainMs);
-    const look = new WheelTimer(() => {
-      if (runtime.connections > 0 && this.#clock.now() < end) {
-        this.wheel.arm(look, RETIRED_LOOK_MS);
-        return;
-      }
-      runtime.close();
-      this.#retired.delete(runtime);
-    });
-    const end = this.#clock.now() + drainMs;
-    this.wheel.arm(look, Math.min(drainMs, RETIRED_LOOK_MS));
+    this.#retired.set(runtime, this.#clock.now() + drainMs);
+    runtime.leave(drainMs);
+  }
+
+  /** Looks after connections that follow older configurations; with the last of them go the clusters of those. */
+  #sweep(): void {
+    const now = this.#clock.now();
+    for (const listener of this.#listeners.values()) listener.sweep(now);
+    for (const [listener, end] of this.#retired) {
+      if (now >= end) listener.close();
+      if (listener.connections === 0) this.#retired.delete(listener);
+    }
+    const leaving = this.#retired.size > 0 || [...this.#listeners.values()].some(({ hasLeaving }) => hasLeaving);
+    if (leaving) this.wheel.arm(this.#sweepTimer, SWEEP_MS);
+    else this.clusters.forgetLeaving();
   }
 
   #table(table: RouteTable): CompiledRouteTable {
@@ -199,12 +205,13 @@ export class DataPlane {
 
   close(): void {
     this.#draining = true;
+    this.wheel.cancel(this.#sweepTimer);
     for (const listener of this.#open()) listener.close();
     this.clusters.close();
   }
 
   /** Listeners that have or may get connections. */
   #open(): ListenerRuntime[] {
-    return [...this.#listeners.values(), ...this.#retired];
+    return [...this.#listeners.values(), ...this.#retired.keys()];
   }
 }

@@ -39,11 +39,17 @@ export interface ListenerDeps {
   readonly table: (table: RouteTable) => CompiledRouteTable;
 }
 
+/** What connections of a chain run on, one for all versions of the chain that mean the same to a connection. */
+interface SharedRuntime {
+  runtime: HttpRuntime;
+  /** Whether that runtime's configuration is the one in force. */
+  standing: { inForce: boolean };
+}
+
 /** Where the runtime of a filter chain is kept: replaced under the connections that came through the chain. */
 interface ChainSlot {
   readonly config: FilterChain;
-  /** One for all versions of a chain that mean the same to a connection. */
-  shared: { runtime: HttpRuntime };
+  shared: SharedRuntime;
 }
 
 export class ListenerRuntime {
@@ -52,8 +58,8 @@ export class ListenerRuntime {
   /** One for each address; none with `bind_to_port: false`. */
   #bound: readonly BoundListener[] = [];
   #inbound: InboundListener;
-  /** Earlier versions whose connections are still open. */
-  readonly #old = new Set<InboundListener>();
+  /** Earlier versions whose connections are still open, and when what is open of them is cut (monotonic ms). */
+  readonly #old = new Map<InboundListener, number>();
   #slots: ChainSlot[] = [];
   /** RDS tables in force, by name. */
   #tables: ReadonlyMap<string, CompiledRouteTable> = new Map();
@@ -75,8 +81,22 @@ export class ListenerRuntime {
   /** Open connections, those of earlier versions and those still in their handshake included. */
   get connections(): number {
     let { open } = this.#inbound;
-    for (const old of this.#old) open += old.open;
+    for (const old of this.#old.keys()) open += old.open;
     return open;
+  }
+
+  /** Whether connections are open that follow a configuration which is not in force any more. */
+  get hasLeaving(): boolean {
+    for (const [old, end] of this.#old) if (end !== Infinity && old.open > 0) return true;
+    return false;
+  }
+
+  /** Forgets earlier versions whose connections have ended, and cuts those whose time is up. */
+  sweep(now: number): void {
+    for (const [old, end] of this.#old) {
+      if (now >= end) old.close();
+      if (old.open === 0) this.#old.delete(old);
+    }
   }
 
   /** Binds; from a listener in `leaving` that is bound to the same address its socket is taken over. */
@@ -121,22 +141,34 @@ export class ListenerRuntime {
     this.useRoutes(snapshot);
     this.#inbound = next;
     const kept = oldSlots.map((slot) => this.#adopt(slot)).every(Boolean);
-    this.#old.add(old);
-    if (!kept || moved) for (const version of this.#old) version.drain(drainMs);
-    this.#forgetEnded();
+    const now = this.#deps.clock.now();
+    this.#old.set(old, Infinity);
+    if (!kept || moved) {
+      for (const [version, end] of this.#old) {
+        version.drain(drainMs);
+        this.#old.set(version, Math.min(end, now + drainMs));
+      }
+    }
+    this.sweep(now);
   }
 
   /** Accepts no more; connections end with their next response, at the latest after `graceMs`. */
   drain(graceMs: number): void {
     for (const bound of this.#bound) bound.stopAccepting();
     this.#inbound.drain(graceMs);
-    for (const old of this.#old) old.drain(graceMs);
+    for (const old of this.#old.keys()) old.drain(graceMs);
+  }
+
+  /** The listener is gone from the configuration: what is open lives on with what it had. */
+  leave(graceMs: number): void {
+    this.drain(graceMs);
+    for (const { shared } of this.#slots) shared.standing.inForce = false;
   }
 
   close(): void {
     for (const bound of this.#bound) bound.stopAccepting();
     this.#inbound.close();
-    for (const old of this.#old) old.close();
+    for (const old of this.#old.keys()) old.close();
   }
 
   /** Connections of the slot's chain follow the new configuration if its chain means the same to a connection. */
@@ -146,14 +178,14 @@ export class ListenerRuntime {
         config.name === slot.config.name &&
         isDeepStrictEqual([config.match, config.tls], [slot.config.match, slot.config.tls]),
     );
-    if (heir === undefined) return false;
+    if (heir === undefined) {
+      slot.shared.standing.inForce = false;
+      return false;
+    }
     slot.shared.runtime = heir.shared.runtime;
+    slot.shared.standing = heir.shared.standing;
     heir.shared = slot.shared;
     return true;
-  }
-
-  #forgetEnded(): void {
-    for (const old of this.#old) if (old.open === 0) this.#old.delete(old);
   }
 
   #compile(config: Listener): InboundListener {
@@ -177,10 +209,9 @@ export class ListenerRuntime {
         ? (compileNetworkRbac(filter.policy, this.#deps.telemetry.rbac(filter.statPrefix)) ?? [])
         : [],
     );
-    const slot: ChainSlot = {
-      config: chain,
-      shared: { runtime: this.#compileRuntime(listener, manager.config) },
-    };
+    const standing = { inForce: true };
+    const runtime = this.#compileRuntime(listener, manager.config, standing);
+    const slot: ChainSlot = { config: chain, shared: { runtime, standing } };
     this.#slots.push(slot);
     return {
       name: chain.name,
@@ -198,10 +229,20 @@ export class ListenerRuntime {
     };
   }
 
-  #compileRuntime(listener: Listener, config: HttpConnectionManager): HttpRuntime {
+  #compileRuntime(
+    listener: Listener,
+    config: HttpConnectionManager,
+    standing: { readonly inForce: boolean },
+  ): HttpRuntime {
     const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
     const localAddress = findLocalAddress();
-    const context: HttpContext = { clock, wheel, random, localAddress, cluster: (name) => clusters.get(name) };
+    const context: HttpContext = {
+      clock,
+      wheel,
+      random,
+      localAddress,
+      cluster: (name) => (standing.inForce ? clusters.get(name) : clusters.getForOld(name)),
+    };
     const { routes } = config;
     const inline = routes.kind === "inline" ? this.#deps.table(routes.table) : null;
     const name = routes.kind === "rds" ? routes.name : "";

@@ -33,9 +33,13 @@ export interface OutboundDeps {
 
 const EMPTY: Omit<EndpointSet, "name"> = { localities: [], overprovisioningFactor: 140 };
 
+const REMOVED = "the cluster was removed from the configuration";
+
 export class UpstreamClusters {
   readonly #deps: OutboundDeps;
   readonly #clusters = new Map<string, UpstreamCluster>();
+  /** Gone from the configuration, but not from that of connections which are ending. */
+  readonly #leaving = new Map<string, UpstreamCluster>();
   /** The endpoint set that each EDS cluster was last given. */
   readonly #endpoints = new Map<string, EndpointSet>();
   /** TLS contexts live as long as the configuration that they are made of. */
@@ -48,6 +52,11 @@ export class UpstreamClusters {
 
   get(name: string): UpstreamCluster | null {
     return this.#clusters.get(name) ?? null;
+  }
+
+  /** For connections that still follow an older configuration: a cluster of that name, though it may be gone since. */
+  getForOld(name: string): UpstreamCluster | null {
+    return this.#clusters.get(name) ?? this.#leaving.get(name) ?? null;
   }
 
   all(): Iterable<UpstreamCluster> {
@@ -88,18 +97,27 @@ export class UpstreamClusters {
     }
   }
 
+  /** Takes clusters out of use that the snapshot does not have; they end with `forgetLeaving`. */
   removeUnused(snapshot: Snapshot): void {
     for (const [name, cluster] of this.#clusters) {
       if (snapshot.clusters.has(name)) continue;
       this.#clusters.delete(name);
       this.#endpoints.delete(name);
-      cluster.drain("the cluster was removed from the configuration");
+      this.#leaving.get(name)?.drain(REMOVED);
+      this.#leaving.set(name, cluster);
     }
   }
 
+  /** No connection follows an older configuration any more. */
+  forgetLeaving(): void {
+    for (const cluster of this.#leaving.values()) cluster.drain(REMOVED);
+    this.#leaving.clear();
+  }
+
   close(): void {
-    for (const cluster of this.#clusters.values()) cluster.close();
+    for (const cluster of [...this.#clusters.values(), ...this.#leaving.values()]) cluster.close();
     this.#clusters.clear();
+    this.#leaving.clear();
   }
 
   #create(config: Cluster): UpstreamCluster {
