@@ -54,8 +54,8 @@ const dir = mkdtempSync(path.join(tmpdir(), "outrigger-bench-"));
 const setting: Setting = {
   dir,
   certificates: makeCertificates(dir),
-  seconds: flags.quick ? 2 : 5,
-  warmupSeconds: flags.quick ? 1 : 3,
+  seconds: 2,
+  warmupSeconds: 1,
 };
 const rounds = Number(flags.rounds ?? 3);
 const wanted = (name: string, slow: boolean): boolean =>
