@@ -332,6 +332,17 @@ test("JSON keeps types and sorts keys as Envoy does", () => {
   );
 });
 
+test("JSON stays JSON whatever bytes a peer sends: what is no UTF-8 is escaped, as Envoy does it", () => {
+  const write = compileJsonFormat({ a: "%REQ(x-bytes)%" });
+  const line = (bytes: string): string => {
+    const c = forwarded();
+    c.request.headers = HeaderMap.of({ "x-bytes": bytes });
+    return write(c);
+  };
+  assert.equal(line('a"b\\c\t\xe9'), '{"a":"a\\u0022b\\u005cc\\u0009\\u00e9"}');
+  assert.equal(line('"\xc3\xa9'), '{"a":"\\"\xc3\xa9"}');
+});
+
 test("JSON without empty values leaves out what is missing, as Envoy does", () => {
   assert.equal(
     compileJsonFormat(JSON_TEMPLATE, { omitEmpty: true })(refused()),

@@ -5,6 +5,7 @@
  * Strings hold bytes (latin1), as header values do: what a peer sent passes through unchanged, and text of our own is
  * UTF-8. Write them with the encoding `latin1`.
  */
+import { isUtf8 } from "node:buffer";
 import type { JsonTemplate } from "../model/http.ts";
 import { CONNECTION_OPERATORS } from "./format/connection-operators.ts";
 import { type Extract, type FormatContext, FormatError } from "./format/context.ts";
@@ -96,12 +97,22 @@ function compileJsonString(template: string, omitEmpty: boolean): JsonWriter {
   const [only] = parts;
   if (parts.length !== 1 || typeof only !== "function") {
     const text = joinParts(parts, omitEmpty ? "" : "-");
-    return (context) => JSON.stringify(text(context));
+    return (context) => quoteJson(text(context));
   }
   return (context) => {
     const value = only(context);
+    if (typeof value === "string") return quoteJson(value);
     return value === null && omitEmpty ? null : JSON.stringify(value);
   };
+}
+
+/** A JSON string. Bytes that are no UTF-8 would make the line invalid: then, as in Envoy, all but plain ASCII is escaped. */
+function quoteJson(bytes: string): string {
+  if (!/[\x80-\xff]/.test(bytes) || isUtf8(Buffer.from(bytes, "latin1"))) return JSON.stringify(bytes);
+  const escaped = bytes.replaceAll(/[^\x20-\x7e]|["\\]/g, (byte) => {
+    return `\\u${byte.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+  return `"${escaped}"`;
 }
 
 function compileJsonObject(template: { readonly [key: string]: JsonTemplate }, omitEmpty: boolean): JsonWriter {

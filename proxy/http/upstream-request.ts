@@ -157,7 +157,10 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const kept = this.#cluster.config.http.trailers ? trailers : null;
     this.#requestTrailers = kept;
     if (this.#timeouts.routeMs > 0) this.#context?.wheel.arm(this.#deadline, this.#timeouts.routeMs);
-    if (this.#connection !== null) this.#connection.sendEnd(kept);
+    if (this.#connection !== null) {
+      this.#connection.sendEnd(kept);
+      this.#exchange.info.upstreamLastByteSentAt = this.#context?.clock.now() ?? 0;
+    }
     this.#armTryDeadline();
   }
 
@@ -243,6 +246,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const exchange = this.#exchange;
     this.#connection = connection;
     const { stats } = cluster;
+    const { info } = exchange;
+    const now = this.#context?.clock.now() ?? 0;
+    info.upstreamLocalAddress = connection.localAddress;
+    info.upstreamFirstByteSentAt = now;
+    if (this.#requestEnded) info.upstreamLastByteSentAt = now;
     stats.upstream_rq_total++;
     stats.upstream_rq_active++;
     connection.begin(this, exchange.wantsUnframed);

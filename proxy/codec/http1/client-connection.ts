@@ -100,6 +100,7 @@ export class Http1ClientConnection implements UpstreamStream {
   #unframe = false;
   #paused = false;
   #error = "";
+  #localAddress: string | null = null;
 
   constructor(socket: Socket, options: ClientOptions, owner: ClientOwner, clock: EventClock) {
     this.socket = socket;
@@ -125,6 +126,15 @@ export class Http1ClientConnection implements UpstreamStream {
 
   get idle(): boolean {
     return this.#state === State.idle;
+  }
+
+  /** Own end, `host:port`; "" on a pipe. Asked of the system once. */
+  get localAddress(): string {
+    if (this.#localAddress === null) {
+      const { localAddress: host, localPort: port } = this.socket;
+      this.#localAddress = host === undefined ? "" : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    }
+    return this.#localAddress;
   }
 
   /** True once a byte of the current response has arrived. */
