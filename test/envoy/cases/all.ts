@@ -7,9 +7,11 @@ import { filters } from "./filters.ts";
 import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
 import { identity } from "./identity.ts";
+import { logs } from "./logs.ts";
 import { malformed } from "./malformed.ts";
 import { options } from "./options.ts";
 import { paths } from "./paths.ts";
+import { pools } from "./pools.ts";
 import { replies } from "./replies.ts";
 import { retries } from "./retries.ts";
 import { rewriting } from "./rewriting.ts";
@@ -27,6 +29,8 @@ export const areas: readonly Area[] = [
   retries,
   balancing,
   upstreams,
+  pools,
+  logs,
   upgrades,
   tls,
   identity,

@@ -67,6 +67,10 @@ export interface Case {
   readonly manager?: JsonObject;
   /** HTTP filters before the router. */
   readonly filters?: readonly JsonObject[];
+  /** Further operators in the access log: text, or fields of a JSON line. */
+  readonly log?: string | JsonObject;
+  /** Which requests are logged. */
+  readonly logFilter?: JsonObject;
   /** Configuration of the router filter. */
   readonly router?: JsonObject;
   /** Fields of the listener. */
@@ -83,6 +87,8 @@ export interface Case {
   /** Several at once. */
   readonly connections?: readonly (readonly Step[])[];
   readonly answers?: Answers;
+  /** Compares over which of its connections an upstream was called. */
+  readonly showsConnections?: boolean;
   /** Picks what is compared, where all of it would be chance. */
   readonly view?: (lines: readonly string[]) => readonly string[];
   readonly differs?: Difference;

@@ -75,11 +75,19 @@ export function upstreamOptions(fields: JsonObject): JsonObject {
   };
 }
 
+/** By both ends of a connection its log lines are found again. */
+const LOG_KEY = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%>%DOWNSTREAM_LOCAL_PORT%";
+
 const LOG_FORMAT = [
-  "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%>%DOWNSTREAM_LOCAL_PORT% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%",
+  "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%",
   "rx=%BYTES_RECEIVED% tx=%BYTES_SENT% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-  "cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% route=%ROUTE_NAME% %PROTOCOL% %REQ(:METHOD)% %REQ(:PATH)%\n",
+  "cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% route=%ROUTE_NAME% %PROTOCOL% %REQ(:METHOD)% %REQ(:PATH)%",
 ].join(" ");
+
+function logFormat(log: Case["log"]): JsonObject {
+  if (typeof log === "object") return { json_format: { "": LOG_KEY, ...log } };
+  return { text_format_source: { inline_string: `${LOG_KEY} ${log ?? LOG_FORMAT}\n` } };
+}
 
 export interface AssembledCase {
   readonly id: string;
@@ -120,9 +128,11 @@ export function assemble(area: Area): Assembled {
   const shared = new Map<string, number>();
   const cases = area.cases.map((testCase, index): AssembledCase => {
     const id = `${area.name}-${index}`;
-    const { manager, table, filters, router, listener } = testCase;
+    const { manager, table, filters, router, listener, log, logFilter } = testCase;
     const own = testCase.virtualHosts !== undefined || testCase.chains !== undefined;
-    const key = own ? id : fillCase(JSON.stringify({ manager, table, filters, router, listener }), id, testCase);
+    const key = own
+      ? id
+      : fillCase(JSON.stringify({ manager, table, filters, router, listener, log, logFilter }), id, testCase);
     const known = shared.get(key);
     const place = known ?? plans.push({ cases: [] }) - 1;
     shared.set(key, place);
@@ -161,14 +171,14 @@ function fill<T extends JsonObject>(config: T, id: string, testCase: Case): T {
 function listenerOf(plan: ListenerPlan, port: number, logFile: string): JsonObject {
   const first = plan.cases[0];
   if (first === undefined) throw new Error("a listener without a case");
-  const { manager, table, filters, router, listener, chains } = first.case;
+  const { manager, table, filters, router, listener, chains, log, logFilter } = first.case;
   const virtualHosts = plan.cases.flatMap(({ id, case: testCase }): JsonObject[] => {
     const hosts = testCase.virtualHosts ?? [
       { name: id, domains: ["{host}"], routes: testCase.routes ?? [to(ANY)], ...testCase.virtualHost },
     ];
     return hosts.map((virtualHost) => fill(virtualHost, id, testCase));
   });
-  const access = { path: logFile, log_format: { text_format_source: { inline_string: LOG_FORMAT } } };
+  const access = filter("file", "FileAccessLog", { path: logFile, log_format: logFormat(log) });
   const config = filter(
     "envoy.filters.network.http_connection_manager",
     "HttpConnectionManager",
@@ -179,7 +189,7 @@ function listenerOf(plan: ListenerPlan, port: number, logFile: string): JsonObje
         ...manager,
         route_config: { name: "routes", ...table, virtual_hosts: [] },
         http_filters: [...(filters ?? []), filter("envoy.filters.http.router", "Router", router)],
-        access_log: [filter("envoy.access_loggers.file", "FileAccessLog", access)],
+        access_log: [logFilter === undefined ? access : { ...access, filter: logFilter }],
       },
       first.id,
       first.case,

@@ -59,7 +59,8 @@ export async function runArea(
     const strays = ledger.strays();
     if (strays.length > 0) throw new Error(`${side}: calls that no case made: ${strays.join(", ")}`);
     const log = readLog(logFile);
-    return new Map([...reports].map(([id, list]) => [id, observe(id, list, ledger, log, names)]));
+    const shown = new Set(plan.cases.filter((one) => one.case.showsConnections).map(({ id }) => id));
+    return new Map([...reports].map(([id, list]) => [id, observe(id, list, ledger, log, names, shown.has(id))]));
   } catch (error) {
     await proxy.stop();
     throw new Error(`area ${area.name}: ${side}: ${error instanceof Error ? error.message : error}\n${proxy.output()}`);
@@ -79,11 +80,10 @@ function runCase({ id, case: testCase, listener }: AssembledCase, ports: readonl
 function readLog(file: string): Map<string, string[]> {
   const lines = new Map<string, string[]>();
   for (const line of readFileSync(file, "latin1").split("\n")) {
-    const mark = line.indexOf(" ");
-    if (mark < 0 || line.endsWith(` ${PROBE_PATH}`)) continue;
-    const ports = line.slice(line.indexOf(":") + 1, mark);
+    const ports = /\d+>\d+/.exec(line)?.[0];
+    if (ports === undefined || line.includes(PROBE_PATH)) continue;
     const list = lines.get(ports) ?? [];
-    list.push(line.slice(mark + 1));
+    list.push(line.replace(/^\S+ /, ""));
     lines.set(ports, list);
   }
   return lines;
@@ -95,6 +95,7 @@ function observe(
   ledger: UpstreamLedger,
   log: ReadonlyMap<string, readonly string[]>,
   ports: ReadonlyMap<string, string>,
+  showsConnections: boolean,
 ): readonly string[] {
   const names = new Map(ports);
   const lines = reports.flatMap((report, index) => {
@@ -108,7 +109,13 @@ function observe(
     return { call, number };
   });
   calls.sort((a, b) => a.call.upstream.localeCompare(b.call.upstream) || a.number - b.number);
-  for (const { call, number } of calls) lines.push(...renderCall(call, number));
+  const connections = [...new Set(calls.map(({ call }) => call.connection))];
+  for (const { call, number } of calls) {
+    lines.push(...renderCall(call, number));
+    if (showsConnections) {
+      lines.push(`${call.upstream} ${number}> on connection ${connections.indexOf(call.connection) + 1}`);
+    }
+  }
   reports.forEach((report, index) => {
     const label = reports.length > 1 ? `log ${index + 1}: ` : "log: ";
     lines.push(...(log.get(report.ports) ?? []).map((line) => label + line));

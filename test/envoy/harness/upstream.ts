@@ -16,6 +16,8 @@ export interface UpstreamCall {
   tunnel: string;
   /** The caller's TLS, as far as it is interesting; "" in plaintext. */
   readonly tls: string;
+  /** What the call came over: the same object for all calls of one connection. */
+  readonly connection: object;
 }
 
 /** The scripts of an area's cases, and what they have recorded. */
@@ -166,6 +168,7 @@ class UpstreamConnection {
       request: { ...first.message, body: Buffer.alloc(0), complete: false },
       tunnel: "",
       tls: this.#tls,
+      connection: this,
     };
     this.#call = call;
     const answer = this.#ledger.enter(call);
