@@ -236,6 +236,21 @@ test("a listener waits for a route table that waits", () => {
   ]);
 });
 
+test("a removed cluster stays for a table of a listener that is still to serve", () => {
+  const assembler = serving();
+  const context = downstreamTls({ kind: "sds", name: "server", source: ads });
+  assembler.apply(update("listener", [rdsListener("admin", "t", context)]));
+  assembler.apply(update("cluster", [staticCluster("stock")]));
+  assembler.assemble();
+  assembler.apply(update("route", [routeTable("t", "stock")]));
+  assembler.assemble();
+  assembler.apply(update("cluster", [], ["stock"]));
+  assembler.assemble();
+  assembler.apply(update("secret", [certificateSecret("server")]));
+  const { listeners, clusters } = ready(assembler.assemble());
+  assert.ok(listeners.has("admin") && clusters.has("stock"));
+});
+
 test("a removed cluster stays while routes name it, and goes when they no longer do", () => {
   const assembler = serving();
   assembler.apply(update("cluster", [], ["orders"], "2"));

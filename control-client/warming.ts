@@ -120,6 +120,9 @@ class Round {
     const inUse = new Set<string>();
     for (const listener of this.listeners.values()) {
       for (const name of listenerClusters(listener)) inUse.add(name);
+    }
+    // Of a listener that is still to serve too: the table is in force already, and will not be looked at again.
+    for (const listener of [...this.listeners.values(), ...this.#desiredListeners.values()]) {
       for (const { kind, name } of listenerReferences(listener)) {
         const table = kind === "route" ? this.routes.get(name) : undefined;
         if (table) for (const cluster of tableClusters(table)) inUse.add(cluster);
