@@ -5,7 +5,7 @@
 import type { WorkloadCertificate } from "../certs/workload-certificate.ts";
 import { type ControlClient, type ControlClientOptions, startControlClient } from "../control-client/client.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
-import type { Problem } from "../core/errors.ts";
+import { messageOf, type Problem } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import { systemRandom } from "../core/random.ts";
 import { collectStartupGarbage } from "../core/startup-garbage.ts";
@@ -13,7 +13,6 @@ import { type Watch, WatchCell } from "../core/watch.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
 import { DataPlane } from "../proxy/data-plane.ts";
-import { ClusterEventMetrics } from "../telemetry/cluster-metrics.ts";
 import { MetricsRegistry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process-metrics.ts";
 import { XdsMetrics } from "../telemetry/xds-metrics.ts";
@@ -70,7 +69,7 @@ export class ProxyProcess {
       clock,
       random: systemRandom,
       telemetry: this.telemetry,
-      clusterObserver: new ClusterEventMetrics(this.registry),
+      clusterObserver: this.telemetry.outbound,
       identity: options.identity,
       workload: options.workload,
       drainMs: options.drainMs,
@@ -92,12 +91,21 @@ export class ProxyProcess {
     this.dataPlane.clusters.onReady(() => this.#look());
     options.identity?.subscribe(() => this.#look());
     this.client.snapshots.subscribe((snapshot) => {
-      void this.dataPlane.apply(snapshot).then((problems) => {
-        this.problems = problems;
-        this.#applied = true;
-        this.#look();
-      });
+      this.dataPlane.apply(snapshot).then(
+        (problems) => this.#onApplied(problems),
+        (error) => this.#onApplied([{ message: messageOf(error) }]),
+      );
     });
+  }
+
+  #onApplied(problems: readonly Problem[]): void {
+    // Those of a static configuration end the process that was started with it, which then names them.
+    if (this.options.bootstrap.dynamic !== null) {
+      for (const problem of problems) log.error({ ...problem }, "a part of the configuration is not in force");
+    }
+    this.problems = problems;
+    this.#applied = true;
+    this.#look();
   }
 
   /** Why it is not ready yet, as sentences. */

@@ -3,9 +3,11 @@ import type { Clock } from "../core/clock.ts";
 import { logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import type { TracingProvider } from "../model/http.ts";
+import type { OutboundObserver } from "../proxy/outbound.ts";
 import type { ProxyTelemetry } from "../proxy/proxy-telemetry.ts";
 import { compileHeaderMatch } from "../proxy/router/compile-matcher.ts";
 import { AccessLogSinks, compileAccessLog } from "../telemetry/access-log.ts";
+import { ClusterEventMetrics } from "../telemetry/cluster-metrics.ts";
 import { ConnectionMetrics, TlsMetrics } from "../telemetry/connection-metrics.ts";
 import type { MetricsRegistry } from "../telemetry/metrics.ts";
 import { RequestMetrics } from "../telemetry/request-metrics.ts";
@@ -27,6 +29,8 @@ export interface TelemetryOptions {
 }
 
 export interface JoinedTelemetry extends ProxyTelemetry {
+  /** What clusters and their connections tell. */
+  readonly outbound: OutboundObserver;
   /** Opens log files again after a rotation. */
   reopenLogs(): void;
   close(): Promise<void>;
@@ -69,8 +73,14 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
     return sink;
   };
 
+  const clusterEvents = new ClusterEventMetrics(registry);
   return {
     requests,
+    outbound: {
+      onClusterEvent: (event) => clusterEvents.onClusterEvent(event),
+      onUpstreamTls: (cluster, version, resumed) => tls.handshake("upstream", cluster, { version, resumed }),
+      onUpstreamTlsFailure: (cluster, kind) => tls.failure("upstream", cluster, kind),
+    },
     connections(listener) {
       const cells = connections.forListener(listener.name);
       return {

@@ -14,9 +14,8 @@ import type { Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../model/snapshot.ts";
-import type { ClusterObserver } from "./cluster/events.ts";
 import { ListenerRuntime } from "./listener-runtime.ts";
-import { UpstreamClusters } from "./outbound.ts";
+import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import { type CompiledRouteTable, compileRouteTable } from "./router/compile-routes.ts";
 import { ContextCache } from "./tls/context-cache.ts";
@@ -26,7 +25,7 @@ export interface DataPlaneOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: ProxyTelemetry;
-  readonly clusterObserver: ClusterObserver;
+  readonly clusterObserver: OutboundObserver;
   /** The workload's own certificate and roots; null where only the configuration brings certificates. */
   readonly identity: Pick<Watch<WorkloadCertificate>, "get"> | null;
   /** Name of the workload in metrics: `orders.default`. */
@@ -34,8 +33,6 @@ export interface DataPlaneOptions {
   /** How long connections of a listener that is gone or draining may last, ms. */
   readonly drainMs: number;
 }
-
-const log = logger("proxy");
 
 /**
  * In a drain, how long an idle connection is kept for a request that may be on its way. Callers that ask more often than
@@ -129,7 +126,6 @@ export class DataPlane {
     }
     this.clusters.removeUnused(snapshot);
     this.#sweep();
-    for (const problem of problems) log.error({ ...problem }, "a part of the configuration is not in force");
     return problems;
   }
 
@@ -146,8 +142,8 @@ export class DataPlane {
       this.#listeners.set(listener.name, runtime);
       return null;
     } catch (error) {
-      const known = error instanceof UserError ? error.problems[0] : undefined;
-      return known ?? { resource: `listener "${listener.name}"`, message: messageOf(error) };
+      const [problem] = error instanceof UserError ? error.problems : [];
+      return { resource: `listener "${listener.name}"`, message: messageOf(error), ...problem };
     }
   }
 

@@ -17,16 +17,23 @@ import type { UpstreamTlsConnector } from "./endpoint/connector.ts";
 import { EndpointPool } from "./endpoint/pool.ts";
 import { ClientTlsContext } from "./tls/client-context.ts";
 import type { ContextCache } from "./tls/context-cache.ts";
+import type { TlsFailureKind } from "./tls/failure.ts";
 import type { SecretsView } from "./tls/secrets-view.ts";
 
 export type UpstreamCluster = ClusterState<EndpointPool>;
+
+/** What is told of clusters and of their connections. */
+export interface OutboundObserver extends ClusterObserver {
+  onUpstreamTls(cluster: string, version: string, resumed: boolean): void;
+  onUpstreamTlsFailure(cluster: string, kind: TlsFailureKind): void;
+}
 
 export interface OutboundDeps {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly random: Random;
   readonly log: Logger;
-  readonly observer: ClusterObserver;
+  readonly observer: OutboundObserver;
   readonly secrets: SecretsView;
   readonly contexts: ContextCache;
 }
@@ -153,7 +160,10 @@ export class UpstreamClusters {
     if (tls === null) return null;
     let context = this.#tls.get(tls);
     if (context === undefined) {
-      context = new ClientTlsContext(tls, this.#deps.secrets, this.#deps.contexts, this.#deps.clock);
+      context = new ClientTlsContext(tls, this.#deps.secrets, this.#deps.contexts, this.#deps.clock, {
+        onHandshake: (version, resumed) => this.#deps.observer.onUpstreamTls(config.name, version, resumed),
+        onFailure: (kind) => this.#deps.observer.onUpstreamTlsFailure(config.name, kind),
+      });
       this.#tls.set(tls, context);
     }
     return context;

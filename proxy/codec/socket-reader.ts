@@ -8,13 +8,21 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-/** libuv reads up to 64 KiB at once. */
-const landing = Buffer.allocUnsafeSlow(65_536);
+/** libuv reads up to 64 KiB at once, TLS hands on up to one record of 16 KiB. */
+const READ_SIZE = 65_536;
+const RECORD_SIZE = 16_384;
+
+/** Reads of this size are a body's: the next one goes to a buffer of its own, which is passed on without copying. */
+const LARGE = 8192;
+
+const landing = Buffer.allocUnsafeSlow(READ_SIZE);
 
 /** Node's fields of a socket that was made with `onread`. */
 interface Fields {
   readonly buffer: symbol;
   readonly callback: symbol;
+  /** Called after each read for the buffer of the next; undefined keeps the one in use. */
+  readonly next: symbol;
 }
 
 interface Internals {
@@ -30,7 +38,8 @@ function findFields(socket: Socket): Fields | null {
   const named = (name: string): symbol | undefined => symbols.find((symbol) => symbol.description === name);
   const buffer = named("kBuffer");
   const callback = named("kBufferCb");
-  return buffer !== undefined && callback !== undefined ? { buffer, callback } : null;
+  const next = named("kBufferGen");
+  return buffer && callback && next ? { buffer, callback, next } : null;
 }
 
 /**
@@ -48,11 +57,25 @@ export function readSocket(socket: Socket, onBytes: (bytes: Buffer) => void): vo
   // A write to a TLS socket may decrypt more of what it has received, into the very same buffer: its bytes are moved out
   // before anything else happens. A plaintext socket is only read by the event loop.
   const encrypted = socket instanceof TLSSocket;
+  const largest = encrypted ? RECORD_SIZE : READ_SIZE;
+  /** The buffer that the handle reads into, while it is not the shared one. */
+  let own: Buffer | null = null;
+  let large = false;
   internals[fields.buffer] = landing;
   internals[fields.callback] = (count: number): boolean => {
-    const bytes = landing.subarray(0, count);
-    onBytes(encrypted ? Buffer.from(bytes) : bytes);
+    const bytes = (own ?? landing).subarray(0, count);
+    large = count >= LARGE;
+    onBytes(encrypted && own === null ? Buffer.from(bytes) : bytes);
     return true;
+  };
+  internals[fields.next] = (): Buffer | undefined => {
+    if (large) {
+      own = Buffer.allocUnsafeSlow(largest);
+      return own;
+    }
+    if (own === null) return undefined;
+    own = null;
+    return landing;
   };
   handle.useUserBuffer(landing);
   // What came before stays where the stream has put it.

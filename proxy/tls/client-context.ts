@@ -9,7 +9,7 @@ import type { PeerValidation, UpstreamTls } from "../../model/tls.ts";
 import type { TlsServerName, UpstreamHandshake, UpstreamTlsConnector } from "../endpoint/connector.ts";
 import { peerEvidence } from "./connection.ts";
 import type { ContextCache } from "./context-cache.ts";
-import { explainHandshake, TlsFailure } from "./failure.ts";
+import { explainHandshake, TlsFailure, type TlsFailureKind } from "./failure.ts";
 import { localCertificate } from "./local-certificate.ts";
 import { resolveCertificates, resolveTrust } from "./material.ts";
 import { compilePeerCheck, type PeerCheck, type PeerEvidence, withTrust } from "./peer-check.ts";
@@ -24,18 +24,34 @@ interface ClientMaterial {
   readonly context: SecureContext;
 }
 
+/** Told what came of handshakes with servers. */
+export interface ClientTlsObserver {
+  onHandshake(version: string, resumed: boolean): void;
+  onFailure(kind: TlsFailureKind): void;
+}
+
+const UNOBSERVED: ClientTlsObserver = { onHandshake: () => undefined, onFailure: () => undefined };
+
 export class ClientTlsContext implements UpstreamTlsConnector {
   readonly #config: UpstreamTls;
   readonly #secrets: SecretsView;
   readonly #contexts: ContextCache;
   readonly #clock: Clock;
   readonly #sessions: SessionCache;
+  readonly #observer: ClientTlsObserver;
   /** By server name with `auto_sni_san_validation`, else one for all (""). */
   readonly #checks = new Map<string, PeerCheck>();
   #last: ClientMaterial | null = null;
 
   /** Throws on a SAN regex that is not RE2 syntax. Makes no OpenSSL context yet. */
-  constructor(config: UpstreamTls, secrets: SecretsView, contexts: ContextCache, clock: Clock) {
+  constructor(
+    config: UpstreamTls,
+    secrets: SecretsView,
+    contexts: ContextCache,
+    clock: Clock,
+    observer: ClientTlsObserver = UNOBSERVED,
+  ) {
+    this.#observer = observer;
     this.#config = config;
     this.#secrets = secrets;
     this.#contexts = contexts;
@@ -67,7 +83,12 @@ export class ClientTlsContext implements UpstreamTlsConnector {
         ALPNProtocols: alpn.length === 0 ? [HTTP1] : alpn,
         ...(session === undefined ? {} : { session }),
       },
-      verify: (socket) => this.#verify(socket, material, serverName, san, sessionName),
+      verify: (socket) => {
+        const failure = this.#verify(socket, material, serverName, san, sessionName);
+        if (failure === null) this.#observer.onHandshake(socket.getProtocol() ?? "", socket.isSessionReused());
+        else this.#observer.onFailure(failure.kind);
+        return failure?.message ?? null;
+      },
       explain: (error) => this.#explain(error, material),
     };
   }
@@ -78,13 +99,13 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     serverName: string,
     san: string | null,
     sessionName: string,
-  ): string | null {
+  ): TlsFailure | null {
     // Node shows no certificate for a resumed session. It needs none: sessions are kept only of servers that were
     // accepted, under this very context (and so these roots), and are offered no longer than their certificate lives.
     if (socket.isSessionReused()) return null;
     const evidence = peerEvidence(socket);
     const { failure } = this.#checkFor(serverName, trust)(evidence, trust?.roots ?? "", this.#clock.wallTime());
-    if (failure) return failure.message;
+    if (failure) return failure;
     if (san !== null) {
       const refused = checkSan(evidence, san, trust);
       if (refused !== null) return refused;
@@ -101,6 +122,7 @@ export class ClientTlsContext implements UpstreamTlsConnector {
 
   #explain(error: Error, material: ClientMaterial): string {
     const failure = explainHandshake(error, "server");
+    this.#observer.onFailure(failure.kind);
     if (failure.kind !== "refused_by_peer") return failure.message;
     // Most refusals are about our certificate, and most of those about time.
     const own = material.certificates[0];
@@ -160,12 +182,17 @@ function forServer(validation: PeerValidation | null, serverName: string): PeerV
 }
 
 /** `auto_san_validation`: the certificate must name the request's host, beside what else is checked. */
-function checkSan(evidence: PeerEvidence, san: string, trust: TrustMaterial | null): string | null {
+function checkSan(evidence: PeerEvidence, san: string, trust: TrustMaterial | null): TlsFailure | null {
   // As in Envoy: a name in a certificate that anyone may have signed proves nothing.
-  if (trust === null) return "the server's name cannot be verified without a trusted CA (auto_san_validation)";
+  if (trust === null) {
+    return new TlsFailure(
+      "untrusted",
+      "the server's name cannot be verified without a trusted CA (auto_san_validation)",
+    );
+  }
   const match = { kind: "exact", value: san, ignoreCase: false } as const;
   const validation: PeerValidation = { ...NAMES_ONLY, subjectAltNames: [{ type: "any", match }] };
-  return compilePeerCheck(validation, "server", true)(evidence, "", 0).failure?.message ?? null;
+  return compilePeerCheck(validation, "server", true)(evidence, "", 0).failure;
 }
 
 const NAMES_ONLY: PeerValidation = {
