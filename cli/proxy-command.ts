@@ -25,11 +25,23 @@ function wholeNumber(text: string): number {
 /** Envoy's names, and those that its users write as well. */
 const LEVEL_ALIASES: Readonly<Record<string, LogLevel>> = { warn: "warning", err: "error" };
 
-function logLevel(text: string): LogLevel {
+function levelOf(text: string): LogLevel | undefined {
   const level = LEVEL_ALIASES[text] ?? text;
-  const known = LOG_LEVELS.find((name) => name === level);
-  if (known === undefined) throw new InvalidArgumentError(`one of ${LOG_LEVELS.join(", ")} is needed.`);
-  return known;
+  return LOG_LEVELS.find((name) => name === level);
+}
+
+function logLevel(text: string): LogLevel {
+  const level = levelOf(text);
+  if (level === undefined) throw new InvalidArgumentError(`one of ${LOG_LEVELS.join(", ")} is needed.`);
+  return level;
+}
+
+function componentLevel(text: string): LogLevel {
+  const level = levelOf(text);
+  if (level === undefined) {
+    throw new UserError(`--component-log-level: "${text}" is none of ${LOG_LEVELS.join(", ")}`, 2);
+  }
+  return level;
 }
 
 /** Flags that mesh agents give Envoy and that mean nothing here, each with the reason. */
@@ -78,7 +90,7 @@ export function addProxyCommand(program: Command): void {
     for (const item of flags.componentLogLevel?.split(",").filter(Boolean) ?? []) {
       const [component, level] = item.split(":");
       if (!component || !level) throw new UserError(`--component-log-level: "${item}" is not component:level`, 2);
-      setLogLevel(logLevel(level), component);
+      setLogLevel(componentLevel(level), component);
     }
     const { runProxy } = await import("./run-proxy.ts");
     await runProxy(flags);

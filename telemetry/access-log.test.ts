@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -211,12 +211,23 @@ function readable(file: string): boolean {
   }
 }
 
-test("a file that cannot be opened is told once, and requests go on", async (t) => {
-  const { compile, sinks, errors, file } = setup(t);
-  const log = compile({ sink: { kind: "file", path: path.join(file, "not", "there") } });
+test("a file that cannot be opened is an error of the configuration, as in Envoy", (t) => {
+  const { compile, file } = setup(t);
+  const there = path.join(file, "not", "there");
+  assert.throws(() => compile({ sink: { kind: "file", path: there } }), {
+    name: "UserError",
+    message: /^access log .*not\/there cannot be opened: ENOENT/,
+  });
+});
+
+const noFullDevice = existsSync("/dev/full") ? false : "there is no /dev/full";
+
+test("a full disk is told once, and requests go on", { skip: noFullDevice }, async (t) => {
+  const { compile, sinks, errors } = setup(t);
+  const log = compile({ sink: { kind: "file", path: "/dev/full" } });
   log(context());
   log(context());
   await sinks.close();
   assert.equal(errors.length, 1);
-  assert.match(errors[0] ?? "", /^access log: ENOENT/);
+  assert.match(errors[0] ?? "", /^access log: ENOSPC/);
 });

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Random } from "../core/random.ts";
 import type { AccessLog } from "../model/access-log.ts";
 import { type CompileHeaderMatch, compileLogFilter } from "./access-log/filter.ts";
-import { fileTarget, LogWriter, type LogWriterOptions, streamTarget } from "./access-log/log-writer.ts";
+import { checkWritable, fileTarget, LogWriter, type LogWriterOptions, streamTarget } from "./access-log/log-writer.ts";
 import { compileFormat, compileJsonFormat, DEFAULT_LOG_FORMAT, type Format, type FormatContext } from "./format.ts";
 
 /** Writes a request's line, if it is to have one. */
@@ -50,11 +50,14 @@ export class AccessLogSinks {
     this.#options = options;
   }
 
+  /** Throws UserError for a file that can't be written. */
   writer(sink: AccessLog["sink"]): LogWriter {
     const key = keyOf(sink);
     let writer = this.#writers.get(key);
     if (writer === undefined) {
-      const target = key === "stdout" || key === "stderr" ? streamTarget(process[key]) : fileTarget(key);
+      const stream = key === "stdout" || key === "stderr" ? key : null;
+      if (stream === null) checkWritable(key);
+      const target = stream === null ? fileTarget(key) : streamTarget(process[stream]);
       writer = new LogWriter(target, this.#options);
       this.#writers.set(key, writer);
     }

@@ -2,8 +2,9 @@
  * Writes log lines to a file or stream: collected in memory, written together when there are enough or after a while.
  * A disk or pipe that does not keep up costs lines, never memory or time of requests.
  */
-import { close, open, write } from "node:fs";
+import { close, closeSync, constants, open, openSync, write } from "node:fs";
 import type { Clock, Timer } from "../../core/clock.ts";
+import { codeOf, messageOf, UserError } from "../../core/errors.ts";
 
 /** Enough for one write. Envoy's own limit is the same. */
 const FLUSH_BYTES = 64 * 1024;
@@ -101,6 +102,19 @@ export class LogWriter {
     else if (this.#text !== "") {
       this.#timer ??= this.#options.clock.after(this.#options.flushIntervalMs, () => this.#onTimer());
     }
+  }
+}
+
+/**
+ * Throws if the file can't be appended to: a log that could never be written is an error of the configuration. A pipe
+ * that nobody reads yet is none.
+ */
+export function checkWritable(path: string): void {
+  const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = constants;
+  try {
+    closeSync(openSync(path, O_APPEND | O_CREAT | O_NONBLOCK | O_WRONLY, 0o644));
+  } catch (error) {
+    if (codeOf(error) !== "ENXIO") throw new UserError(`access log ${path} cannot be opened: ${messageOf(error)}`);
   }
 }
 
