@@ -7,6 +7,8 @@ export interface RbacPolicy {
   readonly rules: RbacRules | null;
   /** Evaluated and counted, never enforced. */
   readonly shadowRules: RbacRules | null;
+  /** `shadow_rules_stat_prefix`: what the names of shadow results in logs begin with. Absent: nothing. */
+  readonly shadowPrefix?: string;
 }
 
 export interface RbacRules {

@@ -169,7 +169,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     suppress_grpc_request_failure_code_stats: "only for statistics",
   },
   "envoy.extensions.filters.http.rbac.v3.RBAC": {
-    shadow_rules_stat_prefix: "only for statistics",
     track_per_rule_stats: "the metrics always name the policy",
   },
   "envoy.extensions.filters.network.rbac.v3.RBAC": {

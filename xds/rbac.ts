@@ -24,13 +24,16 @@ const ACTIONS = { [Action.ALLOW]: "allow", [Action.DENY]: "deny", [Action.LOG]: 
 interface RulesFields {
   rules?: RBAC | undefined;
   shadowRules?: RBAC | undefined;
+  /** Only the filter for requests leaves results that are named. */
+  shadowRulesStatPrefix?: string;
 }
 
-/** The fields `rules` and `shadow_rules`, which both filters have. */
+/** The fields `rules` and `shadow_rules`, which both filters have, and the prefix of shadow results. */
 export function decodeRbacPolicy(message: RulesFields, scope: RbacScope, at: Place): RbacPolicy {
   return {
     rules: message.rules ? decodeRules(message.rules, scope, at.field("rules")) : null,
     shadowRules: message.shadowRules ? decodeRules(message.shadowRules, scope, at.field("shadow_rules")) : null,
+    ...(scope === "request" && message.shadowRulesStatPrefix ? { shadowPrefix: message.shadowRulesStatPrefix } : {}),
   };
 }
 
@@ -62,6 +65,7 @@ export function encodeRbacPolicy(policy: RbacPolicy): RulesFields {
   return {
     ...(policy.rules ? { rules: encodeRules(policy.rules) } : {}),
     ...(policy.shadowRules ? { shadowRules: encodeRules(policy.shadowRules) } : {}),
+    ...(policy.shadowPrefix ? { shadowRulesStatPrefix: policy.shadowPrefix } : {}),
   };
 }
 

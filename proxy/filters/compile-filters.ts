@@ -75,7 +75,7 @@ function bindRbac(filter: Extract<HttpFilter, { kind: "rbac" }>, deps: FilterDep
   };
   return (override) => {
     const policy = override?.kind === "rbac" ? override.policy : filter.policy;
-    return policy === null ? null : compileRbac(policy, counters);
+    return policy === null ? null : compileRbac(policy, counters, policy === filter.policy ? filter.statPrefix : "");
   };
 }
 

@@ -22,21 +22,29 @@ export const NO_RBAC_COUNTERS: RbacCounters = {
 /** Where Envoy leaves the results for logs (`%DYNAMIC_METADATA(envoy.filters.http.rbac)%`). */
 const METADATA = "envoy.filters.http.rbac";
 
-/** null where there is nothing to evaluate. Throws on a regular expression that is not RE2 syntax. */
-export function compileRbac(policy: RbacPolicy, counters: RbacCounters): FilterStage | null {
+/**
+ * null where there is nothing to evaluate. `rulesPrefix` is what the names of results in logs begin with. Throws on a regular expression that is not RE2
+ * syntax.
+ */
+export function compileRbac(policy: RbacPolicy, counters: RbacCounters, rulesPrefix = ""): FilterStage | null {
   if (policy.rules === null && policy.shadowRules === null) return null;
-  return new RbacStage(policy, counters);
+  return new RbacStage(policy, counters, rulesPrefix);
 }
 
 class RbacStage implements FilterStage {
   readonly #rules: CompiledRules | null;
   readonly #shadow: CompiledRules | null;
   readonly #counters: RbacCounters;
+  /** What the names of results begin with. */
+  readonly #enforcedName: string;
+  readonly #shadowName: string;
 
-  constructor(policy: RbacPolicy, counters: RbacCounters) {
+  constructor(policy: RbacPolicy, counters: RbacCounters, rulesPrefix: string) {
     this.#rules = policy.rules === null ? null : compileRules(policy.rules);
     this.#shadow = policy.shadowRules === null ? null : compileRules(policy.shadowRules);
     this.#counters = counters;
+    this.#enforcedName = `${rulesPrefix}enforced`;
+    this.#shadowName = `${policy.shadowPrefix ?? ""}shadow`;
   }
 
   onRequest(context: FilterContext): boolean {
@@ -48,7 +56,7 @@ class RbacStage implements FilterStage {
     const rules = this.#rules;
     const matched = rules === null ? null : matchingPolicy(rules, call);
     const allowed = rules === null || isAllowed(rules.action, matched);
-    if (rules !== null) record(results, "enforced", matched?.name ?? null, allowed);
+    if (rules !== null) record(results, this.#enforcedName, matched?.name ?? null, allowed);
     if (this.#shadow !== null) this.#evaluateShadow(this.#shadow, call, results);
     if (rules === null) return true;
     if (rules.action === "log") info.metadata["envoy.common"] = { access_log_hint: matched !== null };
@@ -66,7 +74,7 @@ class RbacStage implements FilterStage {
     const matched = matchingPolicy(rules, call);
     const allowed = isAllowed(rules.action, matched);
     (allowed ? this.#counters.shadowAllowed : this.#counters.shadowDenied).inc();
-    record(results, "shadow", matched?.name ?? null, allowed);
+    record(results, this.#shadowName, matched?.name ?? null, allowed);
   }
 }
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { FaultPolicy } from "../../model/fault.ts";
 import type { Permission, Principal, RbacPolicy, RbacRules } from "../../model/rbac.ts";
 import { cidr, fraction, headerMatch, stringMatch } from "./arbitrary-matcher.ts";
-import { few, name, orNull, plainText, port, positiveMs, uint32 } from "./arbitrary-text.ts";
+import { andPerhaps, few, name, orNull, plainText, port, positiveMs, uint32 } from "./arbitrary-text.ts";
 
 const leafPermission = (requests: boolean): fc.Arbitrary<Permission> =>
   fc.oneof(
@@ -81,7 +81,8 @@ function rules(requests: boolean): fc.Arbitrary<RbacRules> {
 
 /** `requests`: with header rules, which only the HTTP filter may have. */
 export function rbacPolicy(requests: boolean): fc.Arbitrary<RbacPolicy> {
-  return fc.record({ rules: orNull(rules(requests)), shadowRules: orNull(rules(requests)) });
+  const plain = fc.record({ rules: orNull(rules(requests)), shadowRules: orNull(rules(requests)) });
+  return requests ? andPerhaps(plain, { shadowPrefix: name }) : plain;
 }
 
 export const faultPolicy: fc.Arbitrary<FaultPolicy> = fc.record({

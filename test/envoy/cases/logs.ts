@@ -1,6 +1,6 @@
 /** Access logs: what operators write, as text and as JSON, and which requests are logged at all. */
 import type { Area, Case, JsonObject } from "../harness/case.ts";
-import { ANY, cluster, host, named, to } from "../harness/config.ts";
+import { ANY, cluster, filter, host, named, to } from "../harness/config.ts";
 import { call, get, hangsUp, raw, respond, sends } from "../harness/http.ts";
 
 const text = (name: string, log: string, more: Partial<Case> = {}): Case => ({
@@ -103,6 +103,34 @@ const operators: Case[] = [
   text("environment", "%ENVIRONMENT(NO_SUCH_VARIABLE)%"),
 ];
 
+const METADATA =
+  "%DYNAMIC_METADATA(envoy.filters.http.rbac)% %DYNAMIC_METADATA(envoy.filters.http.rbac:shadow_engine_result)%";
+
+const rules = (prefix: string, action = "ALLOW"): JsonObject => ({
+  action,
+  policies: { rule: { permissions: [{ url_path: { path: { prefix } } }], principals: [{ any: true }] } },
+});
+
+/** What the access filter leaves for logs. */
+const verdicts = (name: string, fields: JsonObject): Case =>
+  text(`verdicts: ${name}`, METADATA, {
+    filters: [filter("envoy.filters.http.rbac", "RBAC", fields)],
+    steps: [...get("/a"), ...get("/b")],
+  });
+
+const access: Case[] = [
+  verdicts("rules", { rules: rules("/a") }),
+  verdicts("shadow rules", { shadow_rules: rules("/a") }),
+  verdicts("both", { rules: rules("/"), shadow_rules: rules("/a", "DENY") }),
+  verdicts("with prefixes", {
+    rules: rules("/a"),
+    rules_stat_prefix: "r_",
+    shadow_rules: rules("/a", "DENY"),
+    shadow_rules_stat_prefix: "s_",
+  }),
+  verdicts("none", {}),
+];
+
 const json = (name: string, log: JsonObject, more: Partial<Case> = {}): Case => ({
   name: `JSON: ${name}`,
   log,
@@ -167,5 +195,5 @@ const filters: Case[] = [
 
 export const logs: Area = {
   name: "logs",
-  cases: [...operators, ...lines, ...filters],
+  cases: [...operators, ...access, ...lines, ...filters],
 };
