@@ -8,21 +8,26 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-/** libuv reads up to 64 KiB at once, TLS hands on up to one record of 16 KiB. */
+/** libuv reads up to 64 KiB at once. */
 const READ_SIZE = 65_536;
-const RECORD_SIZE = 16_384;
-
-/** Reads of this size are a body's: the next one goes to a buffer of its own, which is passed on without copying. */
-const LARGE = 8192;
 
 const landing = Buffer.allocUnsafeSlow(READ_SIZE);
+
+/** Memory that is used again when a callback returns. */
+const transient = new Set<ArrayBufferLike>([landing.buffer]);
+const scratch: Buffer[] = [];
+
+/**
+ * Blocks for large writes, each back in the list once the kernel has taken it. Fresh memory for each would be counted
+ * against V8's heap and bring on one full collection after another.
+ */
+const blocks: Buffer[] = [];
+const MAX_FREE_BLOCKS = 64;
 
 /** Node's fields of a socket that was made with `onread`. */
 interface Fields {
   readonly buffer: symbol;
   readonly callback: symbol;
-  /** Called after each read for the buffer of the next; undefined keeps the one in use. */
-  readonly next: symbol;
 }
 
 interface Internals {
@@ -38,8 +43,7 @@ function findFields(socket: Socket): Fields | null {
   const named = (name: string): symbol | undefined => symbols.find((symbol) => symbol.description === name);
   const buffer = named("kBuffer");
   const callback = named("kBufferCb");
-  const next = named("kBufferGen");
-  return buffer && callback && next ? { buffer, callback, next } : null;
+  return buffer && callback ? { buffer, callback } : null;
 }
 
 /**
@@ -57,25 +61,11 @@ export function readSocket(socket: Socket, onBytes: (bytes: Buffer) => void): vo
   // A write to a TLS socket may decrypt more of what it has received, into the very same buffer: its bytes are moved out
   // before anything else happens. A plaintext socket is only read by the event loop.
   const encrypted = socket instanceof TLSSocket;
-  const largest = encrypted ? RECORD_SIZE : READ_SIZE;
-  /** The buffer that the handle reads into, while it is not the shared one. */
-  let own: Buffer | null = null;
-  let large = false;
   internals[fields.buffer] = landing;
   internals[fields.callback] = (count: number): boolean => {
-    const bytes = (own ?? landing).subarray(0, count);
-    large = count >= LARGE;
-    onBytes(encrypted && own === null ? Buffer.from(bytes) : bytes);
+    if (encrypted) moveOut(count, onBytes);
+    else onBytes(landing.subarray(0, count));
     return true;
-  };
-  internals[fields.next] = (): Buffer | undefined => {
-    if (large) {
-      own = Buffer.allocUnsafeSlow(largest);
-      return own;
-    }
-    if (own === null) return undefined;
-    own = null;
-    return landing;
   };
   handle.useUserBuffer(landing);
   // What came before stays where the stream has put it.
@@ -84,7 +74,28 @@ export function readSocket(socket: Socket, onBytes: (bytes: Buffer) => void): vo
   socket.resume();
 }
 
+function moveOut(count: number, onBytes: (bytes: Buffer) => void): void {
+  let room = scratch.pop();
+  if (room === undefined) {
+    room = Buffer.allocUnsafeSlow(READ_SIZE);
+    transient.add(room.buffer);
+  }
+  room.set(landing.subarray(0, count));
+  onBytes(room.subarray(0, count));
+  scratch.push(room);
+}
+
 /** The same bytes, fit to be kept. */
 export function owned(bytes: Buffer): Buffer {
-  return bytes.buffer === landing.buffer ? Buffer.from(bytes) : bytes;
+  return transient.has(bytes.buffer) ? Buffer.from(bytes) : bytes;
+}
+
+/** Writes bytes that need not outlive the call. Returns false when the socket wants a pause. */
+export function writeTransient(socket: Socket, bytes: Buffer): boolean {
+  if (!transient.has(bytes.buffer)) return socket.write(bytes);
+  const block = blocks.pop() ?? Buffer.allocUnsafeSlow(READ_SIZE);
+  block.set(bytes);
+  return socket.write(block.subarray(0, bytes.length), () => {
+    if (blocks.length < MAX_FREE_BLOCKS) blocks.push(block);
+  });
 }

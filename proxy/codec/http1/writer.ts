@@ -3,7 +3,7 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { HeaderMap } from "../../../core/header-map.ts";
-import { owned } from "../socket-reader.ts";
+import { writeTransient } from "../socket-reader.ts";
 
 export const LAST_CHUNK = "0\r\n\r\n";
 
@@ -55,7 +55,7 @@ const COPY_LIMIT = 16_384;
 /** Writes body bytes, which need not outlive the call. Returns false when the socket wants a pause. */
 export function writeBody(socket: Socket, bytes: Buffer): boolean {
   if (bytes.length <= STRING_LIMIT) return socket.write(bytes.toString("latin1"), "latin1");
-  return socket.write(owned(bytes));
+  return writeTransient(socket, bytes);
 }
 
 /** Writes a head and the first bytes of its body in one system call. Returns false when the socket wants a pause. */
@@ -70,7 +70,7 @@ export function joinHead(socket: Socket, head: string, bytes: Buffer): boolean {
   }
   socket.cork();
   socket.write(head, "latin1");
-  const more = socket.write(owned(bytes));
+  const more = writeTransient(socket, bytes);
   socket.uncork();
   return more;
 }
