@@ -12,11 +12,14 @@ import { fileURLToPath } from "node:url";
 
 /** Half of the tail latency of the default for 20 MB more (docs/decisions/0003-young-generation.md). */
 const FLAGS = ["--max-semi-space-size=16", "--disable-warning=ExperimentalWarning"];
+/** What it was measured and tested with, and the oldest that has all that the bundle uses. */
+const WANTED_MAJOR = 26;
 const LEAST_MAJOR = 24;
 
-/** The Node that the optional dependencies brought, or the one that runs this. */
+/** The Node that runs this if it is new enough, else the one that the optional dependencies brought. */
 function findNode(): string {
-  if (Number(process.versions.node.split(".")[0]) >= LEAST_MAJOR) return process.execPath;
+  const major = Number(process.versions.node.split(".")[0]);
+  if (major >= WANTED_MAJOR) return process.execPath;
   const require = createRequire(import.meta.url);
   for (const name of [`node-${process.platform}-${process.arch}`, `node-bin-${process.platform}-${process.arch}`]) {
     try {
@@ -26,6 +29,7 @@ function findNode(): string {
       // Not installed for this platform: the next name, then the message below.
     }
   }
+  if (major >= LEAST_MAJOR) return process.execPath;
   console.error(
     `outrigger: Node ${LEAST_MAJOR} or newer is needed, this is ${process.version}, and the package brought none for this platform`,
   );
