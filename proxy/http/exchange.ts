@@ -551,6 +551,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     let body = runtime.localReplies.apply(head, text, info, request, runtime.context.clock.now());
     if (isGrpc(request.headers.first("content-type"))) {
       toGrpcReply(head, body, grpcStatus);
+      if (this.headRequest) head.headers.remove("content-length");
       body = "";
     }
     this.#changeResponse(head);

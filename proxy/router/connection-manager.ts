@@ -50,6 +50,12 @@ const BAD_CONNECTION: Refusal = {
   location: null,
   closes: true,
 };
+const HTTPS_IN_PLAINTEXT: Refusal = {
+  ...BAD_CONNECTION,
+  status: 403,
+  body: "Forbidden",
+  details: "http1.https_url_on_plaintext_connection",
+};
 const BAD_PATH: Refusal = {
   status: 400,
   body: "",
@@ -66,6 +72,7 @@ export class ConnectionManagerStages {
   readonly #normalizePath: PathNormalizer | null;
   readonly #stripPort: "none" | "any" | "matching";
   readonly #edge: boolean;
+  readonly #firstHop: boolean;
   readonly #requestStages: readonly RequestStage[];
   /** null: no request is internal. */
   readonly #isInternal: InternalTest | null;
@@ -80,6 +87,7 @@ export class ConnectionManagerStages {
     this.#normalizePath = compilePathNormalizer(config);
     this.#stripPort = config.stripAnyHostPort ? "any" : config.stripMatchingHostPort ? "matching" : "none";
     this.#edge = config.useRemoteAddress;
+    this.#firstHop = config.useRemoteAddress && config.xffNumTrustedHops === 0;
     this.#scheme = config.schemeOverwrite ?? null;
     this.#stripDot = config.stripTrailingHostDot ?? false;
     this.#requestStages = compileRequestStages(config, deps, false);
@@ -96,6 +104,8 @@ export class ConnectionManagerStages {
    * instead of routing it; null to go on.
    */
   mutateRequest(request: RequestHead, info: StreamInfo, upgrade = ""): Refusal | null {
+    // Only an absolute target can say https here. The first proxy knows better; behind another it may have ended TLS.
+    if (this.#firstHop && request.scheme === "https" && info.connection.tls === null) return HTTPS_IN_PLAINTEXT;
     const { headers } = request;
     const seen = headers.groups(REQUEST_GROUPS);
     // Envoy takes no cleartext upgrade to HTTP/2 (RFC 9113, section 3.1): the request goes on without it.

@@ -175,6 +175,11 @@ const heads: Case[] = [
   },
   { name: "HEAD then GET", steps: [...call("HEAD", "/"), ...get("/")] },
   { name: "HEAD without a route", routes: [to({ prefix: "/a" })], steps: call("HEAD", "/b") },
+  {
+    name: "HEAD for gRPC without a route",
+    routes: [to({ prefix: "/a" })],
+    steps: call("HEAD", "/b", { headers: { "content-type": "application/grpc" } }),
+  },
   { name: "TRACE", steps: call("TRACE", "/") },
   { name: "DELETE without a body", steps: call("DELETE", "/") },
   { name: "POST without a length", steps: raw(`POST / HTTP/1.1\r\n${HEAD}\r\n`), answers: [respond(200)] },

@@ -39,6 +39,16 @@ const forwarded: Case[] = [
     steps: get("/"),
   },
   {
+    name: "edge: https in an absolute target on plaintext",
+    manager: { use_remote_address: true },
+    steps: raw("GET https://{host}/ HTTP/1.1\r\nhost: {host}\r\nx-case: {case}\r\n\r\n"),
+  },
+  {
+    name: "edge: https in an absolute target behind another proxy",
+    manager: { use_remote_address: true, xff_num_trusted_hops: 1 },
+    steps: raw("GET https://{host}/ HTTP/1.1\r\nhost: {host}\r\nx-case: {case}\r\n\r\n"),
+  },
+  {
     name: "edge: Envoy's own headers from outside",
     manager: { use_remote_address: true },
     steps: get("/", {
@@ -47,6 +57,7 @@ const forwarded: Case[] = [
       "x-envoy-max-retries": "9",
       "x-envoy-retry-on": "5xx",
       "x-envoy-expected-rq-timeout-ms": "5",
+      "x-envoy-upstream-stream-duration-ms": "5",
       "x-envoy-decorator-operation": "x",
     }),
   },
