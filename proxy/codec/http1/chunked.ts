@@ -14,6 +14,7 @@ export interface ChunkSink {
 /** Digits of one size (leading zeros included), and the sum of extension bytes that one body may carry. */
 const MAX_DIGITS = 16;
 const MAX_EXTENSIONS = 16_384;
+/** Envoy's default for a request's headers, which trailers count as. */
 const MAX_TRAILER_BYTES = 61_440;
 const MAX_TRAILER_FIELDS = 100;
 
@@ -161,9 +162,13 @@ export class ChunkedDecoder {
     const bytes = before ? Buffer.concat([before, buf.subarray(start, end)]) : buf;
     const from = before ? 0 : start;
     const to = before ? bytes.length : end;
+    // Whole lines only: what drips in is not read again and again.
+    const whole = bytes.lastIndexOf(0x0a, Math.min(to, from + MAX_TRAILER_BYTES + 1) - 1) + 1;
+    const fresh = whole > from + (before?.length ?? 0);
     const trailers = new HeaderMap();
-    const after = parseFields(bytes, from, to, from, MAX_TRAILER_FIELDS, trailers, null);
+    const after = fresh ? parseFields(bytes, from, whole, from, MAX_TRAILER_FIELDS, trailers, null) : 0;
     if (after < 0) return after;
+    if (after - from > MAX_TRAILER_BYTES) return HeadError.tooLarge;
     if (after === 0) {
       if (to - from > MAX_TRAILER_BYTES) return HeadError.tooLarge;
       this.#trailerBytes = before ? bytes : Buffer.from(buf.subarray(start, end));

@@ -124,7 +124,7 @@ function readTarget(
   http10: boolean,
 ): number {
   if (head.method === "CONNECT") {
-    if (!/^[^/?#@\s]+:\d+$/.test(target)) return HeadError.invalidUrl;
+    if (!/^[^/?#@\s]+:\d+$/.test(target) || !AUTHORITY.test(target)) return HeadError.invalidUrl;
     head.path = "";
     head.authority = target;
     return 0;
