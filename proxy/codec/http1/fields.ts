@@ -66,6 +66,8 @@ export class Framing {
   upgrade = false;
   /** `Expect: 100-continue` */
   expectContinue = false;
+  /** True for the fields of a request: `host` is read apart then. */
+  request = false;
   hosts = 0;
   hostStart = 0;
   hostEnd = 0;
@@ -80,6 +82,7 @@ export class Framing {
     this.keepAlive = false;
     this.upgrade = false;
     this.expectContinue = false;
+    this.request = false;
     this.hosts = 0;
     this.hostStart = 0;
     this.hostEnd = 0;
@@ -139,7 +142,7 @@ function readFraming(
 ): number {
   switch (length) {
     case 4:
-      if (!same(buf, name, "host")) return 0;
+      if (!framing.request || !same(buf, name, "host")) return 0;
       framing.hosts++;
       framing.hostStart = start;
       framing.hostEnd = end;

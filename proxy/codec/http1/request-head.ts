@@ -90,6 +90,7 @@ export function parseRequestHead(
   if (major !== 1 || minor > 1) return HeadError.http10;
   pos += 10;
 
+  framing.request = true;
   const after = parseFields(buf, pos, end, start, limits.maxFields, head.headers, framing);
   if (after <= 0) return after;
 

@@ -61,6 +61,7 @@ const unusual: Case[] = [
     sends(`${OK}content-type: text/plain\r\n\r\nuntil the end`, { waitMs: 30 }, { end: "close" }),
   ),
   answered("ends with the connection, HTTP/1.0", sends("HTTP/1.0 200 OK\r\n\r\nold", { end: "close" })),
+  answered("a host in an answer", respond(200, { host: "me" }, "ok")),
   answered("HTTP/1.0 with a length", sends("HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nold")),
   answered("connection: close", sends(`${OK}connection: close\r\ncontent-length: 2\r\n\r\nok`), {
     steps: [...get("/"), ...get("/")],
@@ -177,6 +178,18 @@ const ownWay: Case[] = [
         why: "RFC 9110, section 15.2: a proxy forwards informational responses that it did not ask for itself",
         envoy: [],
         outrigger: ["< HTTP/1.1 102 Processing", "< HTTP/1.1 103 Early Hints", "<   link: </a>"],
+      },
+    },
+  ),
+  answered(
+    "HTTP/1.0 with chunks",
+    sends("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n"),
+    {
+      view: verdict,
+      differs: {
+        why: "RFC 9112, section 6.1: such a message has faulty framing",
+        envoy: ["< HTTP/1.1 200 OK", "log: 200 - via_upstream"],
+        outrigger: BAD_GATEWAY,
       },
     },
   ),
