@@ -128,6 +128,7 @@ export function svg(results: readonly Result[]): string {
     y += rowHeight;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 24}" font-family="system-ui, sans-serif" font-size="13" fill="#212529">
+<title>CPU time per request, by case and proxy</title>
 <rect width="100%" height="100%" fill="#ffffff"/>
 <text x="16" y="28" font-size="16" font-weight="700">CPU time per request (less is better)</text>
 <text x="16" y="46" fill="#495057">${provenance().replaceAll("&", "&amp;")}</text>
