@@ -17,6 +17,9 @@ export const NOT_TLS = 1;
 /** A hello longer than this is nobody's: Envoy's tls_inspector stops at 16 KiB too. */
 const MAX_HELLO = 16_384;
 
+/** Nobody cuts a hello into more pieces except to have them put together again and again. */
+const MAX_RECORDS = 64;
+
 const RECORD_HANDSHAKE = 0x16;
 const CLIENT_HELLO = 1;
 const EXTENSION_SERVER_NAME = 0;
@@ -25,26 +28,28 @@ const EXTENSION_ALPN = 16;
 /** Reads the first bytes of a connection. Gives the same result however they were split; never throws. */
 export function readClientHello(buf: Buffer): ClientHello | typeof MORE | typeof NOT_TLS {
   // The hello may be spread over several records: their contents are put together first.
+  const parts: Buffer[] = [];
   let pos = 0;
-  let hello: Buffer = Buffer.alloc(0);
+  let have = 0;
   let needed = 4;
-  while (hello.length < needed) {
+  while (have < needed) {
     if (pos < buf.length && buf[pos] !== RECORD_HANDSHAKE) return NOT_TLS;
     if (pos + 1 < buf.length && buf[pos + 1] !== 3) return NOT_TLS;
     if (pos + 5 > buf.length) return MORE;
     const length = buf.readUInt16BE(pos + 3);
-    if (length === 0 || length > MAX_HELLO + 256) return NOT_TLS;
+    if (length === 0 || length > MAX_HELLO + 256 || parts.length === MAX_RECORDS) return NOT_TLS;
     const part = buf.subarray(pos + 5, Math.min(pos + 5 + length, buf.length));
-    hello = hello.length === 0 ? part : Buffer.concat([hello, part]);
-    if (hello.length >= 1 && hello[0] !== CLIENT_HELLO) return NOT_TLS;
-    if (hello.length >= 4) {
-      needed = 4 + hello.readUIntBE(1, 3);
+    parts.push(part);
+    have += part.length;
+    if (parts.length === 1 && part.length > 0 && part[0] !== CLIENT_HELLO) return NOT_TLS;
+    if (needed === 4 && have >= 4) {
+      needed += Buffer.concat(parts, 4).readUIntBE(1, 3);
       if (needed > MAX_HELLO) return NOT_TLS;
     }
-    if (hello.length < needed && pos + 5 + length > buf.length) return MORE;
+    if (have < needed && part.length < length) return MORE;
     pos += 5 + length;
   }
-  return readExtensions(hello.subarray(4, needed));
+  return readExtensions(Buffer.concat(parts, needed).subarray(4));
 }
 
 /** Walks a ClientHello's body. What is cut short or contradicts itself has no names, and OpenSSL will refuse it. */
