@@ -119,7 +119,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       info.flags |= refusal.flags;
       // As in Envoy, logs take nothing from a message that breaks the protocol.
       if ((refusal.flags & Flag.DPE) !== 0) request.clear();
-      const head = this.#localHead(refusal.status, refusal.body, refusal.details);
+      const head = this.#localHead(refusal.status, refusal.details);
       if (refusal.location !== null) head.headers.append("location", refusal.location);
       if (refusal.closes) stream.closeAfterResponse();
       this.#sendLocal(head, refusal.body);
@@ -194,14 +194,14 @@ export class Exchange implements DownstreamHandler, FilterContext {
         break;
       case "redirect": {
         const location = route.redirectLocation(this.request);
-        const head = this.#localHead(action.status, "", "direct_response");
+        const head = this.#localHead(action.status, "direct_response");
         head.headers.append("location", location);
         this.#sendLocal(head, "", undefined, true);
         break;
       }
       case "direct_response": {
         const { status, body } = action;
-        const head = this.#localHead(status, body, "direct_response");
+        const head = this.#localHead(status, "direct_response");
         // Envoy gives the request's own URI where a status may want one (RFC 9110, section 10.2.2).
         if (status === 201 || (status >= 300 && status < 400)) {
           head.headers.append("location", route.redirectLocation(this.request));
@@ -467,7 +467,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     let { details } = failure;
     if (info.upstreamTransportFailure !== "")
       details = details.replace("}", `|${info.upstreamTransportFailure.replaceAll(" ", "_")}}`);
-    const head = this.#localHead(failure.status, body, details);
+    const head = this.#localHead(failure.status, details);
     if (this.#phase === Phase.upstream && this.#route?.includeAttemptCountInResponse) {
       head.headers.append("x-envoy-attempt-count", String(info.attempts));
     }
@@ -480,8 +480,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const stream = this.#stream;
     if (runtime === null || stream === null || this.#phase !== Phase.filters) return;
     const { info, request } = this;
-    const head = this.#localHead(status, "", details);
+    const head = this.#localHead(status, details);
     write(head.headers);
+    describeBody(head, "", this.headRequest);
     this.#changeResponse(head);
     this.#response = head;
     runtime.stages.mutateLocalResponse(head, info, request);
@@ -502,7 +503,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void {
     if (this.#phase === Phase.done || this.#phase === Phase.responding) return;
     this.info.flags |= flags;
-    this.#sendLocal(this.#localHead(status, body, details), body, grpcStatus);
+    this.#sendLocal(this.#localHead(status, details), body, grpcStatus);
   }
 
   /** The caller left in the middle of a head: there is nobody to answer, but logs know of it, as Envoy's do. */
@@ -518,17 +519,12 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.fail(failure);
   }
 
-  #localHead(status: number, body: string, details: string): ResponseHead {
+  #localHead(status: number, details: string): ResponseHead {
     const head = this.#localResponse;
     head.clear();
     head.status = status;
     this.info.responseCode = status;
     this.info.responseCodeDetails = details;
-    const { headers } = head;
-    // RFC 9110, section 8.6: a 204 has no length; nor has, in Envoy, the answer to HEAD where there is no body at all.
-    if (status !== 204 && !(body === "" && this.headRequest))
-      headers.append("content-length", String(Buffer.byteLength(body)));
-    if (body !== "") headers.append("content-type", "text/plain");
     return head;
   }
 
@@ -553,14 +549,16 @@ export class Exchange implements DownstreamHandler, FilterContext {
       toGrpcReply(head, body, grpcStatus);
       if (this.headRequest) head.headers.remove("content-length");
       body = "";
-    }
+    } else describeBody(head, body, this.headRequest);
     this.#changeResponse(head);
     runtime.stages.mutateLocalResponse(head, info, request);
     if (this.headRequest) frameHeadResponse(head);
     if (request.method === "CONNECT") stream.closeAfterResponse();
     info.responseCode = head.status;
     this.#phase = Phase.responding;
-    const bytes = body === "" || this.headRequest ? null : Buffer.from(body);
+    // RFC 9110, section 6.4.1: 204 and 304 end with their head; bytes after it would be taken for the next response.
+    const none = body === "" || this.headRequest || head.status === 204 || head.status === 304;
+    const bytes = none ? null : Buffer.from(body);
     stream.sendHead(head, bytes === null ? Body.none : Body.length);
     if (bytes !== null) {
       info.bytesSent += bytes.length;
@@ -612,6 +610,17 @@ export class Exchange implements DownstreamHandler, FilterContext {
 
 function forwards({ route }: CompiledRoute): boolean {
   return route.action.kind !== "redirect" && route.action.kind !== "direct_response";
+}
+
+/** Length and type of a local reply's body: after all changes of headers, as in Envoy, which none of them can undo. */
+function describeBody({ status, headers }: ResponseHead, body: string, headRequest: boolean): void {
+  headers.remove("content-length");
+  // RFC 9110, section 8.6: a 204 has no length; nor has, in Envoy, the answer to HEAD where there is no body at all.
+  if (status !== 204 && !(body === "" && headRequest)) {
+    headers.append("content-length", String(Buffer.byteLength(body)));
+  }
+  if (body === "") headers.remove("content-type");
+  else if (!headers.has("content-type")) headers.append("content-type", "text/plain");
 }
 
 /** Envoy gives the answer to HEAD the framing that a body of unknown length would have. */

@@ -67,6 +67,5 @@ for (const [bodyFormat, given, type, envoy] of RECORDED) {
     request.headers.append("x-u", Buffer.from("café").toString("latin1"));
     assert.equal(replies.apply(head, given, info, request, 0), envoy);
     assert.equal(head.headers.get("content-type"), type);
-    assert.equal(head.headers.get("content-length"), String(Buffer.byteLength(envoy)));
   });
 }

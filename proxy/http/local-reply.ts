@@ -12,8 +12,8 @@ import type { RequestHead, ResponseHead } from "./message.ts";
 
 export interface LocalReplies {
   /**
-   * Applies the first mapper that matches and the body format; returns the body, whose headers are in `head`. `now`: ms of
-   * the clock that started the request.
+   * Applies the first mapper that matches and the body format; returns the body, whose type is in `head` if it is another
+   * than that given. `now`: ms of the clock that started the request.
    */
   apply(head: ResponseHead, body: string, info: StreamInfo, request: RequestHead, now: number): string;
   /** What went wrong, for the application beside this sidecar: which hop, which cause, what was tried, what to do. */
@@ -65,10 +65,7 @@ export function compileLocalReplies(config: LocalReplyConfig): LocalReplies {
         const context = { info, request, responseHeaders, responseTrailers: null, localReplyBody: text };
         text = textOfBytes(format.format(context));
       }
-      if (text !== given || format !== null) {
-        head.headers.set("content-length", String(Buffer.byteLength(text)));
-        head.headers.set("content-type", format?.contentType ?? "text/plain");
-      }
+      if (text !== given || format !== null) head.headers.set("content-type", format?.contentType ?? "text/plain");
       return text;
     },
   };

@@ -159,7 +159,15 @@ function compileToTls(table: RouteTable, virtualHost: VirtualHost): CompiledRout
     responseHeadersToAdd: [],
     responseHeadersToRemove: [],
   };
-  return new CompiledRoute({ table, virtualHost, route, weighted: null }, redirectToTls);
+  // As in Envoy, nobody's headers are given to this answer.
+  const plain = {
+    requestHeadersToAdd: [],
+    requestHeadersToRemove: [],
+    responseHeadersToAdd: [],
+    responseHeadersToRemove: [],
+  };
+  const levels = { table: { ...table, ...plain }, virtualHost: { ...virtualHost, ...plain }, route, weighted: null };
+  return new CompiledRoute(levels, redirectToTls);
 }
 
 /** A route with the test of whether it takes a request, and its variants where weights choose between clusters. */
