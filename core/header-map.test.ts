@@ -121,3 +121,10 @@ test("fields of no group raise no alarm, and removed ones none either", () => {
   map.remove("connection");
   assert.equal(map.groups(groups), 0);
 });
+
+test("a name whose length is another one's but for 65,536 more letters is not taken for it", () => {
+  const map = new HeaderMap();
+  parse(map, [[`etag${"a".repeat(65_535)}g`, "1"]]);
+  assert.ok(!map.has("etag"));
+  assert.equal(map.get("etag"), null);
+});

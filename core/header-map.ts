@@ -287,6 +287,8 @@ export class HeaderMap {
   /** The tag has told length, first and last letter; the rest is compared here, ASCII case folded. */
   #nameIs(i: number, name: string): boolean {
     const start = this.#at[i * WIDTH] as number;
+    // The fingerprint has only 16 bits of it.
+    if ((this.#at[i * WIDTH + 1] as number) - start !== name.length) return false;
     for (let k = 0; k < name.length; k++) {
       let c = this.text.charCodeAt(start + k);
       if (c >= 65 && c <= 90) c |= 0x20;

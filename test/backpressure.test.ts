@@ -16,22 +16,24 @@ const MOST_HELD = 40 * MB;
 /** A pattern whose place in the body can be told from any of its bytes' neighbours. */
 const PATTERN = Buffer.from(Array.from({ length: 251 * 256 }, (_, i) => i % 251));
 
-/** Sends `total` bytes of the pattern as fast as the socket takes them. */
+/** Sends `total` bytes of a pattern as fast as the socket takes them. */
 class Sender {
   taken = 0;
   readonly #socket: net.Socket;
   readonly #total: number;
+  readonly #pattern: Buffer;
   #given = 0;
 
-  constructor(socket: net.Socket, total: number) {
+  constructor(socket: net.Socket, total: number, pattern = PATTERN) {
     this.#socket = socket;
     this.#total = total;
+    this.#pattern = pattern;
     this.#send();
   }
 
   #send(): void {
     while (this.#given < this.#total && !this.#socket.destroyed) {
-      const bytes = PATTERN.subarray(0, Math.min(PATTERN.length, this.#total - this.#given));
+      const bytes = this.#pattern.subarray(0, Math.min(this.#pattern.length, this.#total - this.#given));
       this.#given += bytes.length;
       const more = this.#socket.write(bytes, (error) => {
         if (!error) this.taken += bytes.length;
@@ -170,6 +172,27 @@ describe("a stalled body", () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     caller.destroy();
     await until(() => closed);
+    await proxy.settled();
+  });
+
+  test("does not come about from informational responses without end", async (t) => {
+    const early = Buffer.from(`HTTP/1.1 103 Early Hints\r\nlink: ${"x".repeat(2000)}\r\n\r\n`.repeat(30));
+    let sender: Sender | null = null;
+    const port = await server(t, (socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => {
+        sender = new Sender(socket, SIZE, early);
+      });
+    });
+    const proxy = await startProxy(t, { upstreams: [port] });
+    const caller = await dial(t, proxy.port);
+    caller.write("GET / HTTP/1.1\r\nHost: x.test\r\n\r\n");
+    caller.pause();
+    await until(() => sender !== null);
+    const sending = sender as unknown as Sender;
+    await sending.stalled();
+    assert.ok(sending.taken < MOST_HELD, `${sending.taken} bytes left the upstream`);
+    caller.destroy();
     await proxy.settled();
   });
 

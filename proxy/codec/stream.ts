@@ -20,8 +20,8 @@ export type BodyKind = (typeof Body)[keyof typeof Body];
 
 /** The caller's side, as the exchange sees it. */
 export interface DownstreamStream {
-  /** Sends an informational head (1xx, but not 101) at once. */
-  sendInformational(head: ResponseHead): void;
+  /** Sends an informational head (1xx, but not 101) at once. False: stop until `onDownstreamWritable`. */
+  sendInformational(head: ResponseHead): boolean;
   /** Takes the final head; it leaves with the first body bytes or at `flush`. `body` tells how bytes will be given. */
   sendHead(head: ResponseHead, body: BodyKind): void;
   /** `bytes` includes chunk framing if `body` was `chunked`. False: stop until `onDownstreamWritable`. */

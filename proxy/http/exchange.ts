@@ -366,10 +366,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     });
   }
 
-  onUpstreamInformational(head: ResponseHead): void {
+  /** False: the caller reads more slowly than the upstream sends. */
+  onUpstreamInformational(head: ResponseHead): boolean {
     // RFC 9110, section 15.2: 100 belongs to the hop that asked for it; it passes only if the request's Expect did.
-    if (head.status === 100 && !this.#runtime?.config.proxy100Continue) return;
-    this.#stream?.sendInformational(head);
+    if (head.status === 100 && !this.#runtime?.config.proxy100Continue) return true;
+    return this.#stream?.sendInformational(head) ?? true;
   }
 
   onUpstreamHead(head: ResponseHead, body: BodyKind, now: number): void {

@@ -270,7 +270,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   }
 
   onInformational(head: ResponseHead): void {
-    this.#exchange.onUpstreamInformational(head);
+    if (!this.#exchange.onUpstreamInformational(head)) this.#connection?.pauseResponse();
   }
 
   onResponseHead(body: BodyKind): void {

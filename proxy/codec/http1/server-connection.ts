@@ -319,9 +319,9 @@ export class Http1ServerConnection implements DownstreamStream {
     else this.#handler.onMalformed(current, error);
   }
 
-  sendInformational(head: ResponseHead): void {
-    if (this.#http10 || this.socket.destroyed) return;
-    this.socket.write(`${statusLine(head.status, head.reason, false)}${head.headers.toHttp1()}\r\n`, "latin1");
+  sendInformational(head: ResponseHead): boolean {
+    if (this.#http10 || this.socket.destroyed) return true;
+    return this.socket.write(`${statusLine(head.status, head.reason, false)}${head.headers.toHttp1()}\r\n`, "latin1");
   }
 
   sendContinue(): void {
