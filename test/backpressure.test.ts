@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, type TestContext, test } from "node:test";
-import { startProxy } from "./support/running-proxy.ts";
+import { CLIENT_TLS, startProxy } from "./support/running-proxy.ts";
 import { until } from "./support/wire.ts";
 
 const MB = 1_000_000;
@@ -199,15 +199,11 @@ describe("a stalled body", () => {
   test("of a request does not wait for a connection that cannot be had", async (t) => {
     // A silent peer: no TLS handshake comes about.
     const port = await server(t, (socket) => socket.on("error", () => undefined));
-    const tls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
     const proxy = await startProxy(t, {
       upstreams: [port],
       cluster: {
         connect_timeout: "0.3s",
-        transport_socket: {
-          name: "envoy.transport_sockets.tls",
-          typed_config: { "@type": `type.googleapis.com/${tls}` },
-        },
+        transport_socket: CLIENT_TLS,
       },
       listener: { per_connection_buffer_limit_bytes: 100_000 },
     });

@@ -1,7 +1,7 @@
 /** A caller that goes away, at whatever stage of its request: the upstream is let go and nothing stays behind. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type ProxyConfig, type RunningProxy, startProxy } from "./support/running-proxy.ts";
+import { CLIENT_TLS, type ProxyConfig, type RunningProxy, startProxy } from "./support/running-proxy.ts";
 import { ok, turns, Upstream, until, type Wire } from "./support/wire.ts";
 
 const GET = "GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n";
@@ -61,12 +61,7 @@ const STAGES: readonly Stage[] = [
     config: {
       cluster: {
         connect_timeout: "0.2s",
-        transport_socket: {
-          name: "tls",
-          typed_config: {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-          },
-        },
+        transport_socket: CLIENT_TLS,
       },
     },
     reach: async (client, _upstream, proxy) => {

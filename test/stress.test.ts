@@ -7,10 +7,10 @@ import { test } from "node:test";
 import { queryObjects } from "node:v8";
 import { type Random, seededRandom } from "../core/random.ts";
 import { Exchange } from "../proxy/http/exchange.ts";
-import { startProxy } from "./support/running-proxy.ts";
+import { CERTIFICATE, PRIVATE_KEY } from "../xds/testing/pem.ts";
+import { CLIENT_TLS, type ProxyConfig, secured, startProxy } from "./support/running-proxy.ts";
 import { field, type Message, readMessage, Upstream, type Wire } from "./support/wire.ts";
 
-const CONNECTIONS = 300;
 const REQUESTS_EACH = 12;
 
 function pause(ms: number): Promise<void> {
@@ -143,48 +143,58 @@ async function caller(connect: () => Promise<Wire>, name: string, random: Random
   wire.destroy();
 }
 
-test(`${CONNECTIONS} connections with random cuts: every answer belongs to its request`, async (t) => {
-  const seed = Math.floor(Math.random() * 2 ** 31);
-  t.diagnostic(`seed ${seed}`);
-  const random = seededRandom(seed);
-  const failures: unknown[] = [];
-  const upstream = await Upstream.start(t);
-  upstream.onWire = (wire) => {
-    let busy = false;
-    wire.socket.on("data", () => {
-      if (busy) return;
-      busy = true;
-      serve(wire, random).then(
-        () => {
-          busy = false;
-        },
-        (error) => failures.push(error),
-      );
-    });
-    wire.socket.on("end", () => wire.end());
-  };
-  const proxy = await startProxy(t, {
-    upstreams: [upstream.port],
-    action: {
-      timeout: "5s",
-      retry_policy: { retry_on: "5xx,reset", num_retries: 2, retry_back_off: { base_interval: "0.005s" } },
-    },
-    cluster: {
-      circuit_breakers: { thresholds: [{ max_connections: 100, max_pending_requests: 200, max_retries: 50 }] },
-    },
+for (const [secure, connections] of [
+  [false, 300],
+  [true, 100],
+] as const) {
+  const how = secure ? "over TLS on both sides " : "";
+  test(`${connections} connections ${how}with random cuts: every answer belongs to its request`, async (t) => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    t.diagnostic(`seed ${seed}`);
+    const random = seededRandom(seed);
+    const failures: unknown[] = [];
+    const upstream = await Upstream.start(t, secure ? { cert: CERTIFICATE, key: PRIVATE_KEY } : null);
+    upstream.onWire = (wire) => {
+      let busy = false;
+      wire.socket.on("data", () => {
+        if (busy) return;
+        busy = true;
+        serve(wire, random).then(
+          () => {
+            busy = false;
+          },
+          (error) => failures.push(error),
+        );
+      });
+      wire.socket.on("end", () => wire.end());
+    };
+    const config: ProxyConfig = {
+      upstreams: [upstream.port],
+      action: {
+        timeout: "5s",
+        retry_policy: { retry_on: "5xx,reset", num_retries: 2, retry_back_off: { base_interval: "0.005s" } },
+      },
+      cluster: {
+        circuit_breakers: { thresholds: [{ max_connections: 100, max_pending_requests: 200, max_retries: 50 }] },
+        ...(secure ? { transport_socket: CLIENT_TLS } : {}),
+      },
+    };
+    const proxy = await startProxy(t, secure ? secured(config) : config);
+    const tally = { answered: 0, cut: 0, aborted: 0 };
+    const connect = (): Promise<Wire> => proxy.connect(secure ? {} : null);
+    await Promise.all(
+      Array.from({ length: connections }, async (_, index) => {
+        await pause(random() * 300);
+        await caller(connect, `c${index}`, seededRandom(seed + index + 1), tally);
+      }),
+    );
+    assert.deepEqual(failures, []);
+    t.diagnostic(JSON.stringify(tally));
+    const { answered, aborted, cut } = tally;
+    assert.ok(answered > connections * 5 && aborted > connections / 3 && cut > connections / 30, JSON.stringify(tally));
+    await proxy.settled();
+    // As many as were in use at once, not as there were requests.
+    const exchanges = queryObjects(Exchange, { format: "count" }) as unknown as number;
+    assert.ok(exchanges <= 600, `${exchanges} exchanges`);
   });
-  const tally = { answered: 0, cut: 0, aborted: 0 };
-  await Promise.all(
-    Array.from({ length: CONNECTIONS }, async (_, index) => {
-      await pause(random() * 300);
-      await caller(() => proxy.connect(), `c${index}`, seededRandom(seed + index + 1), tally);
-    }),
-  );
-  assert.deepEqual(failures, []);
-  t.diagnostic(JSON.stringify(tally));
-  assert.ok(tally.answered > CONNECTIONS * 5 && tally.aborted > 100 && tally.cut > 10, JSON.stringify(tally));
-  await proxy.settled();
-  // As many as were in use at once, not as there were requests.
-  const exchanges = queryObjects(Exchange, { format: "count" }) as unknown as number;
-  assert.ok(exchanges <= CONNECTIONS * 2, `${exchanges} exchanges`);
-});
+}

@@ -3,8 +3,8 @@
  * byte by byte and afterwards look for what it left behind: counters, timers, connections.
  */
 import assert from "node:assert/strict";
-import type { TcpNetConnectOpts } from "node:net";
 import type { TestContext } from "node:test";
+import type { ConnectionOptions } from "node:tls";
 import { ProxyProcess } from "../../cli/proxy-process.ts";
 import { loadBootstrap, processDecodeOptions } from "../../control-client/bootstrap.ts";
 import type { Problem } from "../../core/errors.ts";
@@ -13,6 +13,7 @@ import { nextValue } from "../../core/watch.ts";
 import type { Snapshot } from "../../model/snapshot.ts";
 import type { UpstreamCluster } from "../../proxy/outbound.ts";
 import { address, chain, hcm, host, type Json, listener, named, route } from "../../xds/testing/bootstrap-json.ts";
+import { CERTIFICATE, PRIVATE_KEY } from "../../xds/testing/pem.ts";
 import { connectTo, until, type Wire } from "./wire.ts";
 
 setLogLevel("off");
@@ -58,6 +59,33 @@ export function bootstrapOf(config: ProxyConfig): Json {
   };
 }
 
+const TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
+
+/** A transport socket that serves TLS with the certificate that tests share. */
+export const SERVER_TLS: Json = {
+  name: "tls",
+  typed_config: {
+    "@type": `${TLS}.DownstreamTlsContext`,
+    common_tls_context: {
+      tls_certificates: [
+        { certificate_chain: { inline_string: CERTIFICATE }, private_key: { inline_string: PRIVATE_KEY } },
+      ],
+    },
+  },
+};
+
+/** A transport socket that speaks TLS and verifies nobody. */
+export const CLIENT_TLS: Json = { name: "tls", typed_config: { "@type": `${TLS}.UpstreamTlsContext` } };
+
+/** A listener whose one chain serves TLS. */
+export function secured(config: ProxyConfig): ProxyConfig {
+  const { listeners } = bootstrapOf(config)["static_resources"] as { listeners: { filter_chains: Json[] }[] };
+  const chains = listeners.flatMap((one) =>
+    one.filter_chains.map((plain) => ({ ...plain, transport_socket: SERVER_TLS })),
+  );
+  return { ...config, listener: { ...config.listener, filter_chains: chains } };
+}
+
 /** The snapshot that a bootstrap's static resources make. */
 export function snapshotOf(bootstrap: Json): Snapshot {
   return load(bootstrap).static;
@@ -76,8 +104,8 @@ export class RunningProxy {
   }
 
   /** A client's connection to the listener `main`. */
-  async connect(options: Partial<TcpNetConnectOpts> = {}): Promise<Wire> {
-    const wire = await connectTo(this.port, options);
+  async connect(secure: ConnectionOptions | null = null): Promise<Wire> {
+    const wire = await connectTo(this.port, secure);
     this.#clients.push(wire);
     return wire;
   }

@@ -4,6 +4,7 @@
  */
 import net from "node:net";
 import type { TestContext } from "node:test";
+import tls from "node:tls";
 
 export interface Message {
   /** Start line. */
@@ -161,9 +162,10 @@ export class Wire {
     this.socket.end();
   }
 
-  /** Cuts the connection with a reset. */
+  /** Cuts the connection, with a reset where there is no TLS. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    if (this.socket instanceof tls.TLSSocket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   destroy(): void {
@@ -202,11 +204,14 @@ export class Wire {
   }
 }
 
-export async function connectTo(port: number, options: Partial<net.TcpNetConnectOpts> = {}): Promise<Wire> {
-  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true, ...options });
+/** A connection to this machine; with TLS whose server is not verified where `secure` says so. */
+export async function connectTo(port: number, secure: tls.ConnectionOptions | null = null): Promise<Wire> {
+  const target = { port, host: "127.0.0.1", allowHalfOpen: true };
+  const socket =
+    secure === null ? net.connect(target) : tls.connect({ ...target, rejectUnauthorized: false, ...secure });
   const wire = new Wire(socket);
   await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve);
+    socket.once(secure === null ? "connect" : "secureConnect", resolve);
     socket.once("error", reject);
   });
   return wire;
@@ -223,7 +228,7 @@ export class Upstream {
 
   private constructor(server: net.Server) {
     this.#server = server;
-    server.on("connection", (socket) => {
+    server.on(server instanceof tls.Server ? "secureConnection" : "connection", (socket) => {
       const wire = new Wire(socket);
       this.wires.push(wire);
       this.onWire(wire);
@@ -231,9 +236,11 @@ export class Upstream {
   }
 
   /** Closed at the end of the test. */
-  static async start(t: TestContext, port = 0): Promise<Upstream> {
-    const server = net.createServer({ allowHalfOpen: true });
-    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  static async start(t: TestContext, secure: tls.TlsOptions | null = null): Promise<Upstream> {
+    const options = { allowHalfOpen: true };
+    const server = secure === null ? net.createServer(options) : tls.createServer({ ...options, ...secure });
+    server.on("tlsClientError", () => undefined);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const upstream = new Upstream(server);
     t.after(() => upstream.close());
     return upstream;
