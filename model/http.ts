@@ -87,13 +87,55 @@ export interface Http1ServerOptions {
   readonly allowCustomMethods: boolean;
 }
 
-/** `Http2ProtocolOptions`; here so that configurations carry it, used once the HTTP/2 codec is. */
+/** `Http2ProtocolOptions`, on either side, with Envoy's names and defaults. */
 export interface Http2Options {
+  /** What our HPACK decoder lets the peer use, bytes. Envoy's default: 4096. */
+  readonly hpackTableSize: number;
+  /** Streams that the peer may open; as a client, those that we open at most. Envoy's default: 1024. */
   readonly maxConcurrentStreams: number;
+  /** Bytes. Envoy's default: 16 MiB. */
   readonly initialStreamWindowSize: number;
+  /** Bytes. Envoy's default: 24 MiB. */
   readonly initialConnectionWindowSize: number;
+  /** Extended CONNECT (RFC 8441). */
   readonly allowConnect: boolean;
+  /** Frames of any kind that wait to be written. Envoy's default: 10,000. */
+  readonly maxOutboundFrames: number;
+  /** PING, SETTINGS and RST_STREAM frames that wait to be written. Envoy's default: 1000. */
+  readonly maxOutboundControlFrames: number;
+  /** HEADERS, CONTINUATION and DATA without payload and without END_STREAM, in a row. Envoy's default: 1. */
+  readonly maxConsecutiveInboundFramesWithEmptyPayload: number;
+  /** Envoy's default: 100. */
+  readonly maxInboundPriorityFramesPerStream: number;
+  /** Envoy's default: 10. */
+  readonly maxInboundWindowUpdateFramesPerDataFrameSent: number;
+  /** `override_stream_error_on_invalid_http_message`: a malformed message ends its stream, not the connection. */
+  readonly streamErrorOnInvalidMessage: boolean;
+  /** Pings to see whether the peer lives; null: none. Durations in ms. */
+  readonly keepalive: {
+    /** 0: none but those after idle time. */
+    readonly intervalMs: number;
+    readonly timeoutMs: number;
+    readonly intervalJitterPercent: number;
+    /** A connection idle for longer is pinged before it is used; 0: never. */
+    readonly idleIntervalMs: number;
+  } | null;
 }
+
+export const DEFAULT_HTTP2: Http2Options = {
+  hpackTableSize: 4096,
+  maxConcurrentStreams: 1024,
+  initialStreamWindowSize: 16 * 1024 * 1024,
+  initialConnectionWindowSize: 24 * 1024 * 1024,
+  allowConnect: false,
+  maxOutboundFrames: 10_000,
+  maxOutboundControlFrames: 1000,
+  maxConsecutiveInboundFramesWithEmptyPayload: 1,
+  maxInboundPriorityFramesPerStream: 100,
+  maxInboundWindowUpdateFramesPerDataFrameSent: 10,
+  streamErrorOnInvalidMessage: false,
+  keepalive: null,
+};
 
 export interface ForwardClientCert {
   readonly mode: "sanitize" | "forward_only" | "append_forward" | "sanitize_set" | "always_forward_only";

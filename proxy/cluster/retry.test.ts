@@ -114,7 +114,7 @@ test("conditions on resets are Envoy's, for each kind, begun or not", () => {
   const kinds: readonly ResetKind[] = [
     "connect_failure",
     "connect_timeout",
-    "remote_reset",
+    "connection_termination",
     "protocol_error",
     "local_close",
     "per_try_timeout",
@@ -133,9 +133,9 @@ test("conditions on resets are Envoy's, for each kind, begun or not", () => {
 
 test("reset-before-request: bytes sent in an earlier attempt count", () => {
   const { state } = begin({ policy: { on: ["reset-before-request", "gateway-error"] } });
-  assert.ok(state.shouldRetryReset("remote_reset", true) >= 0);
+  assert.ok(state.shouldRetryReset("connection_termination", true) >= 0);
   const { state: only } = begin({ policy: { on: ["reset-before-request"] } });
-  assert.equal(only.shouldRetryReset("remote_reset", true), -1);
+  assert.equal(only.shouldRetryReset("connection_termination", true), -1);
   assert.equal(only.shouldRetryReset("connect_failure", false), -1);
 });
 
@@ -243,7 +243,7 @@ describe("limits", () => {
 
   test("the end of a request gives the place back", () => {
     const { state, limits, stats } = begin({ policy: { on: ["reset"] } });
-    state.shouldRetryReset("remote_reset", true);
+    state.shouldRetryReset("connection_termination", true);
     state.finish(false);
     assert.equal(limits.retries, 0);
     assert.equal(stats.upstream_rq_retry_success, 0);
@@ -305,7 +305,7 @@ describe("Outrigger's own policy", () => {
     assert.equal(post("connect_failure", false), true);
     assert.equal(post("refused_stream", true), true);
     assert.equal(post("per_try_timeout", false), true);
-    assert.equal(post("remote_reset", true), false);
+    assert.equal(post("connection_termination", true), false);
     assert.equal(post("per_try_timeout", true), false);
     const { state } = begin({ own: true, method: "POST", policy: { on } });
     assert.equal(state.shouldRetryResponse(503, none), -1);
@@ -326,8 +326,11 @@ describe("Outrigger's own policy", () => {
 
   test("a reused connection that breaks counts as reset before the request", () => {
     const reset = (own: boolean, reused: boolean) =>
-      begin({ own, policy: { on: ["reset-before-request"] } }).state.shouldRetryReset("remote_reset", true, reused) >=
-      0;
+      begin({ own, policy: { on: ["reset-before-request"] } }).state.shouldRetryReset(
+        "connection_termination",
+        true,
+        reused,
+      ) >= 0;
     assert.equal(reset(true, true), true);
     assert.equal(reset(true, false), false);
     assert.equal(reset(false, true), false, "Envoy knows no such rule");
@@ -341,7 +344,12 @@ describe("Outrigger's own policy", () => {
     const event = fc.oneof(
       fc.record({ status: fc.integer({ min: 200, max: 599 }) }),
       fc.record({
-        kind: fc.constantFrom<ResetKind>("connect_failure", "remote_reset", "per_try_timeout", "protocol_error"),
+        kind: fc.constantFrom<ResetKind>(
+          "connect_failure",
+          "connection_termination",
+          "per_try_timeout",
+          "protocol_error",
+        ),
         started: fc.boolean(),
       }),
     );

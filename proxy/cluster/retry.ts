@@ -32,8 +32,8 @@ import {
   RetryOn,
 } from "./retry-policy.ts";
 
-/** How an attempt ended without a response. `refused_stream`: HTTP/2, the peer did not process it. */
-export type ResetKind = UpstreamFailure | "per_try_timeout" | "refused_stream";
+/** How an attempt ended without a response. */
+export type ResetKind = UpstreamFailure | "per_try_timeout";
 
 /**
  * Why the last failure is not retried although a condition matched: the retries are used up (URX), the cluster's retry
@@ -177,7 +177,8 @@ export class RetryState {
     if ((on & RetryOn.resetBeforeRequest) !== 0) {
       if (!this.#started) return true;
       // The upstream closed an idle connection just as it was used again: not a sign that this request fails.
-      if (this.#policy?.onlySafe === true && reused && kind === "remote_reset" && this.#idempotent) return true;
+      if (this.#policy?.onlySafe === true && reused && kind === "connection_termination" && this.#idempotent)
+        return true;
     }
     if ((on & (RetryOn.reset | RetryOn.serverError | RetryOn.gatewayError)) !== 0) return true;
     return (on & RetryOn.refusedStream) !== 0 && kind === "refused_stream";

@@ -3,7 +3,8 @@
  * connection is itself the stream of its current message, so that nothing is allocated for it.
  */
 import type { HeaderMap } from "../../core/header-map.ts";
-import type { ResponseHead } from "../http/message.ts";
+import type { TimerWheel } from "../../core/timer-wheel.ts";
+import type { RequestHead, ResponseHead } from "../http/message.ts";
 
 /** How a body is delimited where it came from. */
 export const Body = {
@@ -12,14 +13,18 @@ export const Body = {
   length: 1,
   /** Chunked; its bytes are handed on with their framing while both sides are HTTP/1. */
   chunked: 2,
-  /** Ends with the connection (responses only). */
-  untilClose: 3,
+  /** Of unknown length, without framing: ends with its stream, or with the connection (HTTP/1 responses). */
+  unbounded: 3,
 } as const;
 
 export type BodyKind = (typeof Body)[keyof typeof Body];
 
 /** The caller's side, as the exchange sees it. */
 export interface DownstreamStream {
+  /** True if chunk framing must be taken off before bytes are given to `sendData`. */
+  readonly wantsUnframed: boolean;
+  /** True if nothing else can be asked on the connection while this stream lives (HTTP/1). */
+  readonly ownsConnection: boolean;
   /** Sends an informational head (1xx, but not 101) at once. False: stop until `onDownstreamWritable`. */
   sendInformational(head: ResponseHead): boolean;
   /** Takes the final head; it leaves with the first body bytes or at `flush`. `body` tells how bytes will be given. */
@@ -39,6 +44,8 @@ export interface DownstreamStream {
   startTunnel(): void;
   /** `Expect: 100-continue` was asked for: let the caller send its body. */
   sendContinue(): void;
+  /** The current response is the connection's last, where a connection carries one at a time. */
+  closeAfterResponse(): void;
 }
 
 /** The exchange, as the downstream codec sees it. */
@@ -50,23 +57,47 @@ export interface DownstreamHandler {
   onDownstreamWritable(): void;
 }
 
-/** Why an upstream attempt failed before or while it answered. */
+/** Why an upstream attempt failed before or while it answered; Envoy's `StreamResetReason`. */
 export type UpstreamFailure =
   | "connect_failure"
   | "connect_timeout"
   | "overflow"
+  /** The connection ended under the stream. */
+  | "connection_termination"
+  /** The peer reset the stream (RST_STREAM). */
   | "remote_reset"
+  /** The peer says that it did not process the request (REFUSED_STREAM, or above the last stream of a GOAWAY). */
+  | "refused_stream"
   | "protocol_error"
   | "local_close";
 
 /** One attempt's side of an upstream connection, as the exchange sees it. */
 export interface UpstreamStream {
-  sendHead(text: string, body: BodyKind): void;
+  /** Requests that this stream's connection has carried, this one included. */
+  readonly requests: number;
+  /** True once a byte of the current response has arrived. */
+  readonly answered: boolean;
+  /** Own end of the connection, `host:port`; "" on a pipe. */
+  readonly localAddress: string;
+  /** What the connection speaks: `HTTP/1.1` or `HTTP/2`. */
+  readonly protocol: string;
+  /** Begins an exchange. `unframe`: response bytes of a chunked body are wanted without their framing. */
+  begin(handler: UpstreamHandler, unframe: boolean): void;
+  /** The request's head, final. It leaves with the first body bytes, with `sendEnd` or at `flush`. */
+  sendHead(request: RequestHead, body: BodyKind, upgrading: boolean): void;
+  /** Sends the head without waiting for body bytes. */
+  flush(): void;
   /** `bytes` includes chunk framing if the body is chunked. False: stop until `onUpstreamWritable`. */
   sendData(bytes: Buffer): boolean;
   sendEnd(trailers: HeaderMap | null): void;
-  /** Gives the attempt up; the connection is closed unless the exchange on it was over. */
+  /** Gives the attempt up; a connection that carries nothing else is closed unless the exchange on it was over. */
   cancel(): void;
+  /** Gives the exchange up but lets a short response end, so that the connection can be used again. */
+  discard(wheel: TimerWheel): void;
+  /** Returns what was taken from a pool and not used. */
+  giveBack(): void;
+  /** Half-closes a tunnel towards the upstream. */
+  endTunnel(): void;
   pauseResponse(): void;
   resumeResponse(): void;
 }

@@ -9,6 +9,7 @@ import type { Cluster } from "../../model/cluster.ts";
 import { cluster, DEFAULT_LIMITS, endpoint, endpointSet, OWN_POLICY } from "../../test/support/clusters.ts";
 import { createClusterState } from "../cluster/cluster-state.ts";
 import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import type { UpstreamStream } from "../codec/stream.ts";
 import { EndpointPool, type PoolWaiter } from "./pool.ts";
 import { serverNameRule } from "./request-server.ts";
 
@@ -35,7 +36,8 @@ test("names have connections of their own, and leave nothing behind", async () =
   assert.ok(chosen);
   const pool = state.poolOf(chosen);
   const acquire = (part: EndpointPool): Promise<Http1ClientConnection> =>
-    new Promise((resolve, reject) => {
+    new Promise((fulfil, reject) => {
+      const resolve = (stream: UpstreamStream): void => fulfil(stream as Http1ClientConnection);
       const now = part.acquire({ onConnection: resolve, onPoolFailure: (_kind, detail) => reject(new Error(detail)) });
       if (now !== null) resolve(now);
     });
@@ -139,10 +141,11 @@ class Waiter implements PoolWaiter {
     });
     this.got.catch(() => undefined);
     const now = pool.acquire(this);
-    if (now !== null) this.#resolve(now);
+    if (now !== null) this.onConnection(now);
   }
 
-  onConnection(connection: Http1ClientConnection): void {
+  onConnection(stream: UpstreamStream): void {
+    const connection = stream as Http1ClientConnection;
     this.#resolve(connection);
   }
 

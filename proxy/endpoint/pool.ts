@@ -11,13 +11,13 @@ import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Pool } from "../cluster/pool.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ClientOwner, Http1ClientConnection } from "../codec/http1/client-connection.ts";
-import type { UpstreamFailure } from "../codec/stream.ts";
+import type { UpstreamFailure, UpstreamStream } from "../codec/stream.ts";
 import { connect, type TlsServerName, type UpstreamTlsConnector } from "./connector.ts";
 import { IdleLearner } from "./idle-learner.ts";
 
 /** Who wants a connection. */
 export interface PoolWaiter {
-  onConnection(connection: Http1ClientConnection): void;
+  onConnection(connection: UpstreamStream): void;
   onPoolFailure(failure: UpstreamFailure, detail: string): void;
 }
 
@@ -101,7 +101,7 @@ export class EndpointPool implements Pool, ClientOwner {
   }
 
   /** Gives a free connection, or null after queueing the waiter or telling it why not. */
-  acquire(waiter: PoolWaiter): Http1ClientConnection | null {
+  acquire(waiter: PoolWaiter): UpstreamStream | null {
     let connection = this.#idle.pop();
     if (connection !== undefined) {
       const limit = this.#learner.limitMs;

@@ -8,9 +8,8 @@ import { Flag } from "../../model/flags.ts";
 import type { ForwardAction } from "../../model/route.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
-import type { Http1ServerConnection } from "../codec/http1/server-connection.ts";
 import { owned } from "../codec/socket-reader.ts";
-import { Body, type BodyKind, type DownstreamHandler } from "../codec/stream.ts";
+import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../codec/stream.ts";
 import type { FilterContext, FilterStage } from "../filters/filter.ts";
 import { type CompiledRoute, isGrpc } from "../router/compile-routes.ts";
 import { rewriteAuthority } from "../router/rewrite.ts";
@@ -24,9 +23,6 @@ import { UpstreamRequest } from "./upstream-request.ts";
 
 const Phase = { idle: 0, filters: 1, upstream: 2, responding: 3, done: 4 } as const;
 
-/** Methods whose requests are not expected to have a body. */
-const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
-
 const LOCAL_STAGES: readonly FilterStage[] = [];
 
 export class Exchange implements DownstreamHandler, FilterContext {
@@ -37,7 +33,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   upgrading = false;
   #webSocket = false;
   #runtime: HttpRuntime | null = null;
-  #stream: Http1ServerConnection | null = null;
+  #stream: DownstreamStream | null = null;
   #phase: number = Phase.idle;
   #route: CompiledRoute | null = null;
   #body: BodyKind = Body.none;
@@ -75,7 +71,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   /** Starts the clock; the request's head has been parsed into `request`. */
-  #open(runtime: HttpRuntime, stream: Http1ServerConnection, connection: ConnectionInfo): void {
+  #open(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo): void {
     const { clock } = runtime.context;
     this.#runtime = runtime;
     this.#stream = stream;
@@ -92,7 +88,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
 
   begin(
     runtime: HttpRuntime,
-    stream: Http1ServerConnection,
+    stream: DownstreamStream,
     connection: ConnectionInfo,
     body: BodyKind,
     expectContinue: boolean,
@@ -344,19 +340,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     rewriteAuthority(this.request, hostname, route.appendForwardedHost, keepOriginal);
   }
 
-  /** The request's head as an HTTP/1.1 upstream gets it. */
-  requestHeadText(body: BodyKind): string {
-    const { request } = this;
-    let text = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${request.authority}\r\n${request.headers.toHttp1()}`;
-    if (body === Body.chunked) text += "transfer-encoding: chunked\r\n";
-    else if (body === Body.none && !BODILESS.has(request.method) && !this.upgrading) text += this.#zeroLength();
-    if (this.#route?.includeRequestAttemptCount) text += `x-envoy-attempt-count: ${this.info.attempts}\r\n`;
-    return `${text}\r\n`;
-  }
-
-  /** RFC 9110, section 8.6: a method that expects a body says that there is none. */
-  #zeroLength(): string {
-    return this.request.headers.has("content-length") ? "" : "content-length: 0\r\n";
+  /** The request is about to be sent, for the first time or again. */
+  onAttempt(): void {
+    if (this.#route?.includeRequestAttemptCount) {
+      this.request.headers.set("x-envoy-attempt-count", String(this.info.attempts));
+    }
   }
 
   onRetry(status: number, delayMs: number): void {
@@ -405,7 +393,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   /** As in Envoy: what answers a WebSocket handshake with something else than 101 or an error is not heard out. */
-  #refuseHandshake(stream: Http1ServerConnection, head: ResponseHead): void {
+  #refuseHandshake(stream: DownstreamStream, head: ResponseHead): void {
     const { headers, status } = head;
     headers.remove("content-type");
     headers.remove("content-length");
@@ -440,8 +428,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#responseTrailers = kept;
     const { info } = this;
     if (info.responseCode === 101 && (info.flags & Flag.DC) === 0) {
-      info.flags |= failures.remote_reset.flags;
-      info.responseCodeDetails = afterResponse(failures.remote_reset);
+      info.flags |= failures.connection_termination.flags;
+      info.responseCodeDetails = afterResponse(failures.connection_termination);
     }
     this.#complete(stream, kept);
   }
@@ -508,14 +496,14 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   /** The caller left in the middle of a head: there is nobody to answer, but logs know of it, as Envoy's do. */
-  abandon(runtime: HttpRuntime, stream: Http1ServerConnection, connection: ConnectionInfo): void {
+  abandon(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo): void {
     this.request.clear();
     this.#open(runtime, stream, connection);
     this.onDownstreamReset();
   }
 
   /** The request was malformed or too slow: answered, and the connection ends. */
-  reject(runtime: HttpRuntime, stream: Http1ServerConnection, connection: ConnectionInfo, failure: Failure): void {
+  reject(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo, failure: Failure): void {
     if (this.#phase === Phase.idle) this.#open(runtime, stream, connection);
     this.fail(failure);
   }
@@ -568,7 +556,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#complete(stream, null);
   }
 
-  #complete(stream: Http1ServerConnection, trailers: HeaderMap | null): void {
+  #complete(stream: DownstreamStream, trailers: HeaderMap | null): void {
     // Observed and recycled first: ending the response may begin the next request on this very connection.
     this.#finish();
     stream.sendEnd(trailers);

@@ -54,7 +54,14 @@ export const failures = {
   connect_failure: reset(503, Flag.UF, "remote connection failure", "the upstream could not be reached"),
   connect_timeout: reset(503, Flag.UF, "connection timeout", "the upstream did not accept a connection in time"),
   overflow: reset(503, Flag.UO, "overflow", "a limit of the cluster is reached", true),
-  remote_reset: reset(503, Flag.UC, "connection termination", "the upstream closed the connection without an answer"),
+  remote_reset: reset(503, Flag.UR, "remote reset", "the upstream reset the request's stream"),
+  refused_stream: reset(503, Flag.UR, "remote refused stream reset", "the upstream did not take the request"),
+  connection_termination: reset(
+    503,
+    Flag.UC,
+    "connection termination",
+    "the upstream closed the connection without an answer",
+  ),
   protocol_error: reset(502, Flag.UPE, "protocol error", "the upstream's answer is not valid HTTP"),
   local_close: reset(503, Flag.LR, "local reset", "the cluster was removed while the request waited"),
   breakerOpen: {

@@ -5,15 +5,14 @@
 import type { HeaderMap } from "../../core/header-map.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
-import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { owned } from "../codec/socket-reader.ts";
-import { Body, type BodyKind, type UpstreamHandler } from "../codec/stream.ts";
+import { Body, type BodyKind, type UpstreamHandler, type UpstreamStream } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
 import { requestServerName, serverNameRule, tlsServerName } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { drawInteger, inFraction } from "../router/compile-matcher.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
-import { type RequestHead, ResponseHead } from "./message.ts";
+import { RequestHead, ResponseHead } from "./message.ts";
 import type { HttpRuntime } from "./runtime.ts";
 
 /** Envoy appends this to a mirrored request's host, so that its logs can be told apart. */
@@ -24,7 +23,7 @@ const TIMEOUT_MS = 15_000;
 
 /** What is sent, as it stands when the request is forwarded. */
 interface Copy {
-  readonly head: string;
+  readonly head: RequestHead;
   readonly body: BodyKind;
   readonly headRequest: boolean;
   /** The server that TLS is to ask for, where the cluster takes it from the request; else "". */
@@ -39,12 +38,12 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
   readonly triedHosts: readonly object[] = [];
   readonly #runtime: HttpRuntime;
   readonly #cluster: UpstreamCluster;
-  readonly #head: string;
+  readonly #head: RequestHead;
   readonly #body: BodyKind;
   readonly #server: string;
   #endpoint: EndpointState<EndpointPool> | null = null;
   #pool: EndpointPool | null = null;
-  #connection: Http1ClientConnection | null = null;
+  #connection: UpstreamStream | null = null;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #over = false;
@@ -100,13 +99,13 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#end();
   }
 
-  onConnection(connection: Http1ClientConnection): void {
+  onConnection(connection: UpstreamStream): void {
     this.#connection = connection;
     const { stats } = this.#cluster;
     stats.upstream_rq_total++;
     stats.upstream_rq_active++;
     connection.begin(this, false);
-    connection.sendHead(this.#head, this.#body);
+    connection.sendHead(this.#head, this.#body, false);
     for (const bytes of this.#held) connection.sendData(bytes);
     this.#held = [];
     connection.sendEnd(null);
@@ -163,17 +162,25 @@ export function mirrorRequest(
     const cluster = runtime.context.cluster(mirror.cluster);
     if (cluster === null) continue;
     const host = mirror.disableShadowHostSuffix ? request.authority : shadowHost(request.authority);
-    let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: ${host}\r\n${headers.toHttp1()}`;
-    if (body === Body.chunked) head += "transfer-encoding: chunked\r\n";
+    const head = copyOf(request, host, headers);
     const rule = serverNameRule(cluster.config);
     const server = rule === undefined ? "" : requestServerName(rule, host, request.headers);
     const headRequest = request.method === "HEAD";
-    const copy = new MirrorRequest(runtime, cluster, { head: `${head}\r\n`, body, headRequest, server });
+    const copy = new MirrorRequest(runtime, cluster, { head, body, headRequest, server });
     mirrors ??= [];
     mirrors.push(copy);
     if (ended && body === Body.none) copy.sendEnd();
   }
   return mirrors;
+}
+
+function copyOf({ method, path, scheme, protocol }: RequestHead, authority: string, headers: HeaderMap): RequestHead {
+  const copy = new RequestHead();
+  Object.assign(copy, { method, path, scheme, protocol, authority });
+  headers.forEach((name, value) => {
+    copy.headers.append(name, value);
+  });
+  return copy;
 }
 
 /** To its upstream a copy is the proxy's own request: internal, and from the proxy's address, as Envoy marks it. */

@@ -10,9 +10,14 @@ import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ResetKind, RetryState } from "../cluster/retry.ts";
 import { RequestTimeouts } from "../cluster/timeouts.ts";
-import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { owned } from "../codec/socket-reader.ts";
-import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler } from "../codec/stream.ts";
+import {
+  Body,
+  type BodyKind,
+  type UpstreamFailure,
+  type UpstreamHandler,
+  type UpstreamStream,
+} from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
 import { poolForRequest, serverNameRule } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
@@ -38,7 +43,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #rule: ForwardRule | null = null;
   #limits: ResourceLimits | null = null;
   #endpoint: EndpointState<EndpointPool> | null = null;
-  #connection: Http1ClientConnection | null = null;
+  #connection: UpstreamStream | null = null;
   /** The pool in whose queue this waits; it may not be the endpoint's pool any more. */
   #waitsAt: EndpointPool | null = null;
   /** The response head of the final attempt has been handed on. */
@@ -231,7 +236,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     }
   }
 
-  onConnection(connection: Http1ClientConnection): void {
+  onConnection(connection: UpstreamStream): void {
     this.#waitsAt = null;
     const cluster = this.#cluster;
     if (cluster === null || this.#limits === null) {
@@ -254,7 +259,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     stats.upstream_rq_total++;
     stats.upstream_rq_active++;
     connection.begin(this, exchange.wantsUnframed);
-    connection.sendHead(exchange.requestHeadText(this.#body), this.#body);
+    exchange.onAttempt();
+    connection.sendHead(exchange.request, this.#body, exchange.upgrading);
     for (const bytes of this.#buffer) connection.sendData(bytes);
     if (this.#requestEnded) connection.sendEnd(this.#requestTrailers);
     else {

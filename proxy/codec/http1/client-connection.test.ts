@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { EventClock, SimulatedClock } from "../../../core/clock.ts";
 import { TimerWheel } from "../../../core/timer-wheel.ts";
-import { ResponseHead } from "../../http/message.ts";
+import { RequestHead, ResponseHead } from "../../http/message.ts";
 import { Body, type UpstreamHandler } from "../stream.ts";
 import { Http1ClientConnection } from "./client-connection.ts";
 import { FakeSocket, settle } from "./testing/fake-socket.ts";
@@ -34,6 +34,11 @@ class Handler implements UpstreamHandler {
   }
 }
 
+const request = new RequestHead();
+request.method = "GET";
+request.path = "/";
+request.authority = "a";
+
 function setup() {
   const clock = new SimulatedClock();
   const wheel = new TimerWheel(clock);
@@ -43,7 +48,7 @@ function setup() {
   const connection = new Http1ClientConnection(fake.socket, options, owner, new EventClock(clock));
   const ask = (handler = new Handler()): Handler => {
     connection.begin(handler, false);
-    connection.sendHead("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Body.none);
+    connection.sendHead(request, Body.none, false);
     connection.sendEnd(null);
     return handler;
   };
@@ -145,8 +150,8 @@ describe("a response that nobody wants", () => {
 describe("a connection that ends", () => {
   test("tells its request why, once", async () => {
     const cases: readonly (readonly [sent: string, how: (fake: FakeSocket) => void, failure: string])[] = [
-      ["", (fake) => fake.push(null), "remote_reset"],
-      ["", (fake) => fake.destroy(new Error("cut")), "remote_reset"],
+      ["", (fake) => fake.push(null), "connection_termination"],
+      ["", (fake) => fake.destroy(new Error("cut")), "connection_termination"],
       ["HTTP/1.1 200", (fake) => fake.push(null), "protocol_error"],
       [OK.slice(0, -1), (fake) => fake.push(null), "protocol_error"],
     ];

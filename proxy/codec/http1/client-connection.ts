@@ -6,13 +6,13 @@ import type { Socket } from "node:net";
 import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
-import { ResponseHead } from "../../http/message.ts";
+import { type RequestHead, ResponseHead } from "../../http/message.ts";
 import { owned, readSocket } from "../socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import { Framing, HeadError } from "./fields.ts";
 import { parseResponseHead } from "./response-head.ts";
-import { joinHead, LAST_CHUNK, lastChunk, writeBody } from "./writer.ts";
+import { joinHead, LAST_CHUNK, lastChunk, requestHead, writeBody, writeChunk } from "./writer.ts";
 
 export interface ClientOptions {
   readonly maxHeadBytes: number;
@@ -80,6 +80,7 @@ function settleBodiless({ headers }: ResponseHead): boolean {
 }
 
 export class Http1ClientConnection implements UpstreamStream {
+  readonly protocol = "HTTP/1.1";
   readonly socket: Socket;
   /** Requests sent on this connection so far. */
   requests = 0;
@@ -95,7 +96,9 @@ export class Http1ClientConnection implements UpstreamStream {
   #reusable = true;
   #requestDone = true;
   #pendingHead = "";
-  #requestBody: BodyKind = Body.none;
+  /** The request's body is chunked; `#frame`: from bytes that come without framing. */
+  #chunked = false;
+  #frame = false;
   #sawBytes = false;
   #unframe = false;
   #paused = false;
@@ -128,7 +131,7 @@ export class Http1ClientConnection implements UpstreamStream {
     return this.#state === State.idle;
   }
 
-  /** Own end, `host:port`; "" on a pipe. Asked of the system once. */
+  /** Asked of the system once. */
   get localAddress(): string {
     if (this.#localAddress === null) {
       const { localAddress: host, localPort: port } = this.socket;
@@ -137,12 +140,10 @@ export class Http1ClientConnection implements UpstreamStream {
     return this.#localAddress;
   }
 
-  /** True once a byte of the current response has arrived. */
   get answered(): boolean {
     return this.#sawBytes;
   }
 
-  /** Begins an exchange. `unframe`: response bytes of a chunked body are wanted without their framing. */
   begin(handler: UpstreamHandler, unframe: boolean): void {
     this.#handler = handler;
     this.#state = State.head;
@@ -153,30 +154,29 @@ export class Http1ClientConnection implements UpstreamStream {
     this.requests++;
   }
 
-  sendHead(text: string, body: BodyKind): void {
-    this.#requestBody = body;
-    this.#pendingHead = text;
+  sendHead(request: RequestHead, body: BodyKind, upgrading: boolean): void {
+    // A body of unknown length whose request names one is cut by that length; else it is chunked here.
+    this.#frame = body === Body.unbounded && !upgrading && !request.headers.has("content-length");
+    this.#chunked = this.#frame || body === Body.chunked;
+    this.#pendingHead = requestHead(request, body, this.#chunked, upgrading);
   }
 
   sendData(bytes: Buffer): boolean {
-    if (this.#pendingHead !== "") {
-      const head = this.#pendingHead;
-      this.#pendingHead = "";
-      return joinHead(this.socket, head, bytes);
-    }
-    return writeBody(this.socket, bytes);
+    const head = this.#pendingHead;
+    this.#pendingHead = "";
+    if (this.#frame) return writeChunk(this.socket, head, bytes);
+    return head === "" ? writeBody(this.socket, bytes) : joinHead(this.socket, head, bytes);
   }
 
   sendEnd(trailers: HeaderMap | null): void {
     this.#requestDone = true;
-    if (this.#requestBody === Body.chunked) {
+    if (this.#chunked) {
       const end = trailers === null ? LAST_CHUNK : lastChunk(trailers);
       this.socket.write(this.#pendingHead + end, "latin1");
       this.#pendingHead = "";
     } else this.flush();
   }
 
-  /** Sends the head without waiting for body bytes. */
   flush(): void {
     if (this.#pendingHead === "") return;
     const head = this.#pendingHead;
@@ -184,7 +184,6 @@ export class Http1ClientConnection implements UpstreamStream {
     this.socket.write(head, "latin1");
   }
 
-  /** Gives the exchange up but reads the rest of a short response, so that the connection can be used again. */
   discard(wheel: TimerWheel): void {
     if (this.#handler === null) return;
     if (!this.#requestDone || this.#state === State.head || this.#left > MAX_DISCARDED_BYTES) this.cancel();
@@ -199,7 +198,6 @@ export class Http1ClientConnection implements UpstreamStream {
     }
   }
 
-  /** Returns a connection that was taken from its pool but not used. */
   giveBack(): void {
     this.#owner.onIdle(this);
   }
@@ -231,7 +229,6 @@ export class Http1ClientConnection implements UpstreamStream {
     this.#state = State.tunnel;
   }
 
-  /** Half-closes a tunnel towards the upstream. */
   endTunnel(): void {
     this.socket.end();
   }
@@ -365,7 +362,7 @@ export class Http1ClientConnection implements UpstreamStream {
       this.#chunks ??= new ChunkedDecoder();
       this.#chunks.reset(!this.#unframe);
       this.#state = State.chunked;
-      handler.onResponseHead(this.#unframe ? Body.untilClose : Body.chunked);
+      handler.onResponseHead(this.#unframe ? Body.unbounded : Body.chunked);
     } else if (framing.contentLength >= 0) {
       this.#left = framing.contentLength;
       this.#state = State.length;
@@ -374,7 +371,7 @@ export class Http1ClientConnection implements UpstreamStream {
     } else {
       this.#reusable = false;
       this.#state = State.untilClose;
-      handler.onResponseHead(Body.untilClose);
+      handler.onResponseHead(Body.unbounded);
     }
     return after;
   }
@@ -417,7 +414,7 @@ export class Http1ClientConnection implements UpstreamStream {
     } else if (this.#state === State.idle || this.#state === State.closed) this.socket.destroy();
     // Like Envoy: an end in the middle of a message breaks the protocol, an end instead of one is a reset.
     else if (this.#sawBytes) this.#fail("protocol_error", "the upstream closed in the middle of its response");
-    else this.#fail("remote_reset", "the upstream closed without answering");
+    else this.#fail("connection_termination", "the upstream closed without answering");
   }
 
   #onClose(): void {
@@ -426,7 +423,7 @@ export class Http1ClientConnection implements UpstreamStream {
     this.#handler = null;
     this.#state = State.closed;
     // Like Envoy: an end in the middle of a message breaks the protocol, an end instead of one is a reset.
-    const failure = framed ? "protocol_error" : "remote_reset";
+    const failure = framed ? "protocol_error" : "connection_termination";
     handler?.onUpstreamReset(failure, this.#error || "the upstream's connection was cut");
     this.#owner.onClosed(this);
   }

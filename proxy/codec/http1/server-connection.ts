@@ -13,7 +13,17 @@ import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } fr
 import { ChunkedDecoder } from "./chunked.ts";
 import { Framing, HeadError } from "./fields.ts";
 import { parseRequestHead, type RequestHeadLimits } from "./request-head.ts";
-import { cut, joinHead, LAST_CHUNK, lastChunk, statusLine, unwritten, writeBody } from "./writer.ts";
+import {
+  CHUNKED,
+  cut,
+  joinHead,
+  LAST_CHUNK,
+  lastChunk,
+  statusLine,
+  unwritten,
+  writeBody,
+  writeChunk,
+} from "./writer.ts";
 
 /** What the connection asks of the connection manager above it. */
 export interface ServerHandler {
@@ -62,8 +72,6 @@ const State = { head: 0, length: 1, chunked: 2, waiting: 3, tunnel: 4, closed: 5
 /** Parsing is synchronous and its results are copied, so that all connections share one. */
 const framing = new Framing();
 
-const CHUNKED = "transfer-encoding: chunked\r\n";
-
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /** How much a request that is not wanted any more may still send while its connection closes. */
@@ -76,6 +84,7 @@ const MAX_HELD_BYTES = 65_536;
 const UNWRITTEN_TIMEOUT_MS = 60_000;
 
 export class Http1ServerConnection implements DownstreamStream {
+  readonly ownsConnection = true;
   readonly socket: Socket;
   readonly #options: ServerOptions;
   readonly #handler: ServerHandler;
@@ -341,7 +350,7 @@ export class Http1ServerConnection implements DownstreamStream {
     this.#outBody = body;
     this.#frame = false;
     if (body === Body.chunked) text += CHUNKED;
-    else if (body === Body.untilClose) {
+    else if (body === Body.unbounded) {
       // RFC 9112, section 6.3: a 1.0 peer takes the end of the connection as the body's end; others get chunks.
       if (this.#http10) this.#keepAlive = false;
       else {
@@ -357,23 +366,15 @@ export class Http1ServerConnection implements DownstreamStream {
     this.#outHead = `${text}\r\n`;
   }
 
-  /** True if chunk framing must be taken off before bytes are given to `sendData`. */
   get wantsUnframed(): boolean {
     return this.#http10;
   }
 
   sendData(bytes: Buffer): boolean {
     const socket = this.socket;
-    let head = this.#outHead;
+    const head = this.#outHead;
     this.#outHead = "";
-    if (this.#frame) {
-      head += `${bytes.length.toString(16)}\r\n`;
-      socket.cork();
-      joinHead(socket, head, bytes);
-      const more = socket.write("\r\n", "latin1");
-      socket.uncork();
-      return more;
-    }
+    if (this.#frame) return writeChunk(socket, head, bytes);
     return head === "" ? writeBody(socket, bytes) : joinHead(socket, head, bytes);
   }
 
@@ -399,7 +400,7 @@ export class Http1ServerConnection implements DownstreamStream {
   abort(): void {
     this.#current = null;
     this.#state = State.closed;
-    if (this.#outBody === Body.untilClose) {
+    if (this.#outBody === Body.unbounded) {
       // An orderly end would make the body look whole.
       cut(this.socket);
       return;

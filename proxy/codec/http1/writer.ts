@@ -3,7 +3,11 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { HeaderMap } from "../../../core/header-map.ts";
+import type { RequestHead } from "../../http/message.ts";
 import { writeTransient } from "../socket-reader.ts";
+import { Body, type BodyKind } from "../stream.ts";
+
+export const CHUNKED = "transfer-encoding: chunked\r\n";
 
 export const LAST_CHUNK = "0\r\n\r\n";
 
@@ -32,6 +36,29 @@ export function statusLine(status: number, reason: string, http10: boolean): str
     lines.set(status, line);
   }
   return line;
+}
+
+/** Methods whose requests are not expected to have a body. */
+const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
+
+/** A request's head as an HTTP/1.1 upstream gets it. `chunked`: its body will be. */
+export function requestHead(request: RequestHead, body: BodyKind, chunked: boolean, upgrading: boolean): string {
+  const { headers, method } = request;
+  let text = `${method} ${request.path} HTTP/1.1\r\nHost: ${request.authority}\r\n${headers.toHttp1()}`;
+  if (chunked) text += CHUNKED;
+  // RFC 9110, section 8.6: a method that expects a body says that there is none.
+  else if (body === Body.none && !BODILESS.has(method) && !upgrading && !headers.has("content-length"))
+    text += "content-length: 0\r\n";
+  return `${text}\r\n`;
+}
+
+/** Writes body bytes as one chunk after what stands before it. Returns false when the socket wants a pause. */
+export function writeChunk(socket: Socket, before: string, bytes: Buffer): boolean {
+  socket.cork();
+  joinHead(socket, `${before}${bytes.length.toString(16)}\r\n`, bytes);
+  const more = socket.write("\r\n", "latin1");
+  socket.uncork();
+  return more;
 }
 
 /** Bytes written that the kernel has not taken yet; libuv's part of them is only in the handle. */
