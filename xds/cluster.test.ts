@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { DEFAULT_HTTP2 } from "../model/http.ts";
 import { clusterCodec } from "./cluster.ts";
 import { cluster } from "./testing/arbitrary-cluster.ts";
 import { decodeJson, problemsOf } from "./testing/from-json.ts";
@@ -60,12 +61,7 @@ test("a cluster of little more than a name has Envoy's defaults", () => {
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
       maxResponseHeadersKb: 80,
-      http2: {
-        maxConcurrentStreams: 1024,
-        initialStreamWindowSize: 16_777_216,
-        initialConnectionWindowSize: 25_165_824,
-        allowConnect: false,
-      },
+      http2: DEFAULT_HTTP2,
     },
     perConnectionBufferLimitBytes: 1_048_576,
     tcpKeepalive: null,

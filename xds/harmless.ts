@@ -69,13 +69,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     use_balsa_parser: "chooses between Envoy's parsers",
   },
   "envoy.config.core.v3.Http2ProtocolOptions": {
-    hpack_table_size: "only tunes compression",
-    max_outbound_frames: "floods have fixed limits",
-    max_outbound_control_frames: "floods have fixed limits",
-    max_consecutive_inbound_frames_with_empty_payload: "floods have fixed limits",
-    max_inbound_priority_frames_per_stream: "floods have fixed limits",
-    max_inbound_window_update_frames_per_data_frame_sent: "floods have fixed limits",
-    stream_error_on_invalid_http_messaging: "deprecated, and HTTP/2 is not served yet",
     use_oghttp2_codec: "chooses between Envoy's codecs",
   },
   "envoy.config.endpoint.v3.Endpoint": {

@@ -5,7 +5,7 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager as Message,
 } from "../generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import type { HttpConnectionManager } from "../model/http.ts";
+import { DEFAULT_HTTP2, type HttpConnectionManager } from "../model/http.ts";
 import type { Codec } from "./codec.ts";
 import { decodeHttpConnectionManager, encodeHttpConnectionManager } from "./http-connection-manager.ts";
 import type { Decoded } from "./place.ts";
@@ -39,12 +39,7 @@ test("what is not given has Envoy's defaults", () => {
     filters.map(({ kind }) => kind),
     ["router"],
   );
-  assert.deepEqual(http2, {
-    maxConcurrentStreams: 1024,
-    initialStreamWindowSize: 16 * 1024 * 1024,
-    initialConnectionWindowSize: 24 * 1024 * 1024,
-    allowConnect: false,
-  });
+  assert.deepEqual(http2, DEFAULT_HTTP2);
   assert.deepEqual(rest, {
     statPrefix: "h",
     codecType: "auto",

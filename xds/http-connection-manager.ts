@@ -27,7 +27,7 @@ import {
   encodeHttp1,
 } from "./http-connection-manager/protocol-options.ts";
 import { decodeTracing, encodeTracing } from "./http-connection-manager/tracing.ts";
-import { DEFAULT_HTTP2, decodeHttp2, encodeHttp2 } from "./http2-options.ts";
+import { decodeHttp2, encodeHttp2 } from "./http2-options.ts";
 import { decodeLocalReply, encodeLocalReply } from "./local-reply.ts";
 import type { Place } from "./place.ts";
 import { decodeRouteTable, encodeRouteTable } from "./route.ts";
@@ -110,9 +110,11 @@ export function decodeHttpConnectionManager(message: HcmMessage, at: Place): Htt
     ...decodeCommonOptions(message.commonHttpProtocolOptions, at.field("common_http_protocol_options")),
     maxRequestHeadersKb: decodeMaxHeaders(message.maxRequestHeadersKb, at.field("max_request_headers_kb")),
     http1: decodeHttp1(http1, at.field("http_protocol_options")),
-    http2: message.http2ProtocolOptions
-      ? decodeHttp2(message.http2ProtocolOptions, at.field("http2_protocol_options"))
-      : DEFAULT_HTTP2,
+    http2: decodeHttp2(
+      message.http2ProtocolOptions,
+      at.field("http2_protocol_options"),
+      message.streamErrorOnInvalidHttpMessage,
+    ),
     ...decodePortStripping(message, at),
     keepConnectionOnInvalidMessage: http1?.overrideStreamErrorOnInvalidHttpMessage ?? keepConnection,
     appendXForwardedPort: message.appendXForwardedPort,

@@ -15,10 +15,11 @@ import {
   HttpProtocolOptionsSchema,
 } from "../generated/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { RequestSni, UpstreamHttp } from "../model/cluster.ts";
+import { DEFAULT_HTTP2 } from "../model/http.ts";
 import { unpackAny } from "./any.ts";
 import { checkHeaderKeyFormat } from "./header-key-format.ts";
 import { decodeHeaderName } from "./header-name.ts";
-import { DEFAULT_HTTP2, decodeHttp2, encodeHttp2 } from "./http2-options.ts";
+import { decodeHttp2, encodeHttp2 } from "./http2-options.ts";
 import type { Place } from "./place.ts";
 import { duration, durationMs, positiveDurationMs } from "./values.ts";
 
@@ -103,7 +104,7 @@ function decodeDeprecated(cluster: ClusterMessage, at: Place): UpstreamHttp {
 }
 
 function http2(message: Http2ProtocolOptions | undefined, at: Place): UpstreamHttp["http2"] {
-  return message ? decodeHttp2(message, at.field("http2_protocol_options")) : DEFAULT_HTTP2;
+  return decodeHttp2(message, at.field("http2_protocol_options"));
 }
 
 function decodeCommon(message: CommonOptions | undefined, at: Place): Omit<UpstreamHttp, "protocol" | "http2"> {

@@ -1,7 +1,7 @@
 /** Small, complete models for tests: only what a test names differs from the defaults. */
 import type { Cluster } from "../../model/cluster.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
-import type { HttpConnectionManager } from "../../model/http.ts";
+import { DEFAULT_HTTP2, type HttpConnectionManager } from "../../model/http.ts";
 import type { FilterChain, Listener } from "../../model/listener.ts";
 import type { RouteTable } from "../../model/route.ts";
 import type { Secret } from "../../model/secret.ts";
@@ -31,12 +31,7 @@ export function edsCluster(name: string, overrides: Partial<Cluster> = {}): Clus
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
       maxResponseHeadersKb: 80,
-      http2: {
-        maxConcurrentStreams: 100,
-        initialStreamWindowSize: 65535,
-        initialConnectionWindowSize: 65535,
-        allowConnect: false,
-      },
+      http2: DEFAULT_HTTP2,
     },
     perConnectionBufferLimitBytes: 1_048_576,
     tcpKeepalive: null,
@@ -204,12 +199,7 @@ function connectionManager(routes: HttpConnectionManager["routes"]): HttpConnect
       enableTrailers: false,
       allowCustomMethods: false,
     },
-    http2: {
-      maxConcurrentStreams: 100,
-      initialStreamWindowSize: 65535,
-      initialConnectionWindowSize: 65535,
-      allowConnect: false,
-    },
+    http2: DEFAULT_HTTP2,
     stripMatchingHostPort: false,
     stripAnyHostPort: false,
     keepConnectionOnInvalidMessage: false,

@@ -1,7 +1,7 @@
 /** Envoy's own defaults, spelled out once: translation says only where a mesh differs. */
 import type { ConfigSource } from "../../model/bootstrap.ts";
 import type { Cluster, OutlierDetection } from "../../model/cluster.ts";
-import type { Http2Options, HttpConnectionManager } from "../../model/http.ts";
+import { DEFAULT_HTTP2, type HttpConnectionManager } from "../../model/http.ts";
 import type { FilterChainMatch, Listener } from "../../model/listener.ts";
 import type { HeaderMutations, RequestMirror, RetryPolicy } from "../../model/route.ts";
 import type { TlsParams } from "../../model/tls.ts";
@@ -14,13 +14,6 @@ export const NO_MUTATIONS: HeaderMutations = {
   requestHeadersToRemove: [],
   responseHeadersToAdd: [],
   responseHeadersToRemove: [],
-};
-
-export const HTTP2: Http2Options = {
-  maxConcurrentStreams: 1024,
-  initialStreamWindowSize: 16 * 1024 * 1024,
-  initialConnectionWindowSize: 24 * 1024 * 1024,
-  allowConnect: false,
 };
 
 export const ANY_CONNECTION: FilterChainMatch = {
@@ -86,7 +79,7 @@ export const HTTP_CONNECTION_MANAGER: Omit<HttpConnectionManager, "statPrefix" |
     enableTrailers: false,
     allowCustomMethods: false,
   },
-  http2: HTTP2,
+  http2: DEFAULT_HTTP2,
   stripMatchingHostPort: false,
   stripAnyHostPort: false,
   keepConnectionOnInvalidMessage: false,
@@ -137,7 +130,7 @@ export const CLUSTER: Omit<Cluster, "name" | "discovery"> = {
     maxRequestsPerConnection: 0,
     maxHeadersCount: 100,
     maxResponseHeadersKb: 80,
-    http2: HTTP2,
+    http2: DEFAULT_HTTP2,
   },
   perConnectionBufferLimitBytes: 1024 * 1024,
   tcpKeepalive: null,

@@ -1,6 +1,7 @@
 /** Clusters and endpoint sets for tests, with Envoy's defaults for what a test does not name. */
 import type { CircuitBreakerLimits, Cluster, ClusterExtension, OutlierDetection } from "../../model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../model/endpoint.ts";
+import { DEFAULT_HTTP2 } from "../../model/http.ts";
 
 export const DEFAULT_LIMITS: CircuitBreakerLimits = {
   maxConnections: 1024,
@@ -60,12 +61,7 @@ export function cluster(fields: Partial<Cluster> = {}): Cluster {
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
       maxResponseHeadersKb: 80,
-      http2: {
-        maxConcurrentStreams: 100,
-        initialStreamWindowSize: 65_535,
-        initialConnectionWindowSize: 65_535,
-        allowConnect: false,
-      },
+      http2: DEFAULT_HTTP2,
     },
     perConnectionBufferLimitBytes: 1_048_576,
     tcpKeepalive: null,

@@ -10,6 +10,8 @@ import type {
   UpstreamHttp,
 } from "../../model/cluster.ts";
 import type { Endpoint, EndpointSet } from "../../model/endpoint.ts";
+import { DEFAULT_HTTP2 } from "../../model/http.ts";
+import { http2Options } from "./arbitrary-http2.ts";
 import {
   andPerhaps,
   durationMs,
@@ -25,7 +27,6 @@ import {
 import { configSource, upstreamTls } from "./arbitrary-tls.ts";
 
 const percentage = fc.integer({ min: 0, max: 100 });
-const window = fc.integer({ min: 65_535, max: 2 ** 31 - 1 });
 
 const ip: fc.Arbitrary<Address> = fc.record({
   kind: fc.constant("tcp" as const),
@@ -152,24 +153,12 @@ const plainHttp = fc
     maxRequestsPerConnection: uint32,
     maxHeadersCount: fc.integer({ min: 1, max: 1000 }),
     maxResponseHeadersKb: fc.integer({ min: 1, max: 8192 }),
-    http2: fc.record({
-      maxConcurrentStreams: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
-      initialStreamWindowSize: window,
-      initialConnectionWindowSize: window,
-      allowConnect: fc.boolean(),
-    }),
+    http2: http2Options,
   })
   // Explicit HTTP/1 has no HTTP/2 options to carry.
-  .map((options) => (options.protocol === "http1" ? { ...options, http2: HTTP2_DEFAULTS } : options));
+  .map((options) => (options.protocol === "http1" ? { ...options, http2: DEFAULT_HTTP2 } : options));
 
 const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni, trailers: fc.constant(true) });
-
-const HTTP2_DEFAULTS = {
-  maxConcurrentStreams: 1024,
-  initialStreamWindowSize: 16 * 1024 * 1024,
-  initialConnectionWindowSize: 24 * 1024 * 1024,
-  allowConnect: false,
-};
 
 const extension: fc.Arbitrary<ClusterExtension> = fc.record({
   breaker: orNull(

@@ -3,7 +3,6 @@ import fc from "fast-check";
 import type { AccessLog, AccessLogFilter } from "../../model/access-log.ts";
 import type {
   CustomTag,
-  Http2Options,
   HttpConnectionManager,
   HttpFilter,
   JsonTemplate,
@@ -13,6 +12,7 @@ import type {
   Tracing,
   TracingProvider,
 } from "../../model/http.ts";
+import { http2Options } from "./arbitrary-http2.ts";
 import { fraction, headerMatch } from "./arbitrary-matcher.ts";
 import { faultPolicy, rbacPolicy } from "./arbitrary-rbac.ts";
 import { headerMutation, routeTable } from "./arbitrary-route.ts";
@@ -162,15 +162,6 @@ const router: fc.Arbitrary<HttpFilter> = fc.record({
 
 const filters = fc.tuple(few(filter), router).map(([before, last]) => [...before, last]);
 
-const window = fc.integer({ min: 65_535, max: 2 ** 31 - 1 });
-
-const http2: fc.Arbitrary<Http2Options> = fc.record({
-  maxConcurrentStreams: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
-  initialStreamWindowSize: window,
-  initialConnectionWindowSize: window,
-  allowConnect: fc.boolean(),
-});
-
 const RANGES = [
   { address: "10.0.0.0", prefixLength: 8 },
   { address: "fd00::", prefixLength: 64 },
@@ -246,7 +237,7 @@ export const httpConnectionManager: fc.Arbitrary<HttpConnectionManager> = fc
           enableTrailers: fc.boolean(),
           allowCustomMethods: fc.boolean(),
         }),
-        http2,
+        http2: http2Options,
         keepConnectionOnInvalidMessage: fc.boolean(),
         appendXForwardedPort: fc.boolean(),
         localReply,
