@@ -139,6 +139,8 @@ export interface ClusterExtension {
   readonly mode: "enforce" | "dry_run";
   /** An idle connection that the upstream was seen to close is closed earlier by us from then on. */
   readonly learnIdleTimeout: boolean;
+  /** HTTP/1.1 calls to other Outrigger sidecars may travel as streams of few connections. */
+  readonly multiplex: boolean;
   /** Name for metrics and for people: the destination service. */
   readonly service: { readonly name: string; readonly namespace: string; readonly port: number } | null;
   /** Manifest that the policy came from (`file:line`), "" for defaults. */

@@ -41,6 +41,8 @@ export interface ListenerExtension {
   } | null;
   /** True for the listener that `http_proxy` names. */
   readonly httpProxy: boolean;
+  /** HTTP/1.1 calls of other Outrigger sidecars may come as streams of few connections. */
+  readonly multiplex: boolean;
 }
 
 export type ListenerFilter =

@@ -21,6 +21,7 @@ export function decodeClusterExtension(metadata: Metadata | undefined, at: Place
     probeBeforeReadmission: reader.boolean("probe_before_readmission", false),
     mode: reader.word("mode", ["enforce", "dry_run"], "enforce"),
     learnIdleTimeout: reader.boolean("learn_idle_timeout", false),
+    multiplex: reader.boolean("multiplex", false),
     service: reader.object("service", (service) => ({
       name: service.string("name", ""),
       namespace: service.string("namespace", ""),
@@ -48,6 +49,7 @@ export function encodeClusterExtension(extension: ClusterExtension): JsonObject 
     probe_before_readmission: extension.probeBeforeReadmission,
     mode: extension.mode,
     learn_idle_timeout: extension.learnIdleTimeout,
+    ...(extension.multiplex ? { multiplex: true } : {}),
     ...(service ? { service: { ...service } } : {}),
     source: extension.source,
   };

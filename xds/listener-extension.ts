@@ -19,12 +19,13 @@ export function decodeListenerExtension(metadata: Metadata | undefined, at: Plac
       portName: service.string("port_name", ""),
     })),
     httpProxy: reader.boolean("http_proxy", false),
+    multiplex: reader.boolean("multiplex", false),
   };
   reader.end();
   return extension;
 }
 
-export function encodeListenerExtension({ service, httpProxy }: ListenerExtension): JsonObject {
+export function encodeListenerExtension({ service, httpProxy, multiplex }: ListenerExtension): JsonObject {
   return {
     ...(service
       ? {
@@ -37,5 +38,6 @@ export function encodeListenerExtension({ service, httpProxy }: ListenerExtensio
         }
       : {}),
     http_proxy: httpProxy,
+    ...(multiplex ? { multiplex } : {}),
   };
 }

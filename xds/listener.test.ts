@@ -71,10 +71,14 @@ test("a listener may be told not to bind in two ways", () => {
 
 test("the control plane says which service a listener stands for", () => {
   const service = { name: "orders", namespace: "shop", port: 80, port_name: "http" };
-  assert.deepEqual(value({ metadata: { filter_metadata: { outrigger: { service, http_proxy: true } } } }).outrigger, {
-    service: { name: "orders", namespace: "shop", port: 80, portName: "http" },
-    httpProxy: true,
-  });
+  assert.deepEqual(
+    value({ metadata: { filter_metadata: { outrigger: { service, http_proxy: true, multiplex: true } } } }).outrigger,
+    {
+      service: { name: "orders", namespace: "shop", port: 80, portName: "http" },
+      httpProxy: true,
+      multiplex: true,
+    },
+  );
 });
 
 test("what only Envoy needs is ignored, with its reason", () => {

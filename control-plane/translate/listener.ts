@@ -51,6 +51,7 @@ export function outboundListener(
     outrigger: {
       service: { name: service.name, namespace: service.namespace, port: port.port, portName: port.name },
       httpProxy: false,
+      multiplex: false,
     },
   };
 }
@@ -68,7 +69,7 @@ export function httpProxyListener(workload: Workload, settings: MeshSettings): L
     address: { kind: "tcp", host, port: workload.httpProxyPort },
     trafficDirection: "outbound",
     filterChains: [filterChain(http, null)],
-    outrigger: { service: null, httpProxy: true },
+    outrigger: { service: null, httpProxy: true, multiplex: false },
   };
 }
 

@@ -39,6 +39,7 @@ export const OWN_POLICY: ClusterExtension = {
   probeBeforeReadmission: true,
   mode: "enforce",
   learnIdleTimeout: false,
+  multiplex: false,
   service: null,
   source: "",
 };

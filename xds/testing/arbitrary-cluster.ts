@@ -167,6 +167,7 @@ const extension: fc.Arbitrary<ClusterExtension> = fc.record({
   probeBeforeReadmission: fc.boolean(),
   mode: fc.constantFrom("enforce" as const, "dry_run" as const),
   learnIdleTimeout: fc.boolean(),
+  multiplex: fc.boolean(),
   service: orNull(fc.record({ name, namespace: name, port })),
   source: plainText,
 });

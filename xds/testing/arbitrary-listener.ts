@@ -97,6 +97,7 @@ const anyListener = fc.record({
     fc.record({
       service: orNull(fc.record({ name, namespace: name, port, portName: plainText })),
       httpProxy: fc.boolean(),
+      multiplex: fc.boolean(),
     }),
   ),
 });
