@@ -11,6 +11,8 @@ const MAIN = path.join(fileURLToPath(new URL("../../..", import.meta.url)), "cli
 const START_LIMIT_MS = 20_000;
 
 export interface RunningProxy {
+  /** Of the process. */
+  readonly pid: number;
   /** What it wrote, for errors. */
   output(): string;
   readonly exited: () => boolean;
@@ -42,6 +44,7 @@ export function startProxy(side: Side, envoy: string, bootstrap: string): Runnin
     });
   });
   return {
+    pid: child.pid ?? 0,
     output: () => text,
     exited: () => over,
     async stop() {
