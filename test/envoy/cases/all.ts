@@ -6,6 +6,8 @@ import { corsArea } from "./cors.ts";
 import { filters } from "./filters.ts";
 import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
+import { http2Malformed } from "./http2-malformed.ts";
+import { http2Upstream } from "./http2-upstream.ts";
 import { identity } from "./identity.ts";
 import { logs } from "./logs.ts";
 import { malformed } from "./malformed.ts";
@@ -48,4 +50,6 @@ export const areas: readonly Area[] = [
   replies,
   filters,
   paths,
+  http2Malformed,
+  http2Upstream,
 ];

@@ -1,5 +1,8 @@
 /** What a case is: a snippet of Envoy configuration, what a client does, and what the upstream answers. */
 
+import type { ErrorName, Frame } from "./http2/frames.ts";
+import type { Field } from "./http2/hpack.ts";
+
 /** Envoy configuration in its JSON form. */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 export interface JsonObject {
@@ -27,9 +30,27 @@ export type UpstreamStep =
   | { readonly echo: true }
   | { readonly end: "close" | "reset" };
 
+/** What one end of an HTTP/2 connection does. Streams are those of the call at hand, for a client 1, unless named. */
+export type Http2Step =
+  | { readonly headers: readonly Field[]; readonly stream?: number; readonly end?: boolean }
+  | { readonly data: string | Buffer; readonly stream?: number; readonly end?: boolean }
+  | { readonly reset: ErrorName; readonly stream?: number }
+  | { readonly goaway: ErrorName; readonly last?: number }
+  | { readonly frame: Frame }
+  | { readonly waitMs: number }
+  /** Waits for what the other end does: so many bytes of a body, its head, its end (or reset). */
+  | { readonly until: "informational" | "head" | "end" | "reset" | number; readonly stream?: number }
+  | { readonly until: "goaway" | "closed" }
+  | { readonly end: "half" | "close" | "reset" };
+
+/** What an upstream does with a call that came over HTTP/2: DATA may go back as it comes. */
+export type Http2UpstreamStep = Http2Step | { readonly echo: true };
+
 export interface Answer {
   readonly early?: boolean;
   readonly steps: readonly UpstreamStep[];
+  /** The same for calls over HTTP/2. */
+  readonly http2?: readonly Http2UpstreamStep[];
 }
 
 /** The `number`th call (from 1) of a case, to the upstream of that name. */
@@ -84,6 +105,12 @@ export interface Case {
   readonly tls?: ClientTls;
   /** One connection. */
   readonly steps?: readonly Step[];
+  /** One HTTP/2 connection instead. */
+  readonly http2?: readonly Http2Step[];
+  /** SETTINGS of that HTTP/2 client, by identifier. */
+  readonly settings?: Readonly<Record<number, number>>;
+  /** Compares the SETTINGS that both ends were sent. */
+  readonly showsSettings?: boolean;
   /** Several at once. */
   readonly connections?: readonly (readonly Step[])[];
   readonly answers?: Answers;
@@ -106,4 +133,6 @@ export interface Area {
 export interface UpstreamTls {
   readonly certificate: string;
   readonly requireClientCertificate?: boolean;
+  /** Default: HTTP/1.1 alone. */
+  readonly alpn?: readonly string[];
 }

@@ -1,10 +1,10 @@
 /** The caller of the test bench: raw bytes on a socket, in the order that a case says, and what came back. */
-import net from "node:net";
+import type net from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
-import tls from "node:tls";
 import type { ClientTls, Step } from "./case.ts";
-import { certificate } from "./certificates.ts";
+import { connect } from "./connect.ts";
 import { type HttpText, readMessage } from "./http-text.ts";
+import type { Http2Peer } from "./http2/peer.ts";
 import { PROBE_CASE } from "./upstream.ts";
 
 const ANSWER_LIMIT_MS = 6000;
@@ -21,6 +21,8 @@ export interface ConnectionReport {
   /** Server certificate, protocol and ALPN; "refused" where the handshake failed; "" in plaintext. */
   readonly tls: string;
   readonly responses: readonly (HttpText | "no answer")[];
+  /** What came over a connection of HTTP/2. */
+  readonly http2?: Http2Peer;
   /** What became of the connection: kept for further requests, or closed, or neither in time. */
   readonly outcome: string;
 }
@@ -79,13 +81,9 @@ export async function runConnection(
   steps: readonly Step[],
   fill: (text: string) => string,
 ): Promise<ConnectionReport> {
-  const raw = net.connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-  await new Promise<void>((resolve, reject) => raw.once("connect", resolve).once("error", reject));
-  const localPort = raw.localPort ?? 0;
-  const ports = `${localPort}>${port}`;
-  const secured = security === undefined ? null : await handshake(raw, security);
-  if (secured?.socket === null) return { localPort, ports, tls: secured.description, responses: [], outcome: "closed" };
-  const connection = new ClientConnection(secured?.socket ?? raw);
+  const { raw, socket, ...ends } = await connect(port, security);
+  if (socket === null) return { ...ends, responses: [], outcome: "closed" };
+  const connection = new ClientConnection(socket);
   const responses: (HttpText | "no answer")[] = [];
   let outcome = "";
   for (const step of steps) {
@@ -111,7 +109,7 @@ export async function runConnection(
   }
   if (outcome === "" || outcome.startsWith("half")) outcome = await probe(connection, responses, outcome !== "");
   connection.socket.destroy();
-  return { localPort, ports, tls: secured?.description ?? "", responses, outcome };
+  return { ...ends, responses, outcome };
 }
 
 /** Reads up to a final response; false if none came. */
@@ -164,28 +162,4 @@ async function probe(
 function outcomeOf(answer: HttpText): string {
   const closes = answer.headers.some(([name, value]) => name.toLowerCase() === "connection" && value === "close");
   return closes ? `closed after ${answer.startLine}` : "kept";
-}
-
-async function handshake(
-  raw: net.Socket,
-  security: ClientTls,
-): Promise<{ readonly socket: tls.TLSSocket | null; readonly description: string }> {
-  const own = security.certificate === undefined ? null : certificate(security.certificate);
-  const socket = tls.connect({
-    socket: raw,
-    rejectUnauthorized: false,
-    ...(security.sni === undefined ? {} : { servername: security.sni }),
-    ...(security.alpn === undefined ? {} : { ALPNProtocols: [...security.alpn] }),
-    ...(own === null ? {} : { cert: own.chain, key: own.key }),
-  });
-  return new Promise((resolve) => {
-    socket.once("secureConnect", () => {
-      const san = socket.getPeerX509Certificate()?.subjectAltName ?? "none";
-      const description = `${socket.getProtocol()} alpn=${socket.alpnProtocol || "none"} server=${san}`;
-      resolve({ socket, description });
-    });
-    const refused = (): void => resolve({ socket: null, description: "refused" });
-    socket.on("error", refused);
-    socket.on("close", refused);
-  });
 }

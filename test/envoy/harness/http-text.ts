@@ -8,7 +8,7 @@ export interface HttpText {
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
   readonly trailers: readonly (readonly [name: string, value: string])[];
-  readonly framing: "none" | "length" | "chunked" | "close" | "tunnel";
+  readonly framing: "none" | "length" | "chunked" | "close" | "tunnel" | "http2";
   /** False: the connection ended before the message did. */
   readonly complete: boolean;
 }

@@ -1,6 +1,7 @@
 /** Builders of requests and answers for the cases' tables. */
 import { STATUS_CODES } from "node:http";
 import type { Answer, Step, UpstreamStep } from "./case.ts";
+import type { Field } from "./http2/hpack.ts";
 
 export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
@@ -12,11 +13,18 @@ export interface RequestOptions {
   readonly version?: string;
 }
 
-function fields(headers: Readonly<Record<string, string | readonly string[]>>): string {
-  return Object.entries(headers)
-    .flatMap(([name, values]) =>
-      (typeof values === "string" ? [values] : values).map((value) => `${name}: ${value}\r\n`),
-    )
+type Headers = Readonly<Record<string, string | readonly string[]>>;
+
+/** Field lines, one for each value. */
+export function fieldsOf(headers: Headers): Field[] {
+  return Object.entries(headers).flatMap(([name, values]) =>
+    (typeof values === "string" ? [values] : values).map((value): Field => [name, value]),
+  );
+}
+
+function fields(headers: Headers): string {
+  return fieldsOf(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
     .join("");
 }
 
@@ -53,7 +61,13 @@ export function times(count: number, steps: readonly Step[]): readonly Step[] {
 /** An upstream's answer with a length. */
 export function respond(status: number | string, headers: RequestOptions["headers"] = {}, body = ""): Answer {
   const line = typeof status === "string" ? status : `${status} ${STATUS_CODES[status] ?? ""}`;
-  return sends(`HTTP/1.1 ${line}\r\n${fields(headers)}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  const length = String(Buffer.byteLength(body));
+  const { steps } = sends(`HTTP/1.1 ${line}\r\n${fields(headers)}content-length: ${length}\r\n\r\n${body}`);
+  const pairs: Field[] = [[":status", line.slice(0, 3)], ...fieldsOf(headers), ["content-length", length]];
+  return {
+    steps,
+    http2: body === "" ? [{ headers: pairs, end: true }] : [{ headers: pairs }, { data: body, end: true }],
+  };
 }
 
 /** An upstream that writes these bytes. */
@@ -62,8 +76,11 @@ export function sends(bytes: string, ...more: readonly UpstreamStep[]): Answer {
 }
 
 /** An upstream that ends the connection instead of answering. */
-export const hangsUp: Answer = { steps: [{ end: "close" }] };
-export const resets: Answer = { steps: [{ end: "reset" }] };
+export const hangsUp: Answer = { steps: [{ end: "close" }], http2: [{ end: "close" }] };
+export const resets: Answer = { steps: [{ end: "reset" }], http2: [{ end: "reset" }] };
 
 /** An upstream that answers too late. */
-export const late = (ms: number, answer: Answer): Answer => ({ steps: [{ waitMs: ms }, ...answer.steps] });
+export const late = (ms: number, { steps, http2 = [] }: Answer): Answer => ({
+  steps: [{ waitMs: ms }, ...steps],
+  http2: [{ waitMs: ms }, ...http2],
+});

@@ -6,6 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Area, Case } from "./case.ts";
 import { type ConnectionReport, PROBE_PATH, runConnection } from "./client.ts";
 import { type AssembledCase, assemble, fillCase } from "./config.ts";
+import { runHttp2 } from "./http2/client.ts";
 import { reservePorts } from "./ports.ts";
 import { type Side, startProxy, untilReady } from "./proxy.ts";
 import { namePorts, renderCall, renderConnection } from "./render.ts";
@@ -59,8 +60,14 @@ export async function runArea(
     const strays = ledger.strays();
     if (strays.length > 0) throw new Error(`${side}: calls that no case made: ${strays.join(", ")}`);
     const log = readLog(logFile);
-    const shown = new Set(plan.cases.filter((one) => one.case.showsConnections).map(({ id }) => id));
-    return new Map([...reports].map(([id, list]) => [id, observe(id, list, ledger, log, names, shown.has(id))]));
+    const byId = new Map(plan.cases.map((one) => [one.id, one.case]));
+    return new Map(
+      [...reports].map(([id, list]) => {
+        const { showsConnections = false, showsSettings = false } = byId.get(id) ?? {};
+        const lines = observe(id, list, ledger, log, names, showsConnections);
+        return [id, showsSettings ? lines : lines.filter((line) => !/^(?:\S+ \d+> )?settings: /.test(line))];
+      }),
+    );
   } catch (error) {
     await proxy.stop();
     throw new Error(`area ${area.name}: ${side}: ${error instanceof Error ? error.message : error}\n${proxy.output()}`);
@@ -73,6 +80,8 @@ export async function runArea(
 function runCase({ id, case: testCase, listener }: AssembledCase, ports: readonly number[]) {
   const connections = testCase.connections ?? [testCase.steps ?? []];
   const fill = (text: string): string => fillCase(text, id, testCase);
+  const { http2, tls, settings } = testCase;
+  if (http2 !== undefined) return Promise.all([runHttp2(ports[listener] ?? 0, { tls, settings, steps: http2, fill })]);
   return Promise.all(connections.map((steps) => runConnection(ports[listener] ?? 0, testCase.tls, steps, fill)));
 }
 

@@ -5,6 +5,12 @@ import tls from "node:tls";
 import type { Answer, Answers, UpstreamTls } from "./case.ts";
 import { certificate, roots } from "./certificates.ts";
 import { type HttpText, readMessage } from "./http-text.ts";
+import { PREFACE } from "./http2/frames.ts";
+import type { Field } from "./http2/hpack.ts";
+import { serveHttp2 } from "./http2/upstream.ts";
+
+/** As far as the first empty line. */
+const HTTP2_START = PREFACE.subarray(0, 18);
 
 /** The case that requests belong to which only try whether a connection still serves. */
 export const PROBE_CASE = "probe";
@@ -14,6 +20,8 @@ export interface UpstreamCall {
   request: HttpText;
   /** Bytes after an upgrade. */
   tunnel: string;
+  /** What else became of a call over HTTP/2. */
+  readonly notes: string[];
   /** The caller's TLS, as far as it is interesting; "" in plaintext. */
   readonly tls: string;
   /** What the call came over: the same object for all calls of one connection. */
@@ -44,6 +52,13 @@ export class UpstreamLedger {
     return scripted ?? greet(call);
   }
 
+  /** Notes what the connection of earlier calls was sent. */
+  noteConnection(connection: object, note: string): void {
+    for (const calls of this.#calls.values()) {
+      calls.findLast((call) => call.connection === connection)?.notes.push(note);
+    }
+  }
+
   callsOf(id: string): readonly UpstreamCall[] {
     return this.#calls.get(id) ?? [];
   }
@@ -59,13 +74,22 @@ export class UpstreamLedger {
 /** A case's requests carry its id, or are for its host. */
 function caseOf({ headers }: HttpText): string {
   const field = (name: string): string => headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? "";
-  return field("x-case") || (/^([\w-]+?)(?:-shadow)?\.test/.exec(field("host"))?.[1] ?? "");
+  return field("x-case") || (/^([\w-]+?)(?:-shadow)?\.test/.exec(field(":authority") || field("host"))?.[1] ?? "");
 }
 
 /** The answer where no script gives one: the upstream's name. */
 function greet({ upstream, request }: UpstreamCall): Answer {
   const head = `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${upstream.length}\r\n\r\n`;
-  return { steps: [{ write: request.startLine.startsWith("HEAD ") ? head : head + upstream }] };
+  const isHead = request.startLine.startsWith("HEAD ");
+  const fields: Field[] = [
+    [":status", "200"],
+    ["content-type", "text/plain"],
+    ["content-length", String(upstream.length)],
+  ];
+  return {
+    steps: [{ write: isHead ? head : head + upstream }],
+    http2: isHead ? [{ headers: fields, end: true }] : [{ headers: fields }, { data: upstream, end: true }],
+  };
 }
 
 export interface UpstreamServer {
@@ -106,7 +130,7 @@ function serverOptions(security: UpstreamTls): tls.TlsOptions {
   const clients = security.requireClientCertificate
     ? { requestCert: true, rejectUnauthorized: true, ca: roots.mesh }
     : {};
-  return { cert: chain, key, ALPNProtocols: ["http/1.1"], ...clients };
+  return { cert: chain, key, ALPNProtocols: [...(security.alpn ?? ["http/1.1"])], ...clients };
 }
 
 function describeTls(socket: tls.TLSSocket): string {
@@ -159,6 +183,11 @@ class UpstreamConnection {
       if (this.#ended) return false;
       await this.#more();
     }
+    if (this.#bytes.subarray(0, HTTP2_START.length).equals(HTTP2_START)) {
+      this.#socket.removeAllListeners("data");
+      serveHttp2({ name: this.#name, socket: this.#socket, tls: this.#tls, ledger: this.#ledger, first: this.#bytes });
+      return false;
+    }
     const head = this.#bytes.indexOf("\r\n\r\n") + 4;
     // The head alone decides what is answered; its body may never come.
     const first = readMessage(this.#bytes, true, { side: "request" });
@@ -167,6 +196,7 @@ class UpstreamConnection {
       upstream: this.#name,
       request: { ...first.message, body: Buffer.alloc(0), complete: false },
       tunnel: "",
+      notes: [],
       tls: this.#tls,
       connection: this,
     };
