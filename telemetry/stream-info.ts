@@ -67,6 +67,15 @@ export interface RequestView {
   headers: HeaderMap;
 }
 
+/** What is known of a gRPC call beyond its being a request; its path names service and method. */
+export interface GrpcInfo {
+  /** Set when the exchange is over; null: there was no response. */
+  readonly status: number | null;
+  /** Messages received from the caller and sent to it. */
+  readonly requestMessages: number;
+  readonly responseMessages: number;
+}
+
 export class StreamInfo {
   connection: ConnectionInfo;
   /** Caller's `host:port` by a trusted `x-forwarded-for` (port 0 as in Envoy), "" where it is the connection's peer. */
@@ -111,6 +120,8 @@ export class StreamInfo {
   explanation = "";
   /** Values of `set-cookie` that the proxy adds to the answer of the upstream, null for none. */
   setCookies: string[] | null = null;
+  /** null: not a gRPC call. */
+  grpc: GrpcInfo | null = null;
 
   constructor(connection: ConnectionInfo) {
     this.connection = connection;
@@ -146,5 +157,6 @@ export class StreamInfo {
     this.metadata = null;
     this.explanation = "";
     this.setCookies = null;
+    this.grpc = null;
   }
 }

@@ -82,11 +82,16 @@ export class EndpointState<P extends Pool = Pool> {
     return this.ejected ? "ejected" : null;
   }
 
-  /** A response came with this status (for gRPC: the HTTP status that its `grpc-status` stands for). */
+  /** A response came with this status. Those of gRPC calls say more: `GrpcCall` counts them. */
   recordResponse(status: number): void {
-    if (status >= 500) this.rq_error++;
-    else this.rq_success++;
+    this.countResponse(status < 500);
     this.monitor?.onResponse(status);
+  }
+
+  /** Envoy's host statistics alone; outlier detection hears of gRPC calls at another time. */
+  countResponse(success: boolean): void {
+    if (success) this.rq_success++;
+    else this.rq_error++;
   }
 
   recordLocalOriginFailure(kind: LocalOriginFailure): void {

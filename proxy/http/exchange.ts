@@ -6,12 +6,14 @@ import type { HeaderMap } from "../../core/header-map.ts";
 import { WheelTimer } from "../../core/timer-wheel.ts";
 import { Flag } from "../../model/flags.ts";
 import type { ForwardAction } from "../../model/route.ts";
+import { isGrpc } from "../../telemetry/grpc/status.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
 import { owned } from "../codec/socket-reader.ts";
 import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../codec/stream.ts";
 import type { FilterContext, FilterStage } from "../filters/filter.ts";
-import { type CompiledRoute, isGrpc } from "../router/compile-routes.ts";
+import { GrpcCall } from "../grpc/call.ts";
+import type { CompiledRoute } from "../router/compile-routes.ts";
 import { rewriteAuthority } from "../router/rewrite.ts";
 import { afterResponse, afterRetry, type Failure, failures } from "./failures.ts";
 import { toGrpcReply } from "./grpc-reply.ts";
@@ -29,6 +31,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
   readonly request: RequestHead = new RequestHead();
   readonly info: StreamInfo;
   headRequest = false;
+  /** null: not a gRPC call. */
+  grpc: GrpcCall | null = null;
+  /** Made with the first gRPC call on this exchange. */
+  #grpcCall: GrpcCall | null = null;
   /** The request asks for another protocol and may have it. */
   upgrading = false;
   #webSocket = false;
@@ -81,6 +87,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#lastActivity = now;
     const { info } = this;
     info.reset(connection);
+    this.grpc = null;
     info.startedAt = now;
     info.startTime = clock.wallTime();
     this.headRequest = this.request.method === "HEAD";
@@ -98,6 +105,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const { request, info } = this;
     const { config } = runtime;
     info.originalPath = request.path;
+    if (isGrpc(request.headers.first("content-type"))) this.#beginGrpc(body);
     this.#body = body;
     this.#requestEnded = body === Body.none;
     if (this.#requestEnded) info.requestEndAt = info.startedAt;
@@ -114,7 +122,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (refusal !== null) {
       info.flags |= refusal.flags;
       // As in Envoy, logs take nothing from a message that breaks the protocol.
-      if ((refusal.flags & Flag.DPE) !== 0) request.clear();
+      if ((refusal.flags & Flag.DPE) !== 0) {
+        request.clear();
+        this.grpc = null;
+        info.grpc = null;
+      }
       const head = this.#localHead(refusal.status, refusal.details);
       if (refusal.location !== null) head.headers.append("location", refusal.location);
       if (refusal.closes) stream.closeAfterResponse();
@@ -148,6 +160,13 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#stages = runtime.filters(route);
     this.#stage = 0;
     this.#runFilters();
+  }
+
+  #beginGrpc(body: BodyKind): void {
+    const call = (this.#grpcCall ??= new GrpcCall());
+    call.begin(body !== Body.chunked);
+    this.grpc = call;
+    this.info.grpc = call;
   }
 
   #runFilters(): void {
@@ -225,7 +244,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     upstream.prepare(runtime, runtime.forwardRule(route, action), cluster);
     if (cluster.config.lbPolicy.kind === "ring_hash") upstream.hash = route.hash(request, info);
     if (route.idleTimeoutMs !== null) this.#armIdle(route.idleTimeoutMs);
-    const duration = streamDuration(action, request.headers, isGrpc(request.headers.first("content-type")));
+    const duration = streamDuration(action, request.headers, this.grpc !== null);
     if (duration !== null) {
       wheel.cancel(this.#durationTimer);
       if (duration > 0) wheel.arm(this.#durationTimer, duration);
@@ -267,6 +286,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const runtime = this.#runtime;
     if (runtime === null || this.#phase === Phase.done) return;
     this.info.bytesReceived += payload;
+    if (this.grpc !== null) this.grpc.onRequestData(bytes);
     this.#lastActivity = runtime.context.clock.now();
     if (this.#phase === Phase.filters) {
       this.#early.push(owned(bytes));
@@ -376,6 +396,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const route = this.#route;
     if (route !== null) {
       if (route.includeAttemptCountInResponse) head.headers.set("x-envoy-attempt-count", String(info.attempts));
+    if (this.grpc !== null) this.grpc.countResponses(body !== Body.chunked);
       route.applyResponse(head.headers, info, request);
     }
     this.#changeResponse(head);
@@ -416,6 +437,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   flushResponse(): void {
+    if (this.grpc !== null) this.grpc.onResponseData(bytes);
     this.#stream?.flush();
   }
 
@@ -534,8 +556,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
       info.responseCode = head.status;
     }
     let body = runtime.localReplies.apply(head, text, info, request, runtime.context.clock.now());
-    if (isGrpc(request.headers.first("content-type"))) {
-      toGrpcReply(head, body, grpcStatus);
+    if (this.grpc !== null) {
+      toGrpcReply(head, body, grpcStatus, request.protocol !== "HTTP/2");
       if (this.headRequest) head.headers.remove("content-length");
       body = "";
     } else describeBody(head, body, this.headRequest);
@@ -595,6 +617,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#phase = Phase.idle;
     this.#recycle(this);
   }
+    if (this.grpc !== null) this.grpc.finish(info, this.#response.headers, this.#responseTrailers);
 }
 
 function forwards({ route }: CompiledRoute): boolean {

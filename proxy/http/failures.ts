@@ -2,6 +2,7 @@
  * One table from what went wrong to what a caller sees: Envoy's status, body, response flag and response code details.
  */
 import { Flag } from "../../model/flags.ts";
+import { GrpcStatus } from "../../telemetry/grpc/status.ts";
 
 export interface Failure {
   readonly status: number;
@@ -18,9 +19,6 @@ export interface Failure {
   /** What a gRPC caller is told instead of what `status` stands for. */
   readonly grpcStatus?: number;
 }
-
-/** https://grpc.io/docs/guides/status-codes */
-const DEADLINE_EXCEEDED = 4;
 
 const RESET = "upstream connect error or disconnect/reset before headers. reset reason: ";
 const RETRIED = "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: ";
@@ -70,6 +68,11 @@ export const failures = {
   },
   noHealthyUpstream: plain(503, Flag.UH, "no healthy upstream", "no_healthy_upstream", "no endpoint is in service"),
   timeout: plain(504, Flag.UT, "upstream request timeout", "response_timeout", "the upstream did not answer in time"),
+  /** Under Outrigger's own policy: the deadline that a gRPC caller set (`grpc-timeout`) is over. */
+  callDeadline: {
+    ...plain(504, Flag.UT, "Deadline Exceeded", "grpc_deadline_exceeded", "the deadline that the caller set is over"),
+    grpcStatus: GrpcStatus.deadlineExceeded,
+  },
   perTryTimeout: plain(
     504,
     Flag.UT,
@@ -96,7 +99,7 @@ export const failures = {
   ),
   maxDuration: {
     ...plain(504, 0, "downstream duration timeout", "max_duration_timeout", "the stream lasted longer than it may"),
-    grpcStatus: DEADLINE_EXCEEDED,
+    grpcStatus: GrpcStatus.deadlineExceeded,
   },
   noRoute: plain(404, Flag.NR, "", "route_not_found", "no route matches"),
   noCluster: plain(503, Flag.NC, "", "cluster_not_found", "the route's cluster does not exist"),

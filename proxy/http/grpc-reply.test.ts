@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { toGrpcReply } from "./grpc-reply.ts";
 import { ResponseHead } from "./message.ts";
 
-function reply(status: number, body: string, grpcStatus?: number): Record<string, string> {
+function reply(status: number, body: string, grpcStatus?: number, framed = true): Record<string, string> {
   const head = new ResponseHead();
   head.status = status;
   head.headers.append("content-length", String(body.length));
   head.headers.append("content-type", "text/plain");
-  toGrpcReply(head, body, grpcStatus);
+  toGrpcReply(head, body, grpcStatus, framed);
   assert.equal(head.status, 200);
   return head.headers.toObject();
 }
@@ -43,4 +43,12 @@ test("a status of its own is told as it is; an empty body is no message", () => 
 
 test("a message is percent-encoded", () => {
   assert.equal(reply(503, "100% gr\u00fcn\n")["grpc-message"], "100%25 gr%C3%BCn%0A");
+});
+
+test("over HTTP/2 the end of the stream says that there is no body", () => {
+  assert.deepEqual(reply(503, "no healthy upstream", undefined, false), {
+    "content-type": "application/grpc",
+    "grpc-status": "14",
+    "grpc-message": "no healthy upstream",
+  });
 });

@@ -2,14 +2,18 @@
  * Answers of the proxy's own to gRPC callers, who read `grpc-status` and not the HTTP status: one head without a body
  * ("Trailers-Only" in gRPC's protocol description), as Envoy sends it.
  */
-import { grpcStatusOf } from "../../telemetry/format/grpc-status.ts";
+import { grpcStatusOf } from "../../telemetry/grpc/status.ts";
 import type { ResponseHead } from "./message.ts";
 
-/** Turns an answer into one for a gRPC caller; `status` is the call's status where it is not what HTTP's stands for. */
-export function toGrpcReply(head: ResponseHead, body: string, status: number | undefined): void {
+/**
+ * Turns an answer into one for a gRPC caller. `status` is the call's status where it is not what HTTP's stands for.
+ * `framed`: the head has to say that no body follows (HTTP/1); elsewhere the end of the stream does.
+ */
+export function toGrpcReply(head: ResponseHead, body: string, status: number | undefined, framed: boolean): void {
   const { headers } = head;
   headers.set("content-type", "application/grpc");
-  headers.set("content-length", "0");
+  if (framed) headers.set("content-length", "0");
+  else headers.remove("content-length");
   headers.set("grpc-status", String(status ?? grpcStatusOf(head.status)));
   if (body !== "") headers.set("grpc-message", encodeMessage(body));
   head.status = 200;

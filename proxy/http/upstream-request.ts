@@ -9,7 +9,7 @@ import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ResetKind, RetryState } from "../cluster/retry.ts";
-import { RequestTimeouts } from "../cluster/timeouts.ts";
+import { RequestTimeouts, type RouteTimeouts } from "../cluster/timeouts.ts";
 import { owned } from "../codec/socket-reader.ts";
 import {
   Body,
@@ -21,7 +21,6 @@ import {
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
 import { poolForRequest, serverNameRule } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
-import { isGrpc } from "../router/compile-routes.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Failure, failures } from "./failures.ts";
 import type { ForwardRule } from "./forward-rule.ts";
@@ -41,6 +40,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #context: HttpContext | null = null;
   #cluster: UpstreamCluster | null = null;
   #rule: ForwardRule | null = null;
+  /** Those of the rule that hold for the cluster. */
+  #routeTimeouts: RouteTimeouts | null = null;
   #limits: ResourceLimits | null = null;
   #endpoint: EndpointState<EndpointPool> | null = null;
   #connection: UpstreamStream | null = null;
@@ -61,7 +62,13 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #startedAt = 0;
   /** For the balancer. */
   hash: bigint | null = null;
+  /** The answer of a gRPC call has begun, and no message has come. */
+  #awaitsMessage = false;
+  /** The breaker is to be told how a gRPC call ends whose answer has begun. */
+  #undecided = false;
   readonly #deadline: WheelTimer;
+  /** The gRPC caller's own, over the whole call. */
+  readonly #callDeadline: WheelTimer;
   readonly #tryDeadline: WheelTimer;
   readonly #tryIdle: WheelTimer;
   /** When something last came from the upstream, or its attempt began; kept where `per_try_idle_timeout` asks for it. */
@@ -70,7 +77,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
-    this.#deadline = new WheelTimer(() => this.#onDeadline());
+    this.#deadline = new WheelTimer(() => this.#onDeadline(failures.timeout));
+    this.#callDeadline = new WheelTimer(() => this.#onDeadline(failures.callDeadline));
     this.#tryDeadline = new WheelTimer(() => this.#onTryDeadline(failures.perTryTimeout));
     this.#tryIdle = new WheelTimer(() => this.#onTryIdle());
     this.#backoff = new WheelTimer(() => this.#retryNow());
@@ -100,13 +108,15 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#limits = cluster.limitsFor(rule.priority);
     this.#explains = runtime.callerIsLocal;
     this.#bufferLimit = Math.min(runtime.bufferLimit, rule.bufferLimit);
-    const policy = cluster.config.outrigger !== null ? rule.safeRetry : rule.retry;
+    const own = cluster.config.outrigger !== null;
+    const policy = own ? rule.safeRetry : rule.retry;
+    this.#routeTimeouts = own ? rule.ownTimeouts : rule.timeouts;
     this.#retryState ??= new RetryState(context.clock, context.random);
     // The cluster itself is the target of default priority: nothing is made for the usual request.
     const target = rule.priority === "default" ? cluster : { stats: cluster.stats, limits: this.#limits };
     this.#retry = this.#retryState.begin(policy, request, target) ? this.#retryState : null;
-    const grpc = isGrpc(request.headers.first("content-type"));
-    this.#timeouts.set(rule.timeouts, request.headers, grpc, runtime.timeoutOptions);
+    const grpc = this.#exchange.grpc !== null;
+    this.#timeouts.set(this.#routeTimeouts, request.headers, grpc, runtime.timeoutOptions);
   }
 
   /** Begins; the request's head is final. `ended`: it has no body. */
@@ -118,12 +128,16 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#replayable = true;
     this.#answered = false;
     this.#startedAt = now;
+    this.#awaitsMessage = false;
+    this.#undecided = false;
     const { breaker } = cluster;
     if (breaker !== null && !breaker.allow()) {
       this.#release();
       this.#exchange.fail(failures.breakerOpen);
       return;
     }
+    const { callMs } = this.#timeouts;
+    if (callMs > 0) context.wheel.arm(this.#callDeadline, Math.max(1, callMs - (context.clock.now() - now)));
     if (ended && this.#timeouts.routeMs > 0) context.wheel.arm(this.#deadline, this.#timeouts.routeMs);
     this.#attempt(cluster);
   }
@@ -177,6 +191,9 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       this.#endpoint?.recordAbandoned();
       cluster.breaker?.abandon();
       cluster.stats.upstream_rq_cancelled++;
+    } else if (this.#undecided) {
+      this.#endpoint?.recordAbandoned();
+      cluster.breaker?.abandon();
     }
     this.#dropAttempt();
     this.#release();
@@ -192,11 +209,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   #retryNow(): void {
     const cluster = this.#cluster;
-    if (cluster === null || this.#rule === null || this.#context === null) return;
+    if (cluster === null || this.#routeTimeouts === null || this.#context === null) return;
     const { request } = this.#exchange;
     const elapsed = this.#context.clock.now() - this.#startedAt;
-    const grpc = isGrpc(request.headers.first("content-type"));
-    this.#timeouts.tellUpstream(this.#rule.timeouts, request.headers, grpc, this.#exchange.timeoutOptions, elapsed);
+    const grpc = this.#exchange.grpc !== null;
+    this.#timeouts.tellUpstream(this.#routeTimeouts, request.headers, grpc, this.#exchange.timeoutOptions, elapsed);
     this.#attempt(cluster);
   }
 
@@ -260,6 +277,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     stats.upstream_rq_active++;
     connection.begin(this, exchange.wantsUnframed);
     exchange.onAttempt();
+    if (this.#timeouts.callMs > 0) this.#timeouts.tellDeadline(exchange.request.headers, now - this.#startedAt);
     connection.sendHead(exchange.request, this.#body, exchange.upgrading);
     for (const bytes of this.#buffer) connection.sendData(bytes);
     if (this.#requestEnded) connection.sendEnd(this.#requestTrailers);
@@ -289,7 +307,9 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const { info } = this.#exchange;
     info.upstreamFirstByteReceivedAt = now;
     this.#lastMoved = now;
-    endpoint.recordResponse(status);
+    const { grpc } = this.#exchange;
+    if (grpc === null) endpoint.recordResponse(status);
+    else grpc.onHead(endpoint, status, headers, body === Body.none, cluster.config.outrigger !== null);
     if (this.#connection?.requests === 1) announceIdleLimit(endpoint, headers);
     if (status === 101 && !this.#exchange.upgrading) {
       this.#onFailure("protocol_error", "the upstream switched protocols without being asked to");
@@ -312,7 +332,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     context.wheel.cancel(this.#tryDeadline);
     this.#dropBuffer();
     cluster.stats.countStatus(status);
-    cluster.breaker?.record(status < 500, now - this.#startedAt);
+    const served = grpc === null ? status < 500 : grpc.served;
+    if (served === null) {
+      this.#awaitsMessage = true;
+      this.#undecided = cluster.breaker !== null;
+    } else cluster.breaker?.record(served, now - this.#startedAt);
     if (status === 101) {
       this.#tunnel = true;
       context.wheel.cancel(this.#deadline);
@@ -321,8 +345,28 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   }
 
   onResponseData(bytes: Buffer, payload: number): void {
+    if (this.#awaitsMessage) this.#onFirstMessage();
     if (this.#tryIdle.armed) this.#lastMoved = this.#context?.clock.now() ?? 0;
     if (!this.#exchange.onUpstreamData(bytes, payload)) this.#connection?.pauseResponse();
+  }
+
+  /** A gRPC answer has begun in earnest: it may be a stream that lasts. */
+  #onFirstMessage(): void {
+    this.#awaitsMessage = false;
+    const cluster = this.#cluster;
+    const endpoint = this.#endpoint;
+    if (cluster === null || endpoint === null) return;
+    if (this.#routeTimeouts?.callDeadline) this.#context?.wheel.cancel(this.#deadline);
+    // Who waits for a probe to succeed can't wait for a stream to end.
+    if (endpoint.ejected) this.#exchange.grpc?.onFirstMessage(endpoint);
+    if (this.#undecided && cluster.breaker?.state === "half_open") this.#decide(true);
+  }
+
+  /** Tells the breaker how a gRPC call went whose answer had begun. */
+  #decide(served: boolean): void {
+    if (!this.#undecided || this.#context === null) return;
+    this.#undecided = false;
+    this.#cluster?.breaker?.record(served, this.#context.clock.now() - this.#startedAt);
   }
 
   onResponseFlush(): void {
@@ -332,6 +376,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   onResponseEnd(trailers: HeaderMap | null): void {
     if (this.#cluster === null) return;
     const kept = this.#cluster.config.http.trailers ? trailers : null;
+    const { grpc } = this.#exchange;
+    if (grpc !== null && this.#endpoint !== null) {
+      grpc.onEnd(this.#endpoint, kept);
+      this.#decide(grpc.served === true);
+    }
     this.#connection = null;
     this.#endAttempt();
     this.#release();
@@ -379,7 +428,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       if (kind === "overflow") cluster.breaker?.abandon();
       else cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
       cluster.stats.countStatus(failure.status);
-    }
+    } else this.#decide(false);
     this.#release();
     this.#exchange.fail(failure, detail);
   }
@@ -397,16 +446,17 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#context?.wheel.arm(this.#backoff, delay);
   }
 
-  #onDeadline(): void {
+  #onDeadline(failure: Failure): void {
     const cluster = this.#cluster;
     if (cluster === null || this.#context === null) return;
     // An endpoint is charged only once the request was with it, not while it waited for a connection.
     if (this.#connection !== null) this.#endpoint?.recordLocalOriginFailure("timeout");
     cluster.stats.upstream_rq_timeout++;
     if (!this.#answered) cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
+    else this.#decide(false);
     this.#dropAttempt();
     this.#release();
-    this.#exchange.fail(failures.timeout);
+    this.#exchange.fail(failure);
   }
 
   /** The timer is not armed anew for each byte: when it fires it looks when something last moved. */
@@ -472,6 +522,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const context = this.#context;
     if (context === null) return;
     context.wheel.cancel(this.#deadline);
+    if (this.#callDeadline.armed) context.wheel.cancel(this.#callDeadline);
     this.#stopTryTimers();
     context.wheel.cancel(this.#backoff);
     this.#retry?.finish(this.#answered);
@@ -480,6 +531,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#context = null;
     this.#cluster = null;
     this.#rule = null;
+    this.#routeTimeouts = null;
     this.#limits = null;
     this.#endpoint = null;
     this.#tunnel = false;

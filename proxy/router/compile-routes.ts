@@ -2,6 +2,7 @@
 import type { Random } from "../../core/random.ts";
 import type { Fraction } from "../../model/matcher.ts";
 import type { Route, RouteTable, VirtualHost, WeightedCluster } from "../../model/route.ts";
+import { isGrpc } from "../../telemetry/grpc/status.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { RequestHead } from "../http/message.ts";
 import {
@@ -255,10 +256,4 @@ function compileLiteralPath(
     return wanted === "/" ? (path) => path.charCodeAt(0) === 0x2f : (path) => path.startsWith(wanted);
   return (path) =>
     path.startsWith(wanted) && (path.length === wanted.length || path.charCodeAt(wanted.length) === 0x2f);
-}
-
-/** `application/grpc`, with or without `+proto` and the like. */
-export function isGrpc(contentType: string | null): boolean {
-  if (contentType === null || !contentType.startsWith("application/grpc")) return false;
-  return contentType.length === 16 || contentType.charCodeAt(16) === 0x2b;
 }

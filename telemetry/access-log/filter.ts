@@ -5,6 +5,7 @@ import { Flag, type FlagName } from "../../model/flags.ts";
 import type { HeaderMatch } from "../../model/matcher.ts";
 import type { FormatContext } from "../format/context.ts";
 import { grpcStatusOfResponse } from "../format/grpc-status.ts";
+import { GrpcStatus } from "../grpc/status.ts";
 import type { RequestView } from "../stream-info.ts";
 
 export type LogTest = (context: FormatContext) => boolean;
@@ -36,7 +37,7 @@ export function compileLogFilter(filter: AccessLogFilter, compileHeader: Compile
     }
     case "grpc_status": {
       const { statuses, exclude } = filter;
-      return (c) => statuses.includes(grpcStatusOfResponse(c)) !== exclude;
+      return (c) => statuses.includes(grpcStatusOfResponse(c) ?? GrpcStatus.unknown) !== exclude;
     }
     case "response_flag": {
       const bits = filter.flags.reduce((sum, name) => sum | (Flag[name as FlagName] ?? 0), 0);
