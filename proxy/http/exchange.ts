@@ -391,12 +391,12 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const { info, request } = this;
     info.responseCode = head.status;
     info.responseCodeDetails = "via_upstream";
+    if (this.grpc !== null) this.grpc.countResponses(body !== Body.chunked);
     runtime.stages.mutateUpstreamResponse(head, info);
     if (info.setCookies !== null) for (const value of info.setCookies) head.headers.append("set-cookie", value);
     const route = this.#route;
     if (route !== null) {
       if (route.includeAttemptCountInResponse) head.headers.set("x-envoy-attempt-count", String(info.attempts));
-    if (this.grpc !== null) this.grpc.countResponses(body !== Body.chunked);
       route.applyResponse(head.headers, info, request);
     }
     this.#changeResponse(head);
@@ -432,12 +432,12 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const stream = this.#stream;
     if (runtime === null || stream === null) return true;
     this.info.bytesSent += payload;
+    if (this.grpc !== null) this.grpc.onResponseData(bytes);
     this.#lastActivity = runtime.context.clock.now();
     return stream.sendData(bytes);
   }
 
   flushResponse(): void {
-    if (this.grpc !== null) this.grpc.onResponseData(bytes);
     this.#stream?.flush();
   }
 
@@ -602,6 +602,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       if (!this.#requestEnded) for (const mirror of this.#mirrors) mirror.cancel();
       this.#mirrors = null;
     }
+    if (this.grpc !== null) this.grpc.finish(info, this.#response.headers, this.#responseTrailers);
     runtime.observe(info, this.request, this.#response, this.#route, this.#responseTrailers);
     if (this.#trace !== null) {
       this.#trace.finish(info, this.request);
@@ -617,7 +618,6 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#phase = Phase.idle;
     this.#recycle(this);
   }
-    if (this.grpc !== null) this.grpc.finish(info, this.#response.headers, this.#responseTrailers);
 }
 
 function forwards({ route }: CompiledRoute): boolean {
