@@ -1,0 +1,162 @@
+/** HPACK decompression (RFC 7541) of one connection's header blocks, checking names and values once per table entry. */
+import { DecoderTable } from "./decoder-table.ts";
+import { FieldKind, type FieldSink, isValue, kindOfName, tagOfName } from "./field.ts";
+import { decodingBuffer, huffmanDecode } from "./huffman.ts";
+import { cursor, readInteger } from "./integer.ts";
+import { FIRST_DYNAMIC, STATIC_TABLE } from "./static-table.ts";
+
+const STATIC_NAMES = STATIC_TABLE.map(([name]) => name);
+const STATIC_VALUES = STATIC_TABLE.map(([, value]) => value);
+const STATIC_TAGS = STATIC_NAMES.map(tagOfName);
+const STATIC_KINDS = STATIC_NAMES.map(kindOfName);
+
+/** A sender has reason for two at most: the smallest size since the last block, and the one that holds (section 4.2). */
+const MAX_SIZE_UPDATES = 2;
+
+export class HpackDecoder {
+  readonly #table: DecoderTable;
+  #maxTableSize: number;
+  /** What the table must be reduced to before the next field; Infinity: no reduction is due. */
+  #reduction = Infinity;
+  #at = 0;
+  /** The string read last: whether it may be a value, and itself. */
+  #valid = true;
+  #text = "";
+
+  /** `maxTableSize`: our SETTINGS_HEADER_TABLE_SIZE that is in force as the connection begins, in bytes. */
+  constructor(maxTableSize: number) {
+    this.#maxTableSize = maxTableSize;
+    this.#table = new DecoderTable(maxTableSize);
+  }
+
+  /** Bytes in the dynamic table, as RFC 7541 (section 4.1) reckons them. */
+  get tableSize(): number {
+    return this.#table.size;
+  }
+
+  /** Our SETTINGS_HEADER_TABLE_SIZE that the peer has acknowledged. If its table is larger, its next block has to say so. */
+  setMaxTableSize(size: number): void {
+    this.#maxTableSize = size;
+    if (size < this.#table.capacity && size < this.#reduction) this.#reduction = size;
+  }
+
+  /**
+   * Decodes one whole header block and gives its fields to `sink`. False: it is malformed, and the connection has to end
+   * with COMPRESSION_ERROR.
+   */
+  decode(buf: Buffer, start: number, end: number, sink: FieldSink): boolean {
+    const table = this.#table;
+    this.#at = start;
+    if (!this.#sizeUpdates(buf, end)) return false;
+    while (this.#at < end) {
+      const byte = buf[this.#at++] as number;
+      if (byte >= 0x80) {
+        let index = byte & 0x7f;
+        if (index === 0x7f && (index = this.#integer(buf, end, 0x7f)) < 0) return false;
+        if (index < FIRST_DYNAMIC) {
+          if (index === 0) return false;
+          sink.onField(
+            STATIC_NAMES[index] as string,
+            STATIC_VALUES[index] as string,
+            STATIC_TAGS[index] as number,
+            STATIC_KINDS[index] as number,
+          );
+          continue;
+        }
+        const age = index - FIRST_DYNAMIC;
+        if (age >= table.count) return false;
+        const slot = table.slot(age);
+        sink.onField(
+          table.names[slot] as string,
+          table.values[slot] as string,
+          table.tags[slot] as number,
+          table.kinds[slot] as number,
+        );
+        continue;
+      }
+      if (byte >= 0x40) {
+        if (!this.#literal(buf, end, byte & 0x3f, 0x3f, true, sink)) return false;
+      } else if (byte >= 0x20) {
+        // RFC 7541, section 4.2: updates come before the first field.
+        return false;
+      } else if (!this.#literal(buf, end, byte & 0x0f, 0x0f, false, sink)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #sizeUpdates(buf: Buffer, end: number): boolean {
+    for (let updates = 0; this.#at < end && ((buf[this.#at] as number) & 0xe0) === 0x20; updates++) {
+      if (updates === MAX_SIZE_UPDATES) return false;
+      let size = (buf[this.#at++] as number) & 0x1f;
+      if (size === 0x1f && (size = this.#integer(buf, end, 0x1f)) < 0) return false;
+      if (size > this.#maxTableSize) return false;
+      if (size <= this.#reduction) this.#reduction = Infinity;
+      this.#table.resize(size);
+    }
+    return this.#reduction === Infinity || this.#at === end;
+  }
+
+  #literal(buf: Buffer, end: number, prefix: number, max: number, index: boolean, sink: FieldSink): boolean {
+    const table = this.#table;
+    const nameIndex = prefix === max ? this.#integer(buf, end, max) : prefix;
+    let name: string;
+    let tag: number;
+    let nameKind: number;
+    if (nameIndex === 0) {
+      if (!this.#string(buf, end)) return false;
+      name = this.#text;
+      tag = name === "" ? 0 : tagOfName(name);
+      nameKind = kindOfName(name);
+    } else if (nameIndex < FIRST_DYNAMIC) {
+      if (nameIndex < 0) return false;
+      name = STATIC_NAMES[nameIndex] as string;
+      tag = STATIC_TAGS[nameIndex] as number;
+      nameKind = STATIC_KINDS[nameIndex] as number;
+    } else {
+      const age = nameIndex - FIRST_DYNAMIC;
+      if (age >= table.count) return false;
+      const slot = table.slot(age);
+      name = table.names[slot] as string;
+      tag = table.tags[slot] as number;
+      nameKind = table.nameKinds[slot] as number;
+    }
+    if (!this.#string(buf, end)) return false;
+    const value = this.#text;
+    const kind = this.#valid ? nameKind : FieldKind.invalid;
+    if (index) table.insert(name, value, tag, kind, nameKind);
+    sink.onField(name, value, tag, kind);
+    return true;
+  }
+
+  /** The rest of an integer whose prefix was full; -1 if it is malformed. */
+  #integer(buf: Buffer, end: number, max: number): number {
+    const value = readInteger(buf, this.#at, end, max);
+    this.#at = cursor.at;
+    return value;
+  }
+
+  /** RFC 7541, section 5.2. A string of its own, however long the buffer it came in. */
+  #string(buf: Buffer, end: number): boolean {
+    if (this.#at >= end) return false;
+    const byte = buf[this.#at++] as number;
+    let length = byte & 0x7f;
+    if (length === 0x7f && (length = this.#integer(buf, end, 0x7f)) < 0) return false;
+    const start = this.#at;
+    const stop = start + length;
+    if (stop > end) return false;
+    this.#at = stop;
+    if (byte < 0x80) {
+      this.#valid = isValue(buf, start, stop);
+      this.#text = buf.latin1Slice(start, stop);
+      return true;
+    }
+    const out = decodingBuffer(length);
+    const decoded = huffmanDecode(buf, start, stop, out);
+    if (decoded < 0) return false;
+    this.#valid = isValue(out, 0, decoded);
+    this.#text = out.latin1Slice(0, decoded);
+    return true;
+  }
+}

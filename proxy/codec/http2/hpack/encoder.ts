@@ -1,0 +1,126 @@
+/**
+ * HPACK compression (RFC 7541) of one connection's header blocks. The table is kept for what comes again: a value goes in
+ * when it is seen for the second time, so that identifiers and times, which are different each time, don't flush it.
+ */
+import { EncoderTable, type TableEntry } from "./encoder-table.ts";
+import { huffmanEncode, huffmanLength } from "./huffman.ts";
+import { MAX_INTEGER_BYTES, writeInteger } from "./integer.ts";
+import { NameInfo, Secrecy } from "./name-info.ts";
+import { DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD } from "./static-table.ts";
+
+/** Representation, and the lengths of name and value. */
+const FIELD_OVERHEAD = 1 + 2 * MAX_INTEGER_BYTES;
+/** Names that are remembered; others are sent in full. Bounds what a peer that makes up names can cost. */
+const MAX_NAMES = 128;
+/** Cookies shorter than this are secrets that could be guessed from the size of a block (RFC 7541, section 7.1.3). */
+const SHORT_COOKIE = 20;
+
+/** Upper bound, in bytes, of what `encode` writes for a field. */
+export function fieldRoom(name: string, value: string): number {
+  return name.length + value.length + FIELD_OVERHEAD;
+}
+
+export class HpackEncoder {
+  readonly #table = new EncoderTable(DEFAULT_TABLE_SIZE);
+  /** By name in whatever case it came. */
+  readonly #names = new Map<string, NameInfo>();
+  /** The smallest size that has held since the last block; -1: no update is due. */
+  #smallest = -1;
+  #tableSize = DEFAULT_TABLE_SIZE;
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE, in bytes; it holds from the next block on. */
+  setMaxTableSize(size: number): void {
+    this.#tableSize = Math.min(size, DEFAULT_TABLE_SIZE);
+    if (this.#smallest < 0 || this.#tableSize < this.#smallest) this.#smallest = this.#tableSize;
+  }
+
+  /** Starts a block at `at`: writes the table size updates that are due, up to 8 bytes. Returns the new offset. */
+  begin(out: Buffer, at: number): number {
+    if (this.#smallest < 0) return at;
+    const table = this.#table;
+    // RFC 7541, section 4.2: the smallest size first, as it may have evicted entries.
+    if (this.#smallest < table.capacity) at = this.#update(out, at, this.#smallest);
+    if (this.#tableSize !== table.capacity) at = this.#update(out, at, this.#tableSize);
+    this.#smallest = -1;
+    return at;
+  }
+
+  #update(out: Buffer, at: number, size: number): number {
+    this.#table.resize(size);
+    return writeInteger(out, at, 0x20, 0x1f, size);
+  }
+
+  /** Writes a field, its name in lower case; returns the new offset. Never more than `fieldRoom(name, value)` bytes. */
+  encode(out: Buffer, at: number, name: string, value: string): number {
+    const info = this.#names.get(name) ?? this.#learn(name);
+    const entry = info.find(value);
+    if (entry !== null) return this.#indexed(out, at, entry);
+    if (info.secrecy !== Secrecy.none && (info.secrecy === Secrecy.always || value.length < SHORT_COOKIE)) {
+      return this.#literal(out, at, 0x10, 0x0f, info, value);
+    }
+    const size = info.name.length + value.length + ENTRY_OVERHEAD;
+    if (size <= this.#table.capacity >> 1 && info.deservesEntry(value, this.#nameIndex(info) === 0)) {
+      return this.#insert(out, at, info, value);
+    }
+    return this.#literal(out, at, 0, 0x0f, info, value);
+  }
+
+  #indexed(out: Buffer, at: number, entry: TableEntry): number {
+    const index = entry.staticIndex > 0 ? entry.staticIndex : this.#table.indexOf(entry);
+    return writeInteger(out, at, 0x80, 0x7f, index);
+  }
+
+  /** A literal that leaves the table as it is. */
+  #literal(out: Buffer, at: number, flags: number, max: number, info: NameInfo, value: string): number {
+    at = this.#name(out, at, flags, max, info);
+    at = writeInteger(out, at, 0, 0x7f, value.length);
+    out.latin1Write(value, at, value.length);
+    return at + value.length;
+  }
+
+  /** A literal with incremental indexing, in Huffman code where that is shorter: it is written once and read often. */
+  #insert(out: Buffer, at: number, info: NameInfo, value: string): number {
+    at = this.#name(out, at, 0x40, 0x3f, info);
+    const coded = huffmanLength(value);
+    if (coded < value.length) {
+      at = writeInteger(out, at, 0x80, 0x7f, coded);
+      at = huffmanEncode(out, at, value);
+    } else {
+      at = writeInteger(out, at, 0, 0x7f, value.length);
+      at += out.latin1Write(value, at, value.length);
+    }
+    this.#table.insert(info, flatCopy(value));
+    return at;
+  }
+
+  #name(out: Buffer, at: number, flags: number, max: number, info: NameInfo): number {
+    const index = this.#nameIndex(info);
+    if (index > 0) return writeInteger(out, at, flags, max, index);
+    out[at++] = flags;
+    const { name } = info;
+    at = writeInteger(out, at, 0, 0x7f, name.length);
+    return at + out.latin1Write(name, at, name.length);
+  }
+
+  /** An index that has this name, whatever the value; 0: none. */
+  #nameIndex(info: NameInfo): number {
+    if (info.staticIndex > 0) return info.staticIndex;
+    const { newest } = info;
+    return newest === null ? 0 : this.#table.indexOf(newest);
+  }
+
+  #learn(name: string): NameInfo {
+    const lower = name.toLowerCase();
+    const known = lower === name ? undefined : this.#names.get(lower);
+    const info = known ?? new NameInfo(flatCopy(lower));
+    if (this.#names.size < MAX_NAMES) {
+      this.#names.set(flatCopy(name), info);
+    }
+    return info;
+  }
+}
+
+/** The characters without the larger text they may be part of, which would be kept alive with them. */
+function flatCopy(text: string): string {
+  return Buffer.from(text, "latin1").latin1Slice();
+}
