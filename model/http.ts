@@ -109,6 +109,10 @@ export interface Http2Options {
   readonly maxInboundPriorityFramesPerStream: number;
   /** Envoy's default: 10. */
   readonly maxInboundWindowUpdateFramesPerDataFrameSent: number;
+  /** RST_STREAM frames of the peer at once: what its bucket holds. Envoy's default: 1000. */
+  readonly streamResetBurst: number;
+  /** RST_STREAM frames of the peer each second, as the bucket is filled again. Envoy's default: 33. */
+  readonly streamResetRate: number;
   /** `override_stream_error_on_invalid_http_message`: a malformed message ends its stream, not the connection. */
   readonly streamErrorOnInvalidMessage: boolean;
   /** Pings to see whether the peer lives; null: none. Durations in ms. */
@@ -133,6 +137,8 @@ export const DEFAULT_HTTP2: Http2Options = {
   maxConsecutiveInboundFramesWithEmptyPayload: 1,
   maxInboundPriorityFramesPerStream: 100,
   maxInboundWindowUpdateFramesPerDataFrameSent: 10,
+  streamResetBurst: 1000,
+  streamResetRate: 33,
   streamErrorOnInvalidMessage: false,
   keepalive: null,
 };
@@ -185,7 +191,21 @@ export type HttpFilter = {
   | { readonly kind: "fault"; readonly policy: FaultPolicy }
   /** Does what routes say. */
   | { readonly kind: "cors" }
+  /** Changes nothing: it says how gRPC calls are counted. */
+  | { readonly kind: "grpc_stats"; readonly stats: GrpcStats }
 );
+
+/** `envoy.extensions.filters.http.grpc_stats.v3.FilterConfig`. */
+export interface GrpcStats {
+  /** Which methods are counted each on its own; calls of others are counted as calls of the cluster only. */
+  readonly methods: "all" | "none" | readonly { readonly service: string; readonly methods: readonly string[] }[];
+  /** The numbers of messages are known to `%FILTER_STATE(envoy.filters.http.grpc_stats)%`. */
+  readonly emitFilterState: boolean;
+  /** A histogram of the time that the upstream takes. */
+  readonly upstreamStats: boolean;
+  /** With `methods: "all"`: `a.b.C` is counted as `a_b_C`. */
+  readonly replaceDots: boolean;
+}
 
 /** Per-route override of a filter (`typed_per_filter_config`), keyed by the filter's name in the chain. */
 export type FilterOverride =

@@ -38,6 +38,7 @@ const NOT_YET: readonly (readonly [feature: string, type: string])[] = [
   ["external authorization", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"],
   ["local rate limits", "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"],
   ["global rate limits", "envoy.extensions.filters.http.ratelimit.v3.RateLimit"],
+  ["gRPC-Web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"],
   ["compression", "envoy.extensions.filters.http.compressor.v3.Compressor"],
   ["Lua", "envoy.extensions.filters.http.lua.v3.Lua"],
   ["Wasm", "envoy.extensions.filters.http.wasm.v3.Wasm"],

@@ -11,10 +11,19 @@ import { HARMLESS_FIELDS } from "../xds/harmless.ts";
 import { UNSUPPORTED_FIELDS } from "../xds/unsupported-fields.ts";
 import { fullRegistry, subsetRegistry } from "./full-protos.ts";
 
-/** Newer than the full protos at hand; each was tried on Envoy 1.40, in binary form, and read back from its config dump. */
+/**
+ * Newer than the full protos at hand; each was tried on Envoy 1.40, in binary form, and read back from its config dump,
+ * or found with this number and type in the descriptors inside its program.
+ */
 const NEWER: ReadonlySet<string> = new Set([
   "envoy.config.accesslog.v3.ComparisonFilter.Op: 3 NE",
   "envoy.config.core.v3.HttpProtocolOptions: 7 message google.protobuf.UInt32Value max_response_headers_kb",
+  "envoy.config.core.v3.Http2ProtocolOptions: 17 message google.protobuf.UInt64Value max_metadata_size",
+  "envoy.config.core.v3.Http2ProtocolOptions: 18 message google.protobuf.BoolValue enable_huffman_encoding",
+  "envoy.config.core.v3.Http2ProtocolOptions: 19 message google.protobuf.UInt32Value max_header_field_size_kb",
+  "envoy.config.core.v3.Http2ProtocolOptions: 20 message google.protobuf.BoolValue disallow_obs_text",
+  "envoy.config.core.v3.Http2ProtocolOptions: 21 message google.protobuf.UInt64Value stream_reset_burst",
+  "envoy.config.core.v3.Http2ProtocolOptions: 22 message google.protobuf.UInt64Value stream_reset_rate",
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: 6 scalar 8 auto_host_sni",
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: 7 scalar 8 auto_sni_san_validation",
 ]);

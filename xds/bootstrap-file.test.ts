@@ -58,7 +58,7 @@ test("errors of shape and of meaning come together, each with position, resource
     lb_policy: BEST
     health_checks: []
   - name: b
-    http2_protocol_options: {}
+    http2_protocol_options: {max_concurrent_streams: 0}
   - name: c
     type: ORIGINAL_DST
   - name: c
@@ -69,9 +69,10 @@ admin: {address: {}}
       'RING_HASH, RANDOM, MAGLEV, CLUSTER_PROVIDED, LOAD_BALANCING_POLICY_CONFIG, got "BEST"',
     'envoy.yaml:5:5: cluster "a": static_resources.clusters[0].health_checks: is not supported',
     "envoy.yaml:11:9: admin.address: an address is required",
+    'envoy.yaml:7:30: cluster "b": static_resources.clusters[1].http2_protocol_options.max_concurrent_streams: must be ' +
+      "from 1 to 2147483647, got 0",
     'envoy.yaml:9:5: cluster "c": static_resources.clusters[2].type: ORIGINAL_DST is not supported',
     'envoy.yaml:10:5: cluster "c": static_resources.clusters[3].name: there is another cluster of this name',
-    'envoy.yaml:7:5: cluster "b": static_resources.clusters[1].http2_protocol_options: HTTP/2 upstreams are not supported yet',
   ]);
 });
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { UpstreamHttp } from "../model/cluster.ts";
 import { DEFAULT_HTTP2 } from "../model/http.ts";
 import { clusterCodec } from "./cluster.ts";
 import { cluster } from "./testing/arbitrary-cluster.ts";
+import { httpOptions, type Json, upstreamTls } from "./testing/bootstrap-json.ts";
 import { decodeJson, problemsOf } from "./testing/from-json.ts";
 import { assertRoundTrip } from "./testing/round-trip.ts";
 
@@ -100,20 +102,33 @@ test("the deprecated places of the HTTP options still count", () => {
   assert.equal(http.idleTimeoutMs, 5000);
 });
 
-const HTTP2 = {
-  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-    explicit_http_config: { http2_protocol_options: {} },
-  },
-};
+const FEW_STREAMS = { http2_protocol_options: { max_concurrent_streams: 10 } };
+const PROTOCOLS: readonly [UpstreamHttp["protocol"], Json][] = [
+  ["http2", { explicit_http_config: FEW_STREAMS }],
+  ["use_downstream", { use_downstream_protocol_config: FEW_STREAMS }],
+  ["auto", { auto_config: FEW_STREAMS }],
+];
 
-test("HTTP/2 upstreams are refused, except where only the gRPC client uses the cluster", () => {
-  const json = { name: "xds", typed_extension_protocol_options: HTTP2 };
-  assert.deepEqual(problemsOf(clusterCodec, json), [
-    'cluster "xds": typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]' +
-      ".explicit_http_config.http2_protocol_options: HTTP/2 upstreams are not supported yet",
-  ]);
-  assert.equal(decodeJson(clusterCodec, json, { grpcClusters: new Set(["xds"]) }).http.protocol, "http2");
+for (const [protocol, options] of PROTOCOLS) {
+  test(`HTTP/2 is spoken upstream under ${Object.keys(options)}`, () => {
+    const { http } = decodeJson(clusterCodec, {
+      name: "c",
+      transport_socket: upstreamTls(),
+      typed_extension_protocol_options: httpOptions(options),
+    });
+    assert.equal(http.protocol, protocol);
+    assert.deepEqual(http.http2, { ...DEFAULT_HTTP2, maxConcurrentStreams: 10 });
+  });
+}
+
+test("HTTP/2 is asked for by the deprecated field, too, unless there are options", () => {
+  const deprecated = { name: "c", ...FEW_STREAMS };
+  assert.equal(decodeJson(clusterCodec, deprecated).http.protocol, "http2");
+  assert.equal(decodeJson(clusterCodec, deprecated).http.http2.maxConcurrentStreams, 10);
+  const options = httpOptions({ explicit_http_config: { http_protocol_options: {} } });
+  const { http } = decodeJson(clusterCodec, { ...deprecated, typed_extension_protocol_options: options });
+  assert.equal(http.protocol, "http1");
+  assert.deepEqual(http.http2, DEFAULT_HTTP2);
 });
 
 const ROUTER = { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" };
@@ -175,16 +190,9 @@ const REFUSED: [string, object, string][] = [
   ],
   [
     "ALPN without TLS",
-    {
-      typed_extension_protocol_options: {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-          "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-          auto_config: {},
-        },
-      },
-    },
+    { typed_extension_protocol_options: httpOptions({ auto_config: {} }) },
     'typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].auto_config: ' +
-      "needs TLS: the protocol is negotiated by ALPN",
+      "needs TLS in transport_socket: ALPN chooses the protocol",
   ],
   [
     "a typo in Outrigger's own policy",

@@ -106,7 +106,7 @@ interface GrpcTarget {
   readonly initialMetadata: GrpcConfigSource["initialMetadata"];
 }
 
-/** A gRPC service behind one of the proxy's own clusters, which from then on may speak HTTP/2. */
+/** A gRPC service behind one of the proxy's own clusters. */
 export function decodeGrpcService(message: GrpcService, at: Place): GrpcTarget {
   const timeoutMs = durationMs(message.timeout, 0, at.field("timeout"));
   const initialMetadata = message.initialMetadata.map(({ key, value }) => ({ key, value }));
@@ -118,7 +118,6 @@ export function decodeGrpcService(message: GrpcService, at: Place): GrpcTarget {
   const cluster = target.value.clusterName;
   if (cluster === "") at.field("envoy_grpc.cluster_name").error("is required");
   if (target.value.authority !== "") at.field("envoy_grpc.authority").error("is not supported");
-  at.findings.grpcClusters.add(cluster);
   return { cluster, timeoutMs, initialMetadata };
 }
 

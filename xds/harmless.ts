@@ -70,6 +70,8 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.config.core.v3.Http2ProtocolOptions": {
     use_oghttp2_codec: "chooses between Envoy's codecs",
+    enable_huffman_encoding: "only tunes compression",
+    max_metadata_size: "METADATA frames are never announced, and skipped",
   },
   "envoy.config.endpoint.v3.Endpoint": {
     health_check_config: "only for active health checks, which are refused",
@@ -214,7 +216,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
 
 /** Extension types, by full name: why one of them may be left out wherever a list of extensions stands. */
 export const HARMLESS_TYPES: Readonly<Record<string, string>> = {
-  "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": "only counts",
   "stats.PluginConfig": "only counts (istio.stats)",
   "io.istio.http.peer_metadata.Config": "only labels metrics (istio peer metadata)",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": "only names protocols that are never negotiated",

@@ -88,9 +88,19 @@ test("what is not given has Envoy's defaults", () => {
   });
 });
 
-test("AUTO says that HTTP/2 is not served", () => {
-  assert.match(accepted(decode({ codec_type: "AUTO" })).notes.join(), /codec_type: .*HTTP\/2 is not supported/);
-  assert.deepEqual(accepted(decode({ codec_type: "HTTP1" })).notes, []);
+test("a connection manager speaks the protocol that it is told to", () => {
+  assert.equal(value({ codec_type: "AUTO" }).codecType, "auto");
+  assert.equal(value({ codec_type: "HTTP1" }).codecType, "http1");
+  assert.equal(value({ codec_type: "HTTP2" }).codecType, "http2");
+});
+
+test("HTTP/2 follows the general option about invalid messages unless it has its own", () => {
+  const both = (general: boolean, http2: Json): boolean =>
+    value({ stream_error_on_invalid_http_message: general, http2_protocol_options: http2 }).http2
+      .streamErrorOnInvalidMessage;
+  assert.equal(both(true, {}), true);
+  assert.equal(both(true, { override_stream_error_on_invalid_http_message: false }), false);
+  assert.equal(value({ stream_error_on_invalid_http_message: true }).http2.streamErrorOnInvalidMessage, true);
 });
 
 test("the HTTP/1 option about invalid messages comes before the general one", () => {

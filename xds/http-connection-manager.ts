@@ -42,7 +42,7 @@ const MAX_REQUEST_HEADERS_KB = 60;
 const MOST_REQUEST_HEADERS_KB = 8192;
 const SERVER_NAME = "envoy";
 
-const CODECS = { [CodecType.AUTO]: "auto", [CodecType.HTTP1]: "http1" } as const;
+const CODECS = { [CodecType.AUTO]: "auto", [CodecType.HTTP1]: "http1", [CodecType.HTTP2]: "http2" } as const;
 
 const SERVER_HEADERS = {
   [ServerHeader.OVERWRITE]: "overwrite",
@@ -66,7 +66,8 @@ export function decodeHttpConnectionManager(message: HcmMessage, at: Place): Htt
   const http1 = message.httpProtocolOptions;
   return {
     statPrefix: message.statPrefix,
-    codecType: decodeCodec(message.codecType, at.field("codec_type")),
+    codecType:
+      wordOf(HttpConnectionManager_CodecTypeSchema, message.codecType, CODECS, at.field("codec_type")) ?? "auto",
     routes: decodeRoutes(message, at),
     filters: decodeHttpFilters(message.httpFilters, at),
     accessLogs: decodeAccessLogs(message.accessLog, at),
@@ -136,15 +137,6 @@ function refuseUnsupported(message: HcmMessage, at: Place): void {
   }
 }
 
-function decodeCodec(type: CodecType, at: Place): HttpConnectionManager["codecType"] {
-  if (type === CodecType.AUTO) at.note("HTTP/1 is served; HTTP/2 is not supported on listeners yet");
-  if (type === CodecType.HTTP2) {
-    at.error("HTTP/2 is not supported on listeners yet: use AUTO or HTTP1");
-    return "http2";
-  }
-  return wordOf(HttpConnectionManager_CodecTypeSchema, type, CODECS, at) ?? "auto";
-}
-
 function decodeRoutes(message: HcmMessage, at: Place): HttpConnectionManager["routes"] {
   const { routeSpecifier: routes } = message;
   switch (routes.case) {
@@ -186,7 +178,7 @@ function decodePortStripping(
 
 export function encodeHttpConnectionManager(hcm: HttpConnectionManager): HcmMessage {
   const message = create(HttpConnectionManagerSchema, {
-    codecType: hcm.codecType === "http2" ? CodecType.HTTP2 : numberOf(CODECS, hcm.codecType),
+    codecType: numberOf(CODECS, hcm.codecType),
     statPrefix: hcm.statPrefix,
     routeSpecifier: encodeRoutes(hcm.routes),
     httpFilters: hcm.filters.map(encodeHttpFilter),

@@ -22,6 +22,8 @@ test("what is not given has Envoy's defaults", () => {
     maxConsecutiveInboundFramesWithEmptyPayload: 1,
     maxInboundPriorityFramesPerStream: 100,
     maxInboundWindowUpdateFramesPerDataFrameSent: 10,
+    streamResetBurst: 1000,
+    streamResetRate: 33,
     streamErrorOnInvalidMessage: false,
     keepalive: null,
   });

@@ -46,6 +46,10 @@ export function decodeHttp2(
     if (value < min || value > max) at.field(field).error(`must be from ${min} to ${max}, got ${value}`);
     return value;
   };
+  if (message.maxHeaderFieldSizeKb !== undefined) {
+    at.field("max_header_field_size_kb").error("is not supported: heads are limited as a whole");
+  }
+  if (message.disallowObsText) at.field("disallow_obs_text").error("is not supported");
   return {
     hpackTableSize: number("hpackTableSize"),
     maxConcurrentStreams: number("maxConcurrentStreams"),
@@ -57,6 +61,8 @@ export function decodeHttp2(
     maxConsecutiveInboundFramesWithEmptyPayload: number("maxConsecutiveInboundFramesWithEmptyPayload"),
     maxInboundPriorityFramesPerStream: number("maxInboundPriorityFramesPerStream"),
     maxInboundWindowUpdateFramesPerDataFrameSent: number("maxInboundWindowUpdateFramesPerDataFrameSent"),
+    streamResetBurst: Number(message.streamResetBurst ?? DEFAULT_HTTP2.streamResetBurst),
+    streamResetRate: Number(message.streamResetRate ?? DEFAULT_HTTP2.streamResetRate),
     streamErrorOnInvalidMessage:
       message.overrideStreamErrorOnInvalidHttpMessage ?? streamErrors ?? message.streamErrorOnInvalidHttpMessaging,
     keepalive: message.connectionKeepalive
@@ -82,9 +88,11 @@ function decodeKeepalive(message: KeepaliveSettings, at: Place): Http2Options["k
 }
 
 export function encodeHttp2(options: Http2Options): Http2ProtocolOptions {
-  const { streamErrorOnInvalidMessage, keepalive, ...plain } = options;
+  const { streamErrorOnInvalidMessage, keepalive, streamResetBurst, streamResetRate, ...plain } = options;
   return create(Http2ProtocolOptionsSchema, {
     ...plain,
+    streamResetBurst: BigInt(streamResetBurst),
+    streamResetRate: BigInt(streamResetRate),
     overrideStreamErrorOnInvalidHttpMessage: streamErrorOnInvalidMessage,
     ...(keepalive ? { connectionKeepalive: encodeKeepalive(keepalive) } : {}),
   });

@@ -15,8 +15,6 @@ export interface DecodeOptions {
    * what is decoded is not going to be run.
    */
   readonly checkFormat?: (template: string) => string | null;
-  /** Clusters that only the gRPC client uses: these may speak HTTP/2. */
-  readonly grpcClusters?: ReadonlySet<string>;
 }
 
 /** A value, or everything that is wrong with it. Notes name what was accepted and ignored, and why. */
@@ -33,10 +31,6 @@ export interface Findings {
   readonly files: Map<string, string>;
   /** Values of `layered_runtime`, later layers over earlier ones, by runtime key. */
   readonly runtime: Map<string, unknown>;
-  /** Clusters that a gRPC service names, collected while decoding. */
-  readonly grpcClusters: Set<string>;
-  /** Clusters that ask for HTTP/2, and where they do: an error unless only the gRPC client uses them. */
-  readonly http2Clusters: { readonly cluster: string; readonly at: Place }[];
 }
 
 export class Place {
@@ -60,8 +54,6 @@ export class Place {
       notes: [],
       files: new Map<string, string>(),
       runtime: new Map<string, unknown>(),
-      grpcClusters: new Set(options.grpcClusters),
-      http2Clusters: [],
     };
     return new Place(findings, null, "", undefined);
   }
@@ -109,9 +101,6 @@ export class Place {
 
 /** The result of a run that started at `root` and produced `value`. */
 export function conclude<T>(root: Place, value: T): Decoded<T> {
-  const { problems, notes, http2Clusters, grpcClusters } = root.findings;
-  for (const { cluster, at } of http2Clusters) {
-    if (!grpcClusters.has(cluster)) at.error("HTTP/2 upstreams are not supported yet");
-  }
+  const { problems, notes } = root.findings;
   return problems.length > 0 ? { ok: false, problems, notes } : { ok: true, value, notes };
 }

@@ -14,6 +14,7 @@ import {
 import { DnsClusterSchema } from "../generated/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js";
 import { CorsPolicySchema, CorsSchema } from "../generated/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { FilterConfigSchema as GrpcStatsSchema } from "../generated/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import {
   RBACSchema as HttpRbacSchema,
   RBACPerRouteSchema,
@@ -47,6 +48,7 @@ export const EXTENSION_TYPES: readonly DescMessage[] = [
   CorsSchema,
   FileAccessLogSchema,
   FilterConfigSchema,
+  GrpcStatsSchema,
   HTTPFaultSchema,
   HttpConnectionManagerSchema,
   HttpInspectorSchema,

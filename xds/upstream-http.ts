@@ -1,6 +1,7 @@
 /** How a cluster speaks HTTP: `upstreams.http.v3.HttpProtocolOptions`, and the deprecated fields of `Cluster` it replaced. */
 import { create } from "@bufbuild/protobuf";
 import type { Cluster as ClusterMessage } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
+import type { TransportSocket } from "../generated/envoy/config/core/v3/base_pb.js";
 import {
   type HttpProtocolOptions as CommonOptions,
   type Http1ProtocolOptions,
@@ -10,6 +11,7 @@ import {
   type UpstreamHttpProtocolOptions,
   UpstreamHttpProtocolOptionsSchema,
 } from "../generated/envoy/config/core/v3/protocol_pb.js";
+import { RawBufferSchema } from "../generated/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import {
   type HttpProtocolOptions,
   HttpProtocolOptionsSchema,
@@ -17,6 +19,7 @@ import {
 import type { RequestSni, UpstreamHttp } from "../model/cluster.ts";
 import { DEFAULT_HTTP2 } from "../model/http.ts";
 import { unpackAny } from "./any.ts";
+import { extensionTypeOf } from "./extension.ts";
 import { checkHeaderKeyFormat } from "./header-key-format.ts";
 import { decodeHeaderName } from "./header-name.ts";
 import { decodeHttp2, encodeHttp2 } from "./http2-options.ts";
@@ -32,22 +35,29 @@ const MAX_RESPONSE_HEADERS_KB = 80;
 /** Envoy refuses more than this. */
 const MAX_RESPONSE_HEADERS_KB_LIMIT = 8192;
 
-/** The HTTP options of a cluster. HTTP/2 is reported unless only gRPC calls of the proxy itself use the cluster. */
+/** The HTTP options of a cluster. */
 export function decodeUpstreamHttp(cluster: ClusterMessage, at: Place): UpstreamHttp {
   const place = at.entry("typed_extension_protocol_options", HTTP_PROTOCOL_OPTIONS);
   const any = cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS];
   const options = any && unpackAny(any, [HttpProtocolOptionsSchema], place);
   const http = options ? decodeOptions(options, place) : decodeDeprecated(cluster, at);
-  if (http.protocol === "auto" && !cluster.transportSocket && cluster.transportSocketMatches.length === 0) {
-    place.field("auto_config").error("needs TLS: the protocol is negotiated by ALPN");
-  }
-  if (http.protocol === "http2") {
-    const field = options
-      ? place.field("explicit_http_config.http2_protocol_options")
-      : at.field("http2_protocol_options");
-    at.findings.http2Clusters.push({ cluster: cluster.name, at: field });
-  }
+  if (http.protocol === "auto") requireTls(cluster, place.field("auto_config"), at);
   return http;
+}
+
+/** ALPN chooses the protocol, so that every transport socket that an endpoint may have must be TLS. */
+function requireTls(cluster: ClusterMessage, auto: Place, at: Place): void {
+  if (!isTls(cluster.transportSocket)) auto.error("needs TLS in transport_socket: ALPN chooses the protocol");
+  cluster.transportSocketMatches.forEach(({ transportSocket }, i) => {
+    if (isTls(transportSocket)) return;
+    at.item("transport_socket_matches", i).error("must be TLS: under auto_config ALPN chooses the protocol");
+  });
+}
+
+function isTls(socket: TransportSocket | undefined): boolean {
+  const config = socket?.configType.value;
+  // What is neither TLS nor plaintext is reported where the socket is decoded.
+  return config !== undefined && extensionTypeOf(config) !== RawBufferSchema.typeName;
 }
 
 function decodeOptions(message: HttpProtocolOptions, at: Place): UpstreamHttp {
@@ -110,7 +120,7 @@ function http2(message: Http2ProtocolOptions | undefined, at: Place): UpstreamHt
 function decodeCommon(message: CommonOptions | undefined, at: Place): Omit<UpstreamHttp, "protocol" | "http2"> {
   if (message?.maxStreamDuration) at.field("max_stream_duration").error("is not supported on clusters");
   if (message && message.headersWithUnderscoresAction !== UnderscoresAction.ALLOW) {
-    at.field("headers_with_underscores_action").error("has no meaning for clusters");
+    at.field("headers_with_underscores_action").note("ignored: it has no meaning for clusters, as in Envoy");
   }
   const maxHeadersCount = message?.maxHeadersCount ?? MAX_HEADERS;
   if (maxHeadersCount === 0) at.field("max_headers_count").error("must be at least 1");

@@ -30,11 +30,11 @@ function check({ bootstrap, refused }: ValidityCase): void {
   }
   const found = problems.some(
     ({ path, message, resource }) =>
-      path?.endsWith(refused.path) && refused.message.test(message) && /^listener ?/.test(resource ?? ""),
+      path?.endsWith(refused.path) && refused.message.test(message) && /^(listener|cluster) ?/.test(resource ?? ""),
   );
   assert.ok(
     found,
-    `expected a problem of a listener at …${refused.path} like ${refused.message}, got:\n${shown || "none"}`,
+    `expected a problem of a listener or cluster at …${refused.path} like ${refused.message}, got:\n${shown || "none"}`,
   );
 }
 

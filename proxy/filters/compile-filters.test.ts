@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FilterOverride, HttpFilter } from "../../model/http.ts";
+import type { FilterOverride, GrpcStats, HttpFilter } from "../../model/http.ts";
 import type { RbacPolicy } from "../../model/rbac.ts";
 import { FakeContext, FakeCounters } from "../../test/support/filters.ts";
 import { route, routeTable, virtualHost } from "../../test/support/routes.ts";
@@ -70,6 +70,8 @@ test("filters that do nothing have no stage", () => {
   assert.deepEqual(compile()(null), []);
   assert.deepEqual(compile(rbac(DENY_ALL, true))(null), []);
   assert.deepEqual(compile(rbac({ rules: null, shadowRules: null }))(null), []);
+  const stats: GrpcStats = { methods: "all", emitFilterState: false, upstreamStats: false, replaceDots: false };
+  assert.deepEqual(compile({ name: "stats", disabled: false, kind: "grpc_stats", stats })(null), []);
 });
 
 test("a route overrides a filter, or does without it", () => {

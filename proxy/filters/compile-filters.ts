@@ -22,7 +22,7 @@ export type CompiledFilters = (route: CompiledRoute | null) => readonly FilterSt
 
 /** Compiles a chain. Throws on regular expressions that are not RE2 syntax. */
 export function compileFilters(filters: readonly HttpFilter[], deps: FilterDeps): CompiledFilters {
-  const bound = filters.filter((filter) => filter.kind !== "router").map((filter) => bindFilter(filter, deps));
+  const bound = filters.filter(isStage).map((filter) => bindFilter(filter, deps));
   const plain = stagesFor(bound, null);
   if (bound.length === 0) return () => plain;
   const byRoute = new WeakMap<CompiledRoute, readonly FilterStage[]>();
@@ -37,6 +37,11 @@ export function compileFilters(filters: readonly HttpFilter[], deps: FilterDeps)
   };
 }
 
+type StageFilter = Exclude<HttpFilter, { kind: "router" | "grpc_stats" }>;
+
+/** The router forwards, and statistics are counted beside the stages. */
+const isStage = (filter: HttpFilter): filter is StageFilter => filter.kind !== "router" && filter.kind !== "grpc_stats";
+
 /** A filter with its counters: the stage that it is under a route's override, null where it does nothing. */
 interface BoundFilter {
   readonly name: string;
@@ -49,7 +54,7 @@ function stagesFor(filters: readonly BoundFilter[], route: CompiledRoute | null)
     .filter((stage) => stage !== null);
 }
 
-function bindFilter(filter: Exclude<HttpFilter, { kind: "router" }>, deps: FilterDeps): BoundFilter {
+function bindFilter(filter: StageFilter, deps: FilterDeps): BoundFilter {
   if (filter.kind === "cors") return bindCors(filter, deps);
   const compile = filter.kind === "rbac" ? bindRbac(filter, deps) : bindFault(filter, deps);
   const usual = filter.disabled ? null : compile(null);

@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { CorsSchema } from "../../generated/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../../generated/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { FilterConfigSchema as GrpcStatsSchema } from "../../generated/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import { RBACSchema } from "../../generated/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RouterSchema } from "../../generated/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
@@ -14,10 +15,11 @@ import { packAny } from "../any.ts";
 import { extensionTypeOf, isHarmlessExtension, unpackExtension } from "../extension.ts";
 import type { Place } from "../place.ts";
 import { decodeFault, encodeFault } from "./fault.ts";
+import { decodeGrpcStats, encodeGrpcStats } from "./grpc-stats.ts";
 import { decodeHttpRbac, encodeHttpRbac } from "./rbac.ts";
 import { decodeRouter, encodeRouter } from "./router.ts";
 
-const FILTERS = [RouterSchema, RBACSchema, HTTPFaultSchema, CorsSchema] as const;
+const FILTERS = [RouterSchema, RBACSchema, HTTPFaultSchema, CorsSchema, GrpcStatsSchema] as const;
 
 /** The field `http_filters` of the message at `at`, without those that may be left out. */
 export function decodeHttpFilters(messages: readonly HttpFilterMessage[], at: Place): HttpFilter[] {
@@ -57,6 +59,8 @@ function decodeFilter(message: HttpFilterMessage, at: Place): HttpFilter | null 
       return { name, disabled, kind: "fault", policy: decodeFault(filter, place) };
     case "envoy.extensions.filters.http.cors.v3.Cors":
       return { name, disabled, kind: "cors" };
+    case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
+      return { name, disabled, kind: "grpc_stats", stats: decodeGrpcStats(filter, place) };
     case undefined:
       return null;
   }
@@ -80,5 +84,7 @@ function encodeConfig(filter: HttpFilter): Any {
       return packAny(HTTPFaultSchema, encodeFault(filter.policy));
     case "cors":
       return packAny(CorsSchema, create(CorsSchema));
+    case "grpc_stats":
+      return packAny(GrpcStatsSchema, encodeGrpcStats(filter.stats));
   }
 }

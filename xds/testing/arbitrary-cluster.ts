@@ -147,7 +147,7 @@ const requestSni = fc
 
 const plainHttp = fc
   .record({
-    protocol: fc.constantFrom("http1" as const, "auto" as const, "use_downstream" as const),
+    protocol: fc.constantFrom("http1" as const, "http2" as const, "auto" as const, "use_downstream" as const),
     idleTimeoutMs: durationMs,
     maxConnectionDurationMs: durationMs,
     maxRequestsPerConnection: uint32,
@@ -158,7 +158,9 @@ const plainHttp = fc
   // Explicit HTTP/1 has no HTTP/2 options to carry.
   .map((options) => (options.protocol === "http1" ? { ...options, http2: DEFAULT_HTTP2 } : options));
 
-const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni, trailers: fc.constant(true) });
+const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni, trailers: fc.constant(true as const) })
+  // Explicit HTTP/2 has no HTTP/1 options to carry.
+  .map(({ trailers, ...options }) => (trailers && options.protocol !== "http2" ? { ...options, trailers } : options));
 
 const extension: fc.Arbitrary<ClusterExtension> = fc.record({
   breaker: orNull(
@@ -172,9 +174,9 @@ const extension: fc.Arbitrary<ClusterExtension> = fc.record({
   source: plainText,
 });
 
-/** The protocol is negotiated by ALPN, which needs TLS. */
+/** The protocol is negotiated by ALPN, which needs TLS everywhere. */
 const autoNeedsTls = (value: Cluster): Cluster =>
-  value.tls || value.tlsMatches.length > 0 || value.http.protocol !== "auto"
+  value.http.protocol !== "auto" || (value.tls && value.tlsMatches.every(({ tls }) => tls !== null))
     ? value
     : { ...value, http: { ...value.http, protocol: "use_downstream" } };
 

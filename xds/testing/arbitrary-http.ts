@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { AccessLog, AccessLogFilter } from "../../model/access-log.ts";
 import type {
   CustomTag,
+  GrpcStats,
   HttpConnectionManager,
   HttpFilter,
   JsonTemplate,
@@ -140,6 +141,16 @@ const tracing: fc.Arbitrary<Tracing> = fc.record({
   provider: orNull(tracingProvider),
 });
 
+const grpcStats: fc.Arbitrary<GrpcStats> = fc.record({
+  methods: fc.oneof(
+    fc.constantFrom("all" as const, "none" as const),
+    few(fc.record({ service: nonEmptyText, methods: few(nonEmptyText, 1) })),
+  ),
+  emitFilterState: fc.boolean(),
+  upstreamStats: fc.boolean(),
+  replaceDots: fc.boolean(),
+});
+
 const filter: fc.Arbitrary<HttpFilter> = fc.oneof(
   fc.record({
     name,
@@ -150,6 +161,7 @@ const filter: fc.Arbitrary<HttpFilter> = fc.oneof(
   }),
   fc.record({ name, disabled: fc.boolean(), kind: fc.constant("fault" as const), policy: faultPolicy }),
   fc.record({ name, disabled: fc.boolean(), kind: fc.constant("cors" as const) }),
+  fc.record({ name, disabled: fc.boolean(), kind: fc.constant("grpc_stats" as const), stats: grpcStats }),
 );
 
 const router: fc.Arbitrary<HttpFilter> = fc.record({
@@ -172,7 +184,7 @@ export const httpConnectionManager: fc.Arbitrary<HttpConnectionManager> = fc
     andPerhaps(
       fc.record({
         statPrefix: nonEmptyText,
-        codecType: fc.constantFrom("auto" as const, "http1" as const),
+        codecType: fc.constantFrom("auto" as const, "http1" as const, "http2" as const),
         routes: fc.oneof(
           fc.record({ kind: fc.constant("inline" as const), table: routeTable }),
           fc.record({

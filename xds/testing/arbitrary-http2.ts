@@ -4,6 +4,8 @@ import type { Http2Options } from "../../model/http.ts";
 import { durationMs, orNull, positiveMs, uint32 } from "./arbitrary-text.ts";
 
 const window = fc.integer({ min: 65_535, max: 2 ** 31 - 1 });
+/** Numbers beyond these lose their last digits, where they mean no limit anyway. */
+const count = fc.oneof(uint32, fc.maxSafeNat());
 const atLeastOne = uint32.map((value) => value || 1);
 
 export const http2Options: fc.Arbitrary<Http2Options> = fc.record({
@@ -17,6 +19,8 @@ export const http2Options: fc.Arbitrary<Http2Options> = fc.record({
   maxConsecutiveInboundFramesWithEmptyPayload: uint32,
   maxInboundPriorityFramesPerStream: uint32,
   maxInboundWindowUpdateFramesPerDataFrameSent: atLeastOne,
+  streamResetBurst: count,
+  streamResetRate: count,
   streamErrorOnInvalidMessage: fc.boolean(),
   keepalive: orNull(
     fc.record({

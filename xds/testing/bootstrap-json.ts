@@ -75,3 +75,21 @@ export const withForward = (fields: Json): Json => withRoute({ route: { cluster:
 
 /** A route whose action is not to forward. */
 export const withAction = (action: Json): Json => withRoute({ route: undefined, ...action });
+
+/** A bootstrap of one cluster and no listener. */
+export const withCluster = (fields: Json): Json => ({ static_resources: { clusters: [{ ...cluster, ...fields }] } });
+
+/** `typed_extension_protocol_options` of a cluster. */
+export const httpOptions = (fields: Json): Json => {
+  const name = "extensions.upstreams.http.v3.HttpProtocolOptions";
+  return { [`envoy.${name}`]: any(name, fields) };
+};
+
+/** The transport socket of a cluster that speaks TLS. */
+export const upstreamTls = (fields: Json = {}): Json =>
+  named("envoy.transport_sockets.tls", any("extensions.transport_sockets.tls.v3.UpstreamTlsContext", fields));
+
+export const rawBuffer: Json = named(
+  "envoy.transport_sockets.raw_buffer",
+  any("extensions.transport_sockets.raw_buffer.v3.RawBuffer"),
+);

@@ -2,6 +2,7 @@
 
 import { ACCESS_LOG_CASES } from "./access-log-cases.ts";
 import type { ValidityCase } from "./case.ts";
+import { HTTP2_CASES, PROTOCOL_CASES } from "./cluster-cases.ts";
 import { CHAIN_CASES, FAULT_CASES, OVERRIDE_CASES, RBAC_CASES } from "./filter-cases.ts";
 import { FORWARD_CASES, RETRY_CASES, WEIGHT_CASES } from "./forward-cases.ts";
 import { CHAIN_MATCH_CASES, LISTENER_CASES } from "./listener-cases.ts";
@@ -25,5 +26,7 @@ export const VALIDITY_CASES: Readonly<Record<string, readonly ValidityCase[]>> =
   listeners: LISTENER_CASES,
   "filter chain matches": CHAIN_MATCH_CASES,
   "connection managers": MANAGER_CASES,
+  "protocols of clusters": PROTOCOL_CASES,
+  "HTTP/2 options": HTTP2_CASES,
   "access logs and local replies": ACCESS_LOG_CASES,
 };

@@ -7,6 +7,8 @@ const fault = (fields: Json = {}): Json => named("fault", any("extensions.filter
 const filters = (...list: readonly Json[]): Json => withHcm({ http_filters: list });
 const before = (...list: readonly Json[]): Json => filters(...list, router);
 const ANY = [{ any: true }];
+const grpcStats = (fields: Json): Json => named("g", any("extensions.filters.http.grpc_stats.v3.FilterConfig", fields));
+const only = (...services: readonly Json[]): Json => ({ individual_method_stats_allowlist: { services } });
 const policy = (permissions: readonly Json[], principals: readonly Json[]): Json => ({
   policies: { p: { permissions, principals } },
 });
@@ -41,7 +43,25 @@ export const CHAIN_CASES = cases(
   ["a filter without a type", filters({ name: "envoy.filters.http.router" }), "typed_config", /is required/],
   ["an unknown filter that is optional", before(OPTIONAL_UNKNOWN)],
   ["an unknown filter", before({ ...OPTIONAL_UNKNOWN, is_optional: false }), "typed_config", /is not supported here/],
-  ["a filter that only counts", before(named("s", any("extensions.filters.http.grpc_stats.v3.FilterConfig")))],
+  ["gRPC calls counted", before(grpcStats({ stats_for_all_methods: true, emit_filter_state: true }))],
+  ["some methods counted by name", before(grpcStats(only({ name: "a.B", method_names: ["C"] })))],
+  ["no service counted", before(grpcStats(only()))],
+  ["a service without a name", before(grpcStats(only({ method_names: ["C"] }))), "services[0].name", /is required/],
+  ["a service without methods", before(grpcStats(only({ name: "a.B" }))), "method_names", /must not be empty/],
+  [
+    "gRPC of browsers",
+    before(named("w", any("extensions.filters.http.grpc_web.v3.GrpcWeb"))),
+    "typed_config",
+    /GrpcWeb is not supported/,
+    "gRPC is passed on as it is",
+  ],
+  [
+    "gRPC made of HTTP/1.1",
+    before(named("b", any("extensions.filters.http.grpc_http1_bridge.v3.Config"))),
+    "typed_config",
+    /grpc_http1_bridge.v3.Config is not supported/,
+    "gRPC is passed on as it is",
+  ],
   [
     "a filter that is still to come",
     before(named("c", any("extensions.filters.http.jwt_authn.v3.JwtAuthentication"))),

@@ -5,13 +5,8 @@ import { cases } from "./case.ts";
 export const MANAGER_CASES = cases(
   ["no prefix for statistics", withHcm({ stat_prefix: undefined }), "stat_prefix", /is required/],
   ["no routes", withHcm({ route_config: undefined }), "typed_config", /one of route_config and rds/],
-  [
-    "HTTP/2 only",
-    withHcm({ codec_type: "HTTP2" }),
-    "codec_type",
-    /HTTP\/2 is not supported on listeners yet/,
-    "HTTP/2 is to come",
-  ],
+  ["either protocol", withHcm({ codec_type: "AUTO" })],
+  ["HTTP/2 only", withHcm({ codec_type: "HTTP2" })],
   ["HTTP/3", withHcm({ codec_type: "HTTP3" }), "codec_type", /HTTP3 is not supported/],
   ["an unknown codec", withHcm({ codec_type: "FOO" }), "codec_type", /expected one of AUTO/],
   [
