@@ -132,11 +132,11 @@ export class ResourceCache {
         this.#drop("endpoint", name, change);
       }
       if (!next) continue;
-      for (const { port } of next.definition.ports) {
-        const name = clusterNameOf(next, port);
+      for (const port of next.definition.ports) {
+        const name = clusterNameOf(next, port.port);
         if (clustersChanged) this.#put("cluster", name, outboundCluster(next, port, state.trustDomain), change);
-        if (tagsChanged || old?.endpoints.get(port) !== next.endpoints.get(port)) {
-          this.#put("endpoint", name, serviceEndpoints(next, port), change);
+        if (tagsChanged || old?.endpoints.get(port.port) !== next.endpoints.get(port.port)) {
+          this.#put("endpoint", name, serviceEndpoints(next, port.port), change);
         }
       }
     }

@@ -2,6 +2,8 @@
 
 import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import type { AccessPolicyManifest } from "./manifest/access-policy.ts";
+import type { PortProtocol } from "./manifest/port-protocol.ts";
+import { applicationProtocol } from "./mesh/build.ts";
 import type { MeshState } from "./mesh/state.ts";
 import type { Workload } from "./mesh/workload.ts";
 import type { EncodedResource } from "./resource.ts";
@@ -32,12 +34,11 @@ export class NodeCache {
   readonly #inputs = new Map<string, ListenerInputs>();
   #ports: ReadonlyMap<string, PortOfService> | null = null;
   #policies: readonly AccessPolicyManifest[] | null = null;
+  #protocol: PortProtocol | null = null;
 
   constructor(workload: Workload, encode: Encode) {
     this.workload = workload;
     this.#encode = encode;
-    const cluster = inboundCluster(workload);
-    this.#clusters.set(cluster.name, encode("cluster", cluster.name, cluster));
   }
 
   lookup(kind: ResourceKind, name: string): EncodedResource | undefined {
@@ -66,11 +67,19 @@ export class NodeCache {
       this.#listeners.set(listener.name, encoded);
       changed.push(["listener", listener.name]);
     };
+    const protocol =
+      ports === this.#ports && this.#protocol !== null ? this.#protocol : applicationProtocol(state, this.workload);
+    if (protocol !== this.#protocol) {
+      const cluster = inboundCluster(this.workload, protocol);
+      this.#clusters.set(cluster.name, this.#encode("cluster", cluster.name, cluster));
+      changed.push(["cluster", cluster.name]);
+    }
     const policies = policiesFor(state, this.workload);
-    if (everything || !sameItems(policies, this.#policies)) {
-      put(inboundListener(this.workload, policies, state.trustDomain, state.settings));
+    if (everything || protocol !== this.#protocol || !sameItems(policies, this.#policies)) {
+      put(inboundListener(this.workload, protocol, policies, state.trustDomain, state.settings));
       this.#policies = policies;
     }
+    this.#protocol = protocol;
     if (everything) put(httpProxyListener(this.workload, state.settings));
     if (everything || ports !== this.#ports) {
       this.#ports = ports;

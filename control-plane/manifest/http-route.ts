@@ -1,11 +1,10 @@
 /** Gateway API `HTTPRoute` (v1) with Services as parents (GAMMA). */
 
-import { messageOf } from "../../core/errors.ts";
-import { re2 } from "../../core/re2.ts";
-import { backendFilters, ruleFilters } from "./http-route-filter.ts";
 import { objectMeta } from "./object-meta.ts";
 import { BACKEND_FIELDS, parentRef } from "./references.ts";
-import { duration, HTTP_METHODS, headerName, headerValue } from "./scalars.ts";
+import { backendFilters, ruleFilters } from "./route-filter.ts";
+import { checkRules, headerMatch, queryMatch, regexProblem } from "./route-parts.ts";
+import { duration, HTTP_METHODS } from "./scalars.ts";
 import {
   checked,
   ignored,
@@ -21,16 +20,6 @@ import {
   type ValueOf,
   withDefault,
 } from "./schema.ts";
-
-/** What is wrong with a regular expression in RE2 syntax, or null. */
-export function regexProblem(pattern: string): string | null {
-  try {
-    re2().compile(pattern);
-    return null;
-  } catch (error) {
-    return `"${pattern}" is not a regular expression (RE2 syntax): ${messageOf(error)}`;
-  }
-}
 
 const pathMatch = checked(
   object({
@@ -48,23 +37,10 @@ const pathMatch = checked(
   },
 );
 
-const valueMatch = (name: typeof headerName) =>
-  checked(
-    object({
-      type: withDefault(oneOf("Exact", "RegularExpression"), "Exact"),
-      name: required(name),
-      value: required(headerValue),
-    }),
-    ({ type, value }, complain) => {
-      const wrong = type === "RegularExpression" ? regexProblem(value) : null;
-      if (wrong !== null) complain(wrong, "value");
-    },
-  );
-
 const match = object({
   path: withDefault(pathMatch, { type: "PathPrefix", value: "/" }),
-  headers: withDefault(list(valueMatch(headerName), 0, 16), []),
-  queryParams: withDefault(list(valueMatch(string((v) => (v === "" ? "must not be empty" : null))), 0, 16), []),
+  headers: withDefault(list(headerMatch, 0, 16), []),
+  queryParams: withDefault(list(queryMatch, 0, 16), []),
   method: optional(oneOf(...HTTP_METHODS)),
 });
 
@@ -127,10 +103,7 @@ export const httpRouteSchema = object({
         useDefaultGateways: optional(ignored),
         rules: withDefault(list(rule, 1, 64), []),
       }),
-      (spec, complain) => {
-        const names = spec.rules.map((r) => r.name).filter((name) => name !== "");
-        if (new Set(names).size !== names.length) complain("two rules have the same name", "rules");
-      },
+      ({ rules }, complain) => checkRules(rules, complain),
     ),
   ),
   status: optional(ignored),

@@ -1,6 +1,7 @@
 /** Which kinds a source takes, and why it refuses the others. */
 import { type AccessPolicyManifest, accessPolicySchema } from "./access-policy.ts";
 import { type EndpointSliceManifest, endpointSliceSchema } from "./endpoint-slice.ts";
+import { type GrpcRouteManifest, grpcRouteSchema } from "./grpc-route.ts";
 import { type HttpRouteManifest, httpRouteSchema } from "./http-route.ts";
 import { type MeshPolicyManifest, meshPolicySchema } from "./mesh-policy.ts";
 import { type ResiliencePolicyManifest, resiliencePolicySchema } from "./resilience-policy.ts";
@@ -12,6 +13,7 @@ export interface ManifestValues {
   readonly Service: ServiceManifest;
   readonly EndpointSlice: EndpointSliceManifest;
   readonly HTTPRoute: HttpRouteManifest;
+  readonly GRPCRoute: GrpcRouteManifest;
   readonly ResiliencePolicy: ResiliencePolicyManifest;
   readonly AccessPolicy: AccessPolicyManifest;
   readonly MeshPolicy: MeshPolicyManifest;
@@ -33,13 +35,13 @@ export const KINDS: { readonly [K in ManifestKind]: Kind<K> } = {
     apiVersions: ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
     schema: httpRouteSchema,
   },
+  GRPCRoute: { apiVersions: ["gateway.networking.k8s.io/v1"], schema: grpcRouteSchema },
   ResiliencePolicy: { apiVersions: [OWN_API], schema: resiliencePolicySchema },
   AccessPolicy: { apiVersions: [OWN_API], schema: accessPolicySchema },
   MeshPolicy: { apiVersions: [OWN_API], schema: meshPolicySchema },
 };
 
 const REFUSED: Readonly<Record<string, string>> = {
-  GRPCRoute: "GRPCRoute needs HTTP/2, which is not carried yet; write an HTTPRoute for HTTP/1.1",
   TLSRoute: "TLSRoute is not carried yet: only HTTP is",
   TCPRoute: "TCPRoute is not carried yet: only HTTP is",
   UDPRoute: "UDP is not carried",

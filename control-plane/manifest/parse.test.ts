@@ -34,6 +34,7 @@ const HEAD = {
   slice: "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: a }\n",
 };
 
+const GRPC = `${HEAD.route.replace("HTTPRoute", "GRPCRoute")}spec:\n  parentRefs: [{ kind: Service, name: a }]\n`;
 const ROUTE = `${HEAD.route}spec:\n  parentRefs: [{ kind: Service, name: a }]\n`;
 
 describe("one problem, one sentence, one place", () => {
@@ -80,8 +81,8 @@ describe("one problem, one sentence, one place", () => {
     ],
     [
       "kinds of later days",
-      "¦apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: { name: a }\n",
-      ["GRPCRoute default/a: GRPCRoute needs HTTP/2, which is not carried yet; write an HTTPRoute for HTTP/1.1"],
+      "¦apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: { name: a }\n",
+      ["TLSRoute default/a: TLSRoute is not carried yet: only HTTP is"],
     ],
     [
       "a wrong version",
@@ -116,7 +117,7 @@ describe("one problem, one sentence, one place", () => {
     [
       "rules of a Service",
       `${HEAD.resilience}spec: { targetRefs: [{ kind: Service, name: a, sectionName: ¦x }] }\n`,
-      ["ResiliencePolicy default/a: spec.targetRefs[0].sectionName: only an HTTPRoute has named rules"],
+      ["ResiliencePolicy default/a: spec.targetRefs[0].sectionName: only a route has named rules"],
     ],
     [
       "words from a list",
@@ -156,6 +157,56 @@ describe("one problem, one sentence, one place", () => {
       "retries in the wrong place",
       `${ROUTE}  rules: [{ retry: ¦{ attempts: 3 } }]\n`,
       ["HTTPRoute default/a: spec.rules[0].retry: write a ResiliencePolicy with this HTTPRoute as target instead"],
+    ],
+    [
+      "protocols of applications that are not carried",
+      `${HEAD.service}spec: { ports: [{ name: a, port: 80, appProtocol: ¦https }, { name: b, port: 81, appProtocol: ¦smtp }] }\n`,
+      [
+        'Service default/a: spec.ports[0].appProtocol: "https" is not carried yet: let the application speak plaintext, its sidecar encrypts',
+        'Service default/a: spec.ports[1].appProtocol: "smtp" is not carried yet: http, kubernetes.io/ws, http2, kubernetes.io/h2c, grpc are',
+      ],
+    ],
+    [
+      "gRPC services and methods that no call can name",
+      `${GRPC}  rules: [{ matches: [{ method: { service: ¦shop/Stock, method: ¦Get-All } }, { method: ¦{ type: Exact } }, { method: { type: RegularExpression, method: ¦"(" } }] }]\n`,
+      [
+        'GRPCRoute default/a: spec.rules[0].matches[0].method.service: "shop/Stock" is not the full name of a gRPC service, as in package.Service',
+        'GRPCRoute default/a: spec.rules[0].matches[0].method.method: "Get-All" is not the name of a gRPC method',
+        "GRPCRoute default/a: spec.rules[0].matches[1].method: needs a service, a method or both; without this field all match",
+        'GRPCRoute default/a: spec.rules[0].matches[2].method.method: "(" is not a regular expression (RE2 syntax): error parsing regexp: missing closing ): `(`',
+      ],
+    ],
+    [
+      "filters that gRPC has not, or not on a backend",
+      `${GRPC}  rules:\n    - filters: [{ type: ¦URLRewrite, urlRewrite: {} }]\n      backendRefs: [{ name: a, port: 80, filters: ¦[{ type: RequestMirror, requestMirror: { backendRef: { name: b, port: 1 } } }] }]\n`,
+      [
+        "GRPCRoute default/a: spec.rules[0].filters[0].type: URLRewrite has no meaning for gRPC: only an HTTPRoute has it",
+        "GRPCRoute default/a: spec.rules[0].backendRefs[0].filters: RequestMirror on a single backend is not carried: put it on the rule",
+      ],
+    ],
+    [
+      "an HTTPRoute's words in a GRPCRoute",
+      `${GRPC}  hostnames: ¦[a.test]\n  rules: [{ timeouts: ¦{ request: 1s }, matches: [{ ¦path: { value: /a } }] }]\n`,
+      [
+        "GRPCRoute default/a: spec.hostnames: host names have no meaning on a route whose parent is a Service",
+        "GRPCRoute default/a: spec.rules[0].timeouts: write a ResiliencePolicy with this GRPCRoute as target instead",
+        "GRPCRoute default/a: spec.rules[0].matches[0].path: unknown field",
+      ],
+    ],
+    [
+      "rules of a GRPCRoute with one name",
+      `${GRPC}  rules: ¦[{ name: x }, { name: x }]\n`,
+      ["GRPCRoute default/a: spec.rules: two rules have the same name"],
+    ],
+    [
+      "more matches than a route may have",
+      `${GRPC}  rules: ¦[${new Array(3).fill(`{ matches: [${new Array(43).fill("{}").join(", ")}] }`).join(", ")}]\n`,
+      ["GRPCRoute default/a: spec.rules: at most 128 matches in all rules together, found 129"],
+    ],
+    [
+      "connections of a route",
+      `${HEAD.resilience}spec: { targetRefs: [{ kind: GRPCRoute, name: a }], connection: ¦{ multiplex: "Off" } }\n`,
+      ["ResiliencePolicy default/a: spec.connection: shapes the calls to a Service as a whole: target the Service"],
     ],
     [
       "rules that name nobody",

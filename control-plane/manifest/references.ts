@@ -41,23 +41,24 @@ export type BackendReference = ValueOf<typeof backendObjectReference>;
 
 export const BACKEND_FIELDS = backendFields;
 
-/** What a policy is attached to: a Service, an HTTPRoute, or (by `sectionName`) one of its named rules. */
+const POLICY_TARGETS = ["Service", "HTTPRoute", "GRPCRoute"];
+
+/** What a policy is attached to: a Service, a route, or (by `sectionName`) one of the route's named rules. */
 export const policyTargetRef = checked(
   object({
     group: optional(group(["", "core", GATEWAY_GROUP])),
     kind: required(
       string((value) =>
-        value === "Service" || value === "HTTPRoute"
+        POLICY_TARGETS.includes(value)
           ? null
-          : `"${value}" cannot carry a policy yet: Service and HTTPRoute can`,
+          : `"${value}" cannot carry a policy yet: Service, HTTPRoute and GRPCRoute can`,
       ),
     ),
     name: required(dnsSubdomain),
     sectionName: optional(string()),
   }),
   (ref, complain) => {
-    if (ref.kind === "Service" && ref.sectionName !== null)
-      complain("only an HTTPRoute has named rules", "sectionName");
+    if (ref.kind === "Service" && ref.sectionName !== null) complain("only a route has named rules", "sectionName");
     const wanted = ref.kind === "Service" ? ["", "core"] : [GATEWAY_GROUP];
     if (ref.group !== null && !wanted.includes(ref.group))
       complain(`a ${ref.kind} is in group "${wanted[0]}"`, "group");

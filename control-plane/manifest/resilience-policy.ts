@@ -18,8 +18,18 @@ import {
 /** Conditions that name a failure which the application cannot have seen: safe for every method. */
 export const UNSEEN_FAILURES = ["connect-failure", "refused-stream", "reset-before-request"] as const;
 
+/** Conditions that name a `grpc-status`: they speak of gRPC calls alone. */
+export const GRPC_CONDITIONS = [
+  "cancelled",
+  "deadline-exceeded",
+  "internal",
+  "resource-exhausted",
+  "unavailable",
+] as const;
+
 const CONDITIONS = [
   ...UNSEEN_FAILURES,
+  ...GRPC_CONDITIONS,
   "5xx",
   "gateway-error",
   "reset",
@@ -95,10 +105,11 @@ const spec = object({
     }),
   ),
   loadBalancing: optional(object({ policy: required(oneOf("RoundRobin", "LeastRequest", "Random")) })),
+  connection: optional(object({ multiplex: withDefault(oneOf("On", "Off"), "On") })),
 });
 
 /** Sections that shape a cluster: they can be attached to a Service only. */
-const CLUSTER_SECTIONS = ["circuitBreaker", "limits", "outlierDetection", "loadBalancing"] as const;
+const CLUSTER_SECTIONS = ["circuitBreaker", "limits", "outlierDetection", "loadBalancing", "connection"] as const;
 
 export const resiliencePolicySchema = object({
   apiVersion: required(string()),

@@ -3,6 +3,7 @@
 import { isScalar } from "yaml";
 import { objectMeta } from "./object-meta.ts";
 import { type Place, type Read, resolved } from "./place.ts";
+import { appProtocolProblem } from "./port-protocol.ts";
 import { dnsLabel, portNumber } from "./scalars.ts";
 import {
   checked,
@@ -31,12 +32,6 @@ const targetPort: Schema<number | string> = {
   },
 };
 
-const appProtocol = string((value) =>
-  ["http", "kubernetes.io/ws"].includes(value)
-    ? null
-    : `"${value}" is not carried yet: ports speak HTTP/1.1 (http or kubernetes.io/ws)`,
-);
-
 const port = object({
   name: withDefault(dnsLabel, ""),
   port: required(portNumber),
@@ -45,7 +40,7 @@ const port = object({
     string((value) => (value === "TCP" ? null : `"${value}" is not carried: only TCP is`)),
     "TCP",
   ),
-  appProtocol: optional(appProtocol),
+  appProtocol: optional(string(appProtocolProblem)),
   nodePort: optional(ignored),
 });
 

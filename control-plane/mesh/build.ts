@@ -2,8 +2,9 @@
 import { formatIdentity } from "../../model/identity.ts";
 import { SERVICE_ACCOUNT_LABEL, SERVICE_NAME_LABEL } from "../manifest/endpoint-slice.ts";
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { otherProtocol, type PortProtocol, portProtocol } from "../manifest/port-protocol.ts";
 import { callPolicy, indexPolicies, targetKey, trafficPolicy } from "./policies.ts";
-import { attachRoutes } from "./routes.ts";
+import { attachRoutes, type RouteManifest } from "./routes.ts";
 import {
   DEFAULT_SETTINGS,
   type Finding,
@@ -31,8 +32,8 @@ type SliceManifest = ManifestOf<"EndpointSlice">;
 export function buildState(inputs: MeshInputs): MeshState {
   const findings: Finding[] = [];
   const objects = [...inputs.objects.values()];
-  const definitions = defineServices(objects, inputs.registrations);
-  const routes = objects.filter((object) => object.kind === "HTTPRoute");
+  const definitions = defineServices(objects, inputs.registrations, findings);
+  const routes = objects.filter((object) => object.kind === "HTTPRoute" || object.kind === "GRPCRoute");
   const policies = indexPolicies(objects, targetFinder(definitions, routes), findings);
   const rules = attachRoutes(routes, definitions, policies, findings);
   const members = groupMembers(definitions, inputs.registrations);
@@ -117,15 +118,29 @@ function sliceEndpoints(slice: SliceManifest, port: ServicePort, onlyPort: boole
 function defineServices(
   objects: readonly Manifest[],
   registrations: readonly Registration[],
+  findings: Finding[],
 ): ReadonlyMap<string, ServiceDefinition> {
   const services = new Map<string, ServiceDefinition>();
   for (const object of objects) {
     if (object.kind !== "Service") continue;
     const { metadata, spec } = object.value;
+    for (const { name, port, appProtocol } of spec.ports) {
+      const other = otherProtocol(name, appProtocol);
+      if (other === null) continue;
+      findings.push({
+        ...at(object),
+        message: `port ${port} is named "${name}", but only HTTP is carried yet: its calls are read as HTTP, not as ${other}`,
+      });
+    }
     services.set(serviceKey(metadata.namespace, metadata.name), {
       name: metadata.name,
       namespace: metadata.namespace,
-      ports: spec.ports.map(({ name, port, targetPort }) => ({ name, port, targetPort: targetPort ?? port })),
+      ports: spec.ports.map(({ name, port, targetPort, appProtocol }) => ({
+        name,
+        port,
+        targetPort: targetPort ?? port,
+        protocol: portProtocol(name, appProtocol),
+      })),
       selector: spec.selector === null || Object.keys(spec.selector).length === 0 ? null : spec.selector,
       source: `${object.file}:${object.line}`,
     });
@@ -136,7 +151,8 @@ function defineServices(
     services.set(key, {
       name: workload.service,
       namespace: workload.namespace,
-      ports: [{ name: "http", port: servicePort, targetPort: servicePort }],
+      // Nobody declared anything: the name only tells that it is HTTP.
+      ports: [{ name: "http", port: servicePort, targetPort: servicePort, protocol: "any" }],
       selector: null,
       source: "",
     });
@@ -151,6 +167,23 @@ export function isMember(definition: ServiceDefinition, workload: Workload): boo
   if (definition.selector === null) return false;
   const labels = selectableLabels(workload);
   return Object.entries(definition.selector).every(([name, value]) => labels[name] === value);
+}
+
+/**
+ * What the application beside a sidecar speaks, by the ports of the services that it serves; `any` where none of them
+ * declares a version of HTTP, or two do not agree.
+ */
+export function applicationProtocol(state: MeshState, workload: Workload): PortProtocol {
+  const declared = new Set<PortProtocol>();
+  for (const { definition } of state.services.values()) {
+    if (!isMember(definition, workload)) continue;
+    for (const port of definition.ports) {
+      if (port.protocol !== "any" && servesPort(definition, port, workload)) declared.add(port.protocol);
+    }
+  }
+  const [first = "any", ...others] = declared;
+  if (others.length === 0) return first;
+  return declared.has("http1") ? "any" : "http2";
 }
 
 function groupMembers(
@@ -229,15 +262,15 @@ function meshSettings(objects: readonly Manifest[], findings: Finding[]): MeshSe
 
 function targetFinder(
   definitions: ReadonlyMap<string, ServiceDefinition>,
-  routes: readonly ManifestOf<"HTTPRoute">[],
+  routes: readonly RouteManifest[],
 ): (key: string) => boolean {
   const keys = new Set<string>();
   for (const { name, namespace } of definitions.values()) keys.add(targetKey("Service", namespace, name));
-  for (const { value } of routes) {
+  for (const { kind, value } of routes) {
     const { name, namespace } = value.metadata;
-    keys.add(targetKey("HTTPRoute", namespace, name));
+    keys.add(targetKey(kind, namespace, name));
     for (const rule of value.spec.rules) {
-      if (rule.name !== "") keys.add(targetKey("HTTPRoute", namespace, name, rule.name));
+      if (rule.name !== "") keys.add(targetKey(kind, namespace, name, rule.name));
     }
   }
   return (key) => keys.has(key);

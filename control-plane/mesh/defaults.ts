@@ -10,12 +10,16 @@ export const DEFAULT_TRAFFIC: TrafficPolicy = {
   retryBudget: { percent: 20, minimum: 10 },
   outlier: { consecutiveErrors: 10, openForMs: 10_000, maxEjectedPercent: 50 },
   balancing: "LeastRequest",
+  multiplex: true,
   mode: "enforce",
   source: "",
 };
 
+/** For the whole answer to a call that is no stream. gRPC calls may be streams: only their callers know how long. */
+export const DEFAULT_REQUEST_MS = 15_000;
+
 export const DEFAULT_CALL: CallPolicy = {
-  requestMs: 15_000,
+  requestMs: null,
   perTryMs: 0,
   idleMs: null,
   retry: {

@@ -6,11 +6,11 @@ import type { CallPolicy, Finding, TrafficPolicy } from "./state.ts";
 
 type PolicyManifest = ManifestOf<"ResiliencePolicy">;
 
-/** Policies by what they target: `Service/ns/name`, `HTTPRoute/ns/name`, `HTTPRoute/ns/name#rule`; older first. */
+/** Policies by what they target: `Service/ns/name`, `HTTPRoute/ns/name`, `GRPCRoute/ns/name#rule`; older first. */
 export type PolicyIndex = ReadonlyMap<string, readonly PolicyManifest[]>;
 
-const SECTIONS = ["timeouts", "retry", "circuitBreaker", "limits", "outlierDetection", "loadBalancing"] as const;
-const CLUSTER_SECTIONS = ["circuitBreaker", "limits", "outlierDetection", "loadBalancing"] as const;
+const CLUSTER_SECTIONS = ["circuitBreaker", "limits", "outlierDetection", "loadBalancing", "connection"] as const;
+const SECTIONS = ["timeouts", "retry", ...CLUSTER_SECTIONS] as const;
 
 export function targetKey(kind: string, namespace: string, name: string, section: string | null = null): string {
   return `${kind}/${namespace}/${name}${section === null ? "" : `#${section}`}`;
@@ -72,6 +72,7 @@ export function trafficPolicy(policies: readonly PolicyManifest[]): TrafficPolic
   const breaker = first((spec) => spec.circuitBreaker);
   const outlier = first((spec) => spec.outlierDetection);
   const limits = first((spec) => spec.limits);
+  const connection = first((spec) => spec.connection);
   return {
     connectMs: (dryRun ? null : first((spec) => spec.timeouts?.connect)) ?? base.connectMs,
     breaker:
@@ -102,6 +103,7 @@ export function trafficPolicy(policies: readonly PolicyManifest[]): TrafficPolic
               maxEjectedPercent: outlier.maxEjectedPercent,
             },
     balancing: first((spec) => spec.loadBalancing)?.policy ?? base.balancing,
+    multiplex: connection === null ? base.multiplex : connection.multiplex === "On",
     mode: dryRun ? "dry_run" : "enforce",
     source: used.map((policy) => `${policy.file}:${policy.line}`).join(" "),
   };

@@ -6,7 +6,9 @@
 import type { BreakerPolicy } from "../../model/cluster.ts";
 import type { RetryCondition } from "../../model/route.ts";
 import type { AccessPolicyManifest } from "../manifest/access-policy.ts";
+import type { GrpcRouteRule } from "../manifest/grpc-route.ts";
 import type { RouteRule } from "../manifest/http-route.ts";
+import type { PortProtocol } from "../manifest/port-protocol.ts";
 
 export interface MeshState {
   readonly trustDomain: string;
@@ -49,6 +51,8 @@ export interface ServicePort {
   readonly name: string;
   readonly port: number;
   readonly targetPort: number | string;
+  /** What the application speaks there. */
+  readonly protocol: PortProtocol;
 }
 
 /** How calls to the service are carried: what becomes of its clusters. Durations are ms. */
@@ -63,6 +67,8 @@ export interface TrafficPolicy {
     readonly maxEjectedPercent: number;
   } | null;
   readonly balancing: "RoundRobin" | "LeastRequest" | "Random";
+  /** Whether HTTP/1.1 calls may travel between sidecars as streams of few connections. */
+  readonly multiplex: boolean;
   readonly mode: "enforce" | "dry_run";
   /** Manifests that it comes from, "" for the defaults. */
   readonly source: string;
@@ -70,9 +76,10 @@ export interface TrafficPolicy {
 
 /** How one call is treated: what becomes of a route. Durations are ms; 0 is none. */
 export interface CallPolicy {
-  readonly requestMs: number;
+  /** null: nothing was asked for, so that each kind of call has its own default. */
+  readonly requestMs: number | null;
   readonly perTryMs: number;
-  /** null: the listener's. */
+  /** null: as for `requestMs`. */
   readonly idleMs: number | null;
   readonly retry: {
     readonly on: readonly RetryCondition[];
@@ -92,16 +99,22 @@ export interface ServiceRouting {
   readonly rules: readonly AttachedRule[];
 }
 
-export interface AttachedRule {
-  /** `namespace/name` of the HTTPRoute. */
+/** A rule of an HTTPRoute or a GRPCRoute. */
+export type AttachedRule = AttachedRuleParts &
+  (
+    | { readonly kind: "HTTPRoute"; readonly rule: RouteRule }
+    | { readonly kind: "GRPCRoute"; readonly rule: GrpcRouteRule }
+  );
+
+export interface AttachedRuleParts {
+  /** `namespace/name` of the route. */
   readonly route: string;
   /** Unique name for logs and metrics: `shop/orders/canary`. */
   readonly name: string;
-  /** Only for this port of the service, or null for all. */
-  readonly port: number | null;
+  /** Ports of the service that it holds for. */
+  readonly ports: readonly number[];
   /** A consumer route: only for clients in this namespace; null: for all. */
   readonly clientNamespace: string | null;
-  readonly rule: RouteRule;
   /** Cluster of each of `rule.backendRefs`; null: it can't be resolved. */
   readonly backends: readonly (string | null)[];
   /** Cluster of each mirror among `rule.filters`, in their order; null: it can't be resolved. */

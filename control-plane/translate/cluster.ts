@@ -3,13 +3,12 @@ import type { CircuitBreakerLimits, Cluster } from "../../model/cluster.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
 import { formatIdentity } from "../../model/identity.ts";
 import { type UpstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
-import type { MeshEndpoint, ServiceState, TrafficPolicy } from "../mesh/state.ts";
+import type { PortProtocol } from "../manifest/port-protocol.ts";
+import type { MeshEndpoint, ServicePort, ServiceState, TrafficPolicy } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
 import { ADS, CLUSTER, OUTLIER_DETECTION, TLS_PARAMS } from "./envoy-defaults.ts";
+import { HTTP2, PEER_HTTP2, upstreamProtocol } from "./mesh-protocol.ts";
 import { clusterName, inboundClusterName, sniName } from "./names.ts";
-
-/** Offered by sidecars to each other; the second is what any HTTP/1.1 peer understands. */
-export const MESH_ALPN = ["outrigger-h1", "http/1.1"];
 
 /** `envoy.transport_socket_match` of endpoints that a sidecar stands before, where a service also has others. */
 const IN_MESH = { tlsMode: "outrigger" };
@@ -19,7 +18,7 @@ const UPSTREAM_IDLE_MS = 30 * 60 * 1000;
 /** To the application beside the sidecar; shortened further once the application is seen to close earlier. */
 const APPLICATION_IDLE_MS = 60_000;
 
-export function outboundCluster(service: ServiceState, port: number, trustDomain: string): Cluster {
+export function outboundCluster(service: ServiceState, { port, protocol }: ServicePort, trustDomain: string): Cluster {
   const { definition, traffic, peers } = service;
   const name = clusterName(definition, port);
   const tls = upstreamTls(service, port, trustDomain);
@@ -33,13 +32,17 @@ export function outboundCluster(service: ServiceState, port: number, trustDomain
     outlierDetection: outlierDetection(traffic),
     tls: peers.plaintext ? null : tls,
     tlsMatches: peers.plaintext ? [{ name: "mesh", match: IN_MESH, tls }] : [],
-    http: { ...CLUSTER.http, idleTimeoutMs: UPSTREAM_IDLE_MS, trailers: true },
+    http: {
+      ...CLUSTER.http,
+      ...upstreamProtocol(protocol, peers.plaintext ? HTTP2 : PEER_HTTP2),
+      idleTimeoutMs: UPSTREAM_IDLE_MS,
+    },
     outrigger: {
       breaker: traffic.breaker,
       probeBeforeReadmission: true,
       mode: traffic.mode,
       learnIdleTimeout: true,
-      multiplex: false,
+      multiplex: traffic.multiplex,
       service: { name: definition.name, namespace: definition.namespace, port },
       source: traffic.source,
     },
@@ -65,7 +68,8 @@ function upstreamTls(service: ServiceState, port: number, trustDomain: string): 
       acceptUntrusted: false,
       allowExpired: false,
     },
-    alpn: MESH_ALPN,
+    // The connection pool's choice, which follows from what it is about to speak; Envoy's, as a client, is none.
+    alpn: [],
     sni: sniName(service.definition, port),
     autoHostSni: false,
     autoSanValidation: false,
@@ -102,8 +106,8 @@ function outlierDetection({ outlier }: TrafficPolicy): Cluster["outlierDetection
   };
 }
 
-/** The application beside the sidecar. */
-export function inboundCluster(workload: Workload): Cluster {
+/** The application beside the sidecar, which speaks `protocol`. */
+export function inboundCluster(workload: Workload, protocol: PortProtocol): Cluster {
   const name = inboundClusterName(workload.appPort);
   return {
     ...CLUSTER,
@@ -115,7 +119,11 @@ export function inboundCluster(workload: Workload): Cluster {
       ]),
     },
     connectTimeoutMs: 1000,
-    http: { ...CLUSTER.http, idleTimeoutMs: APPLICATION_IDLE_MS, trailers: true },
+    http: {
+      ...CLUSTER.http,
+      ...upstreamProtocol(protocol, HTTP2),
+      idleTimeoutMs: APPLICATION_IDLE_MS,
+    },
     outrigger: {
       breaker: null,
       probeBeforeReadmission: false,

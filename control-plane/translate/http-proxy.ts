@@ -2,8 +2,10 @@
 import type { RouteTable } from "../../model/route.ts";
 import type { MeshState, ServiceDefinition } from "../mesh/state.ts";
 import { httpProxyRouteTableName } from "./names.ts";
+import { route } from "./route.ts";
 import { ANY_REQUEST } from "./route-match.ts";
-import { route, routeScope, routeTable, serviceRoutes, virtualHost } from "./route-table.ts";
+import { routeScope, routeTable, virtualHost } from "./route-table.ts";
+import { serviceRoutes } from "./service-routes.ts";
 
 const UNKNOWN_HOST =
   "outrigger: no service of this name is in the mesh. Look for a typing error in the host, or for a Service that has not been applied; hosts outside of the mesh do not pass the sidecar (NO_PROXY).\n";

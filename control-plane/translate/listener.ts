@@ -4,15 +4,18 @@ import type { HttpConnectionManager, HttpFilter } from "../../model/http.ts";
 import type { FilterChain, Listener } from "../../model/listener.ts";
 import { type DownstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import type { AccessPolicyManifest } from "../manifest/access-policy.ts";
+import type { PortProtocol } from "../manifest/port-protocol.ts";
 import { DEFAULT_CALL } from "../mesh/defaults.ts";
 import type { MeshSettings, ServiceDefinition, ServicePort } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
 import { accessFilters, dependsOnPath } from "./access.ts";
-import { MESH_ALPN } from "./cluster.ts";
+import { callVariants, narrowed } from "./call-variants.ts";
 import { ADS, ANY_CONNECTION, HTTP_CONNECTION_MANAGER, LISTENER, RETRY, TLS_PARAMS } from "./envoy-defaults.ts";
+import { HTTP2, INBOUND_ALPN, PEER_HTTP2 } from "./mesh-protocol.ts";
 import { authority, clusterName, httpProxyRouteTableName, inboundClusterName } from "./names.ts";
+import { forward, route } from "./route.ts";
 import { ANY_REQUEST } from "./route-match.ts";
-import { forward, route, routeTable, virtualHost } from "./route-table.ts";
+import { routeTable, virtualHost } from "./route-table.ts";
 import { accessLogs, tracing } from "./telemetry.ts";
 
 export const HTTP_PROXY_LISTENER = "http_proxy";
@@ -76,27 +79,30 @@ export function httpProxyListener(workload: Workload, settings: MeshSettings): L
 /** Where peers arrive: mutual TLS, access policy, then the application. */
 export function inboundListener(
   workload: Workload,
+  protocol: PortProtocol,
   policies: readonly AccessPolicyManifest[],
   trustDomain: string,
   settings: MeshSettings,
 ): Listener {
   const name = inboundClusterName(workload.appPort);
-  const toApplication = route({
-    name: "default",
-    match: ANY_REQUEST,
-    source: "",
-    action: forward(
-      { kind: "name", name },
-      // The caller's own timeout rules; a second limit here would only hide which one struck.
-      { ...DEFAULT_CALL, requestMs: 0 },
-      // The application closes an idle connection as it is used again: nothing of the request was seen.
-      { ...RETRY, on: ["reset-before-request"], numRetries: 1 },
-    ),
-  });
+  // The caller's sidecar holds calls to their limits; a second limit here would only hide which one struck.
+  const toApplication = callVariants({ ...DEFAULT_CALL, requestMs: 0 }, protocol, null).map((variant) =>
+    route({
+      name: "default",
+      match: narrowed(ANY_REQUEST, variant),
+      source: "",
+      action: {
+        ...forward({ kind: "name", name }, variant.treatment),
+        // The application closes an idle connection as it is used again: nothing of the request was seen.
+        retryPolicy: { ...RETRY, on: ["reset-before-request"], numRetries: 1 },
+      },
+    }),
+  );
   const strictPaths = dependsOnPath(policies);
   const http = connectionManager(name, workload, settings, {
-    routes: { kind: "inline", table: routeTable(name, [virtualHost(name, ["*"], [toApplication])]) },
+    routes: { kind: "inline", table: routeTable(name, [virtualHost(name, ["*"], toApplication)]) },
     filters: [...accessFilters(policies, trustDomain), ROUTER],
+    http2: PEER_HTTP2,
     forwardClientCert: { ...HTTP_CONNECTION_MANAGER.forwardClientCert, mode: "sanitize_set", uri: true },
     http1: http1Options(authority({ name: workload.service, namespace: workload.namespace }, workload.appPort)),
     ...(strictPaths ? { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashes: "reject" as const } : {}),
@@ -107,7 +113,7 @@ export function inboundListener(
     address: { kind: "tcp", host: workload.address, port: workload.inboundPort },
     trafficDirection: "inbound",
     filterChains: [filterChain(http, downstreamTls(trustDomain))],
-    outrigger: null,
+    outrigger: { service: null, httpProxy: false, multiplex: true },
   };
 }
 
@@ -126,7 +132,7 @@ function downstreamTls(trustDomain: string): DownstreamTls {
       allowExpired: false,
     },
     requireClientCertificate: true,
-    alpn: MESH_ALPN,
+    alpn: INBOUND_ALPN,
     requireSni: false,
     sessionTickets: true,
   };
@@ -141,8 +147,8 @@ function connectionManager(
   return {
     ...HTTP_CONNECTION_MANAGER,
     statPrefix,
-    codecType: "http1",
     filters: [ROUTER],
+    http2: HTTP2,
     accessLogs: accessLogs(settings),
     tracing: tracing(settings, `${workload.service}.${workload.namespace}`),
     upgrades: [{ type: "websocket", enabled: true }],

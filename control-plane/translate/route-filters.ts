@@ -7,7 +7,7 @@ import type {
   RequestRedirect,
   RouteFilter,
   UrlRewrite,
-} from "../manifest/http-route-filter.ts";
+} from "../manifest/route-filter.ts";
 
 /** Header changes of all header filters. */
 export function headerMutations(filters: readonly RouteFilter[]): HeaderMutations {

@@ -2,16 +2,16 @@
 import type { HeaderMatch, QueryMatch, StringMatch } from "../../model/matcher.ts";
 import type { RouteMatch } from "../../model/route.ts";
 import type { RouteMatchManifest } from "../manifest/http-route.ts";
+import type { ValueMatch } from "../manifest/route-parts.ts";
 
 export function routeMatch(match: RouteMatchManifest, also: HeaderMatch | null): RouteMatch {
-  const headers = firstOfEach(match.headers, ({ name }) => name.toLowerCase());
   return {
     path: pathMatch(match),
     caseSensitive: true,
     fraction: null,
     headers: [
       ...(match.method === null ? [] : [headerMatch(":method", exact(match.method))]),
-      ...headers.map(({ name, type, value }) => headerMatch(name.toLowerCase(), stringMatch(type, value))),
+      ...headerMatches(match.headers),
       ...(also === null ? [] : [also]),
     ],
     queryParameters: firstOfEach(match.queryParams, ({ name }) => name).map(
@@ -22,6 +22,13 @@ export function routeMatch(match: RouteMatchManifest, also: HeaderMatch | null):
     ),
     grpcOnly: false,
   };
+}
+
+/** Matches of headers; of several with one name the first counts. */
+export function headerMatches(headers: readonly ValueMatch[]): readonly HeaderMatch[] {
+  return firstOfEach(headers, ({ name }) => name.toLowerCase()).map(({ name, type, value }) =>
+    headerMatch(name.toLowerCase(), stringMatch(type, value)),
+  );
 }
 
 export const ANY_REQUEST: RouteMatch = {

@@ -6,6 +6,7 @@ import type { Cluster } from "../../model/cluster.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
 import type { Listener } from "../../model/listener.ts";
 import type { RouteTable } from "../../model/route.ts";
+import { applicationProtocol } from "../mesh/build.ts";
 import type { MeshState, ServicePort, ServiceState } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
 import { policiesFor } from "./access.ts";
@@ -47,9 +48,10 @@ export function translate(state: MeshState, workload: Workload): NodeResources {
     slotCount(workload.loopback),
   );
   const collector = collectorCluster(state.settings);
+  const protocol = applicationProtocol(state, workload);
   return {
     listeners: [
-      inboundListener(workload, policiesFor(state, workload), state.trustDomain, state.settings),
+      inboundListener(workload, protocol, policiesFor(state, workload), state.trustDomain, state.settings),
       httpProxyListener(workload, state.settings),
       ...ports.flatMap((of) => {
         const slot = slots.get(of.name);
@@ -63,9 +65,9 @@ export function translate(state: MeshState, workload: Workload): NodeResources {
       ),
     ],
     clusters: [
-      inboundCluster(workload),
+      inboundCluster(workload, protocol),
       ...(collector === null ? [] : [collector]),
-      ...ports.map(({ service, port }) => outboundCluster(service, port.port, state.trustDomain)),
+      ...ports.map(({ service, port }) => outboundCluster(service, port, state.trustDomain)),
     ],
     endpoints: ports.map(({ service, port }) => serviceEndpoints(service, port.port)),
   };

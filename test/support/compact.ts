@@ -1,13 +1,14 @@
 /** Model resources as golden files show them: without what is empty or Envoy's own default. */
 import { isDeepStrictEqual } from "node:util";
 import * as defaults from "../../control-plane/translate/envoy-defaults.ts";
+import { DEFAULT_HTTP2 } from "../../model/http.ts";
 
 type Json = Record<string, unknown>;
 
 /** By a key that only this shape has. */
 const SHAPES: readonly (readonly [string, Json])[] = [
   ["filterChains", { ...defaults.LISTENER }],
-  ["codecType", { ...defaults.HTTP_CONNECTION_MANAGER, codecType: "http1" }],
+  ["codecType", { ...defaults.HTTP_CONNECTION_MANAGER }],
   ["discovery", { ...defaults.CLUSTER }],
   ["consecutive5xx", { ...defaults.OUTLIER_DETECTION }],
   ["virtualHosts", { maxDirectResponseBodySizeBytes: 4096 }],
@@ -17,6 +18,7 @@ const SHAPES: readonly (readonly [string, Json])[] = [
   ["clusterNotFoundStatus", { clusterNotFoundStatus: 503, hostRewrite: { kind: "keep" }, priority: "default" }],
   ["destinationPort", { ...defaults.ANY_CONNECTION }],
   ["maxResponseHeadersKb", { ...defaults.CLUSTER.http }],
+  ["hpackTableSize", { ...DEFAULT_HTTP2 }],
   ["initialFetchTimeoutMs", { initialFetchTimeoutMs: 0 }],
   ["transportSocketConnectTimeoutMs", { transportSocketConnectTimeoutMs: 0 }],
   ["overprovisioningFactor", { overprovisioningFactor: 140 }],

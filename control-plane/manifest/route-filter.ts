@@ -1,4 +1,4 @@
-/** The filters of an HTTPRoute rule or backend: header changes, redirects, rewrites, mirrors. */
+/** The filters of a route's rule or backend: header changes, redirects, rewrites, mirrors. */
 import { backendObjectReference } from "./references.ts";
 import { headerName, headerValue, hostname, portNumber } from "./scalars.ts";
 import {
@@ -10,6 +10,7 @@ import {
   optional,
   refused,
   required,
+  type Schema,
   string,
   type ValueOf,
   withDefault,
@@ -93,46 +94,72 @@ const FIELD_OF: Readonly<Record<string, string>> = {
   RequestMirror: "requestMirror",
 };
 
-const filter = checked(
-  object({
-    type: required(
-      string((value) =>
-        value in FIELD_OF ? null : `filter "${value}" is not carried yet: ${Object.keys(FIELD_OF).join(", ")} are`,
+/** A filter of one of `types`; `otherwise` says why another known one is refused. */
+function filterOf(types: readonly string[], otherwise: string) {
+  return checked(
+    object({
+      type: required(
+        string((value) => {
+          if (types.includes(value)) return null;
+          return value in FIELD_OF
+            ? `${value} ${otherwise}`
+            : `filter "${value}" is not carried yet: ${types.join(", ")} are`;
+        }),
       ),
-    ),
-    requestHeaderModifier: optional(headerModifier),
-    responseHeaderModifier: optional(headerModifier),
-    requestRedirect: optional(requestRedirect),
-    urlRewrite: optional(urlRewrite),
-    requestMirror: optional(requestMirror),
-    cors: optional(refused("CORS is not carried yet")),
-    extensionRef: optional(refused("extension filters are not carried yet")),
-  }),
-  (value, complain) => {
-    const wanted = FIELD_OF[value.type];
-    for (const field of Object.values(FIELD_OF)) {
-      const given = value[field as keyof typeof value] !== null;
-      if (field === wanted && !given) complain(`type ${value.type} needs this field`, field);
-      if (field !== wanted && given) complain(`does not belong to type ${value.type}`, field);
-    }
-  },
-);
+      requestHeaderModifier: optional(headerModifier),
+      responseHeaderModifier: optional(headerModifier),
+      requestRedirect: optional(requestRedirect),
+      urlRewrite: optional(urlRewrite),
+      requestMirror: optional(requestMirror),
+      cors: optional(refused("CORS is not carried yet")),
+      extensionRef: optional(refused("extension filters are not carried yet")),
+    }),
+    (value, complain) => {
+      const wanted = FIELD_OF[value.type];
+      for (const field of Object.values(FIELD_OF)) {
+        const given = value[field as keyof typeof value] !== null;
+        if (field === wanted && !given) complain(`type ${value.type} needs this field`, field);
+        if (field !== wanted && given) complain(`does not belong to type ${value.type}`, field);
+      }
+    },
+  );
+}
+
+const filter = filterOf(Object.keys(FIELD_OF), "");
 
 export type RouteFilter = ValueOf<typeof filter>;
 
+const grpcFilter = filterOf(
+  ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror"],
+  "has no meaning for gRPC: only an HTTPRoute has it",
+);
+
 /** Each kind of filter once (mirrors may repeat), and nothing that excludes another. */
-export const ruleFilters = checked(list(filter, 0, 16), (filters, complain) => {
-  const count = (type: string): number => filters.filter((f) => f.type === type).length;
-  for (const type of Object.keys(FIELD_OF)) {
-    if (type !== "RequestMirror" && count(type) > 1) complain(`${type} may be given once`);
-  }
-  if (count("RequestRedirect") > 0 && count("URLRewrite") > 0)
-    complain("RequestRedirect and URLRewrite exclude each other");
-});
+function filtersOf(item: Schema<RouteFilter>): Schema<readonly RouteFilter[]> {
+  return checked(list(item, 0, 16), (filters, complain) => {
+    const count = (type: string): number => filters.filter((f) => f.type === type).length;
+    for (const type of Object.keys(FIELD_OF)) {
+      if (type !== "RequestMirror" && count(type) > 1) complain(`${type} may be given once`);
+    }
+    if (count("RequestRedirect") > 0 && count("URLRewrite") > 0)
+      complain("RequestRedirect and URLRewrite exclude each other");
+  });
+}
+
+export const ruleFilters = filtersOf(filter);
+
+/** Of a GRPCRoute's rule: header changes and mirrors. */
+export const grpcRuleFilters = filtersOf(grpcFilter);
 
 /** Filters of one backend: only what a single choice among several can carry. */
-export const backendFilters = checked(ruleFilters, (filters, complain) => {
-  for (const { type } of filters) {
-    if (!type.endsWith("HeaderModifier")) complain(`${type} on a single backend is not carried: put it on the rule`);
-  }
-});
+function backendFiltersOf(filters: Schema<readonly RouteFilter[]>): Schema<readonly RouteFilter[]> {
+  return checked(filters, (given, complain) => {
+    for (const { type } of given) {
+      if (!type.endsWith("HeaderModifier")) complain(`${type} on a single backend is not carried: put it on the rule`);
+    }
+  });
+}
+
+export const backendFilters = backendFiltersOf(ruleFilters);
+
+export const grpcBackendFilters = backendFiltersOf(grpcRuleFilters);

@@ -1,0 +1,34 @@
+/** What sidecars speak to each other and to applications: versions of HTTP, ALPN, HTTP/2's settings. */
+
+import type { UpstreamHttp } from "../../model/cluster.ts";
+import { DEFAULT_HTTP2, type Http2Options } from "../../model/http.ts";
+import type { PortProtocol } from "../manifest/port-protocol.ts";
+
+/**
+ * What a sidecar takes of its peers, first choice first: HTTP/1.1 calls as streams of one connection (offered by other
+ * sidecars alone), HTTP/2, HTTP/1.1. A peer that offers none of them is taken too, and what it speaks is detected.
+ */
+export const INBOUND_ALPN = ["outrigger-mux/1", "h2", "http/1.1"];
+
+/** WebSockets pass through HTTP/2 as extended CONNECT (RFC 8441). */
+export const HTTP2: Http2Options = { ...DEFAULT_HTTP2, allowConnect: true };
+
+/**
+ * Between sidecars, pings find a peer that is gone without a word: nothing else would end a gRPC stream that is silent
+ * by nature. Applications are not pinged: gRPC servers close connections that are pinged more often than they like, and
+ * the kernel tells when a neighbour on the same machine dies.
+ */
+export const PEER_HTTP2: Http2Options = {
+  ...HTTP2,
+  keepalive: { intervalMs: 60_000, timeoutMs: 20_000, intervalJitterPercent: 15, idleIntervalMs: 0 },
+};
+
+/** What is spoken to endpoints of `protocol`; `http2`: how, where it may be HTTP/2. Trailers pass in either version. */
+export function upstreamProtocol(
+  protocol: PortProtocol,
+  http2: Http2Options,
+): Pick<UpstreamHttp, "protocol" | "http2" | "trailers"> {
+  if (protocol === "http1") return { protocol: "http1", http2: DEFAULT_HTTP2, trailers: true };
+  if (protocol === "any") return { protocol: "use_downstream", http2, trailers: true };
+  return { protocol: "http2", http2 };
+}

@@ -1,0 +1,151 @@
+/** The routes of a service port: the rules that are attached to it, or its own default. */
+import type { Fraction } from "../../model/matcher.ts";
+import type {
+  ForwardAction,
+  HeaderMutations,
+  RequestMirror,
+  Route,
+  RouteMatch,
+  WeightedCluster,
+} from "../../model/route.ts";
+import type { GrpcMatchManifest } from "../manifest/grpc-route.ts";
+import type { RouteMatchManifest } from "../manifest/http-route.ts";
+import type { PortProtocol } from "../manifest/port-protocol.ts";
+import type { AttachedRule, ServiceState } from "../mesh/state.ts";
+import { type CallVariant, callVariants, grpcVariant, narrowed } from "./call-variants.ts";
+import { MIRROR, NO_MUTATIONS } from "./envoy-defaults.ts";
+import { compareGrpcPrecedence, grpcRouteMatch } from "./grpc-match.ts";
+import { clusterName } from "./names.ts";
+import { forward, route } from "./route.ts";
+import { headerMutations, redirectAction, urlRewrite } from "./route-filters.ts";
+import { ANY_REQUEST, comparePrecedence, routeMatch } from "./route-match.ts";
+
+type HttpRule = Extract<AttachedRule, { readonly kind: "HTTPRoute" }>;
+type GrpcRule = Extract<AttachedRule, { readonly kind: "GRPCRoute" }>;
+
+/** Routes of a service port in the order in which they are tried. */
+export function serviceRoutes(service: ServiceState, port: number, clientNamespace: string | null): readonly Route[] {
+  const { definition, routing } = service;
+  const protocol = definition.ports.find((candidate) => candidate.port === port)?.protocol ?? "any";
+  // A consumer's own routes take the place of the producer's (Gateway API, mesh).
+  const attached = routing.rules.filter((rule) => rule.clientNamespace === clientNamespace);
+  const rules = attached.filter((rule) => rule.ports.includes(port));
+  if (rules.length === 0) {
+    return callVariants(routing.call, protocol, null).map((variant) =>
+      route({
+        name: "default",
+        match: narrowed(ANY_REQUEST, variant),
+        action: forward({ kind: "name", name: clusterName(definition, port) }, variant.treatment),
+        source: definition.source,
+      }),
+    );
+  }
+  // A port has rules of one kind.
+  return [
+    ...rules
+      .filter((rule) => rule.kind === "GRPCRoute")
+      .flatMap((rule) => rule.rule.matches.map((match) => ({ rule, match })))
+      .sort((a, b) => compareGrpcPrecedence(a.match, b.match))
+      .flatMap(({ rule, match }) => grpcRuleRoutes(rule, match)),
+    ...rules
+      .filter((rule) => rule.kind === "HTTPRoute")
+      .flatMap((rule) => rule.rule.matches.map((match) => ({ rule, match })))
+      .sort((a, b) => comparePrecedence(a.match, b.match))
+      .flatMap(({ rule, match }) => httpRuleRoutes(rule, match, protocol)),
+  ];
+}
+
+function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol: PortProtocol): readonly Route[] {
+  const { rule, call } = attached;
+  const redirect = rule.filters.find((filter) => filter.requestRedirect !== null)?.requestRedirect ?? null;
+  if (redirect !== null) {
+    const action = redirectAction(redirect, match.path.value);
+    return [route({ ...common(attached), match: routeMatch(match, null), action })];
+  }
+  const rewrite = urlRewrite(rule.filters.find((f) => f.urlRewrite !== null)?.urlRewrite ?? null, match.path.value);
+  return forwardingRoutes(attached, routeMatch(match, null), callVariants(call, protocol, match.method), 500, {
+    prefixRewrite: rewrite.prefixRewrite,
+    regexRewrite: rewrite.regexRewrite,
+    hostRewrite: rewrite.host === null ? { kind: "keep" } : { kind: "literal", value: rewrite.host },
+  });
+}
+
+function grpcRuleRoutes(attached: GrpcRule, match: GrpcMatchManifest): readonly Route[] {
+  // To a gRPC call, HTTP's 503 is the status UNAVAILABLE, which Gateway API asks for where there is no backend.
+  return forwardingRoutes(attached, grpcRouteMatch(match), [grpcVariant(attached.call)], 503, {});
+}
+
+/** Routes to a rule's backends; the share of requests that has none is answered `noBackendStatus`. */
+function forwardingRoutes(
+  attached: AttachedRule,
+  match: RouteMatch,
+  variants: readonly CallVariant[],
+  noBackendStatus: number,
+  rewrites: Partial<Pick<ForwardAction, "prefixRewrite" | "regexRewrite" | "hostRewrite">>,
+): readonly Route[] {
+  const parts = common(attached);
+  const lost = unresolvedShare(attached);
+  const noBackend = (fraction: Fraction | null): Route =>
+    route({
+      ...parts,
+      match: { ...match, fraction },
+      action: {
+        kind: "direct_response",
+        status: noBackendStatus,
+        body: `${attached.name}: the backend of this rule does not exist\n`,
+      },
+    });
+  if (lost === 1) return [noBackend(null)];
+  const cluster = backendChoice(attached);
+  const requestMirrors = mirrors(attached);
+  const forwarding = variants.map((variant) =>
+    route({
+      ...parts,
+      match: narrowed(match, variant),
+      action: { ...forward(cluster, variant.treatment), ...rewrites, requestMirrors },
+    }),
+  );
+  return lost === 0 ? forwarding : [noBackend(millionths(lost)), ...forwarding];
+}
+
+function common({ name, rule }: AttachedRule) {
+  return { name, source: rule.source, ...headerMutations(rule.filters) };
+}
+
+/** Which share of a rule's requests has no backend to go to (Gateway API: it is answered 500); all where none is given. */
+function unresolvedShare({ rule, backends }: AttachedRule): number {
+  const sum = (wanted: (index: number) => boolean): number =>
+    rule.backendRefs.reduce((total, { weight }, index) => total + (wanted(index) ? weight : 0), 0);
+  const total = sum(() => true);
+  return total === 0 ? 1 : sum((index) => backends[index] == null) / total;
+}
+
+function millionths(share: number): Fraction {
+  return { numerator: Math.round(share * 1_000_000), denominator: 1_000_000 };
+}
+
+/** Where a rule sends requests: its backends that can be resolved. */
+function backendChoice({ rule, backends }: AttachedRule): ForwardAction["cluster"] {
+  const weighted = rule.backendRefs.flatMap((ref, index): WeightedCluster[] => {
+    const name = backends[index];
+    if (ref.weight === 0 || name == null) return [];
+    return [{ ...headerMutations(ref.filters), name, weight: ref.weight, filterOverrides: {}, hostRewrite: null }];
+  });
+  const [only] = weighted;
+  return weighted.length === 1 && only && hasNoMutations(only)
+    ? { kind: "name", name: only.name }
+    : { kind: "weighted", clusters: weighted, headerName: "" };
+}
+
+function hasNoMutations(mutations: HeaderMutations): boolean {
+  return (Object.keys(NO_MUTATIONS) as (keyof HeaderMutations)[]).every((part) => mutations[part].length === 0);
+}
+
+function mirrors({ rule, mirrors: clusters }: AttachedRule): readonly RequestMirror[] {
+  const filters = rule.filters.flatMap((filter) => filter.requestMirror ?? []);
+  return filters.flatMap(({ percent, fraction }, index): RequestMirror[] => {
+    const cluster = clusters[index];
+    if (cluster == null) return [];
+    return [{ ...MIRROR, cluster, fraction: percent === null ? fraction : { numerator: percent, denominator: 100 } }];
+  });
+}
