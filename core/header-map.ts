@@ -189,6 +189,40 @@ export class HeaderMap {
     this.#extraTags[i] = tagOf(name);
   }
 
+  /** The same for a name whose fingerprint (`headerTag`) is known. */
+  appendTagged(name: string, value: string, tag: number): void {
+    const i = this.#extra++;
+    this.#names[i] = name;
+    this.#values[i] = value;
+    this.#extraTags[i] = tag;
+  }
+
+  /** Places of fields, from 0: with `nameAt` and `valueAt` all are visited in order, without a callback. */
+  get slots(): number {
+    return this.count + this.#extra;
+  }
+
+  /** The name in its own case; null where a field was taken out. */
+  nameAt(slot: number): string | null {
+    if (slot >= this.count) return this.#names[slot - this.count] as string;
+    if (this.#tags[slot] === REMOVED) return null;
+    const base = slot * WIDTH;
+    return this.text.slice(this.#at[base], this.#at[base + 1]);
+  }
+
+  valueAt(slot: number): string {
+    return slot >= this.count ? (this.#values[slot - this.count] as string) : this.#valueAt(slot);
+  }
+
+  /** At least as many characters as all names and values have. */
+  get textLength(): number {
+    let length = this.count === 0 ? 0 : this.text.length;
+    for (let i = 0; i < this.#extra; i++) {
+      length += (this.#names[i] as string).length + (this.#values[i] as string).length;
+    }
+    return length;
+  }
+
   /** Replaces every field called `name` (any case) by one. */
   set(name: string, value: string): void {
     this.remove(lowerCase(name));

@@ -14,6 +14,7 @@ import type { Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../model/snapshot.ts";
+import { Http2Stats } from "./codec/http2/stats.ts";
 import { ListenerRuntime } from "./listener-runtime.ts";
 import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
@@ -46,6 +47,8 @@ const SWEEP_MS = 1000;
 export class DataPlane {
   readonly wheel: TimerWheel;
   readonly clusters: UpstreamClusters;
+  /** Of the HTTP/2 connections that callers have opened. */
+  readonly http2Stats = new Http2Stats();
   readonly #options: DataPlaneOptions;
   /** Read once per event; the data path asks for the time often. */
   readonly #clock: EventClock;
@@ -83,6 +86,7 @@ export class DataPlane {
       clusters: this.clusters,
       secrets,
       contexts,
+      http2Stats: this.http2Stats,
       table: (t) => this.#table(t),
     };
   }

@@ -7,8 +7,7 @@ import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
-import type { Http1ServerConnection } from "./codec/http1/server-connection.ts";
-import { HttpConnection } from "./http/connection.ts";
+import { HttpConnection, type HttpVersion } from "./http/connection.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
 import { type ConnectionFacts, compileFilterChains, needsClientHello } from "./listener/filter-chain-match.ts";
 import { MORE, NOT_TLS, readClientHello } from "./sniff/client-hello.ts";
@@ -41,7 +40,7 @@ export class InboundListener {
   readonly #deps: InboundDeps;
   readonly #match: (facts: ConnectionFacts) => CompiledFilterChain | null;
   readonly #sniffs: boolean;
-  readonly #connections = new Set<Http1ServerConnection>();
+  readonly #connections = new Set<HttpConnection>();
   /** Sockets that have not yet shown what they speak. */
   readonly #sniffing = new Set<Socket>();
   /** Handshakes under way, as the ways to give them up. */
@@ -199,14 +198,22 @@ export class InboundListener {
       return;
     }
     observer.onOpened(name);
-    const http = new HttpConnection(socket, chain.serverOptions, info, chain.runtime, () => {
-      this.#connections.delete(http.connection);
+    const version = httpVersion(chain.codecType, tls);
+    const http = new HttpConnection(socket, version, chain.serverOptions, info, chain.runtime, () => {
+      this.#connections.delete(http);
       observer.onClosed(name);
     });
-    this.#connections.add(http.connection);
-    if (head !== null) http.connection.feed(head);
-    if (this.#draining) http.connection.drain(1);
+    this.#connections.add(http);
+    if (head !== null) http.feed(head);
+    if (this.#draining) http.drain(1);
   }
+}
+
+/** What the codec of a connection is, as Envoy's AUTO settles it: by ALPN, else by the first bytes. */
+function httpVersion(codecType: HttpVersion, tls: ConnectionTls | null): HttpVersion {
+  if (codecType !== "auto") return codecType;
+  if (tls?.alpn === "h2") return "http2";
+  return tls?.alpn === "http/1.1" ? "http1" : "auto";
 }
 
 /** `::ffff:10.0.0.1` is 10.0.0.1 to people and to rules. */

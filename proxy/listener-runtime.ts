@@ -10,6 +10,7 @@ import type { HttpConnectionManager } from "../model/http.ts";
 import type { FilterChain, Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
+import type { Http2Stats } from "./codec/http2/stats.ts";
 import { compileNetworkRbac } from "./filters/rbac-network.ts";
 import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
 import { compileObserve } from "./http/observe.ts";
@@ -35,6 +36,7 @@ export interface ListenerDeps {
   readonly secrets: SecretsView;
   readonly contexts: ContextCache;
   readonly workload: string;
+  readonly http2Stats: Http2Stats;
   /** Compiles a route table, or finds it compiled. */
   readonly table: (table: RouteTable) => CompiledRouteTable;
 }
@@ -225,6 +227,7 @@ export class ListenerRuntime {
         return null;
       },
       serverOptions: serverOptions(manager.config),
+      codecType: manager.config.codecType,
       runtime: () => slot.shared.runtime,
     };
   }
@@ -254,11 +257,14 @@ export class ListenerRuntime {
       tracer: telemetry.tracer(config),
       // Only Outrigger's own configuration says so: under plain Envoy configuration the bodies are Envoy's.
       callerIsLocal: listener.trafficDirection === "outbound" && listener.outrigger !== null,
+      http2Stats: this.#deps.http2Stats,
       bufferLimit: listener.perConnectionBufferLimitBytes,
       routes: () => inline ?? this.#tables.get(name) ?? null,
       observe: compileObserve({
         metrics: telemetry.requests,
         accessLogs: telemetry.accessLogs(config.accessLogs),
+        filters: config.filters,
+        grpcStats: telemetry.grpcStats,
         direction: listener.trafficDirection,
         workload,
         destination: (cluster) => {

@@ -3,6 +3,7 @@ import type { AccessLog } from "../model/access-log.ts";
 import type { HttpConnectionManager } from "../model/http.ts";
 import type { Listener } from "../model/listener.ts";
 import type { AccessLogger } from "../telemetry/access-log.ts";
+import type { GrpcFilterStats } from "../telemetry/grpc/filter-stats.ts";
 import type { RequestMetrics } from "../telemetry/request-metrics.ts";
 import type { RequestTracer } from "../telemetry/tracing/tracer.ts";
 import type { ConnectionObserver } from "./inbound.ts";
@@ -13,6 +14,7 @@ export interface Counter {
 
 export interface ProxyTelemetry {
   readonly requests: RequestMetrics;
+  readonly grpcStats: GrpcFilterStats;
   connections(listener: Listener): ConnectionObserver;
   accessLogs(logs: readonly AccessLog[]): readonly AccessLogger[];
   /** null: the connection manager traces nothing. */

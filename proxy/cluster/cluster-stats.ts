@@ -2,6 +2,8 @@
  * Numbers of one upstream cluster under Envoy's own statistic names, as plain fields: the data plane increments them,
  * telemetry reads them when it is scraped. Names ending in `_active` and the `membership_*` ones are gauges.
  */
+import { Http2Stats } from "../codec/http2/stats.ts";
+
 export class ClusterStats {
   upstream_cx_total = 0;
   upstream_cx_active = 0;
@@ -50,6 +52,8 @@ export class ClusterStats {
   breaker_would_reject = 0;
   /** Calls that a limit would have refused in a dry run. */
   limits_would_overflow = 0;
+
+  readonly http2 = new Http2Stats();
 
   /** Counts a finished response by status class. */
   countStatus(status: number): void {

@@ -2,6 +2,7 @@
  * What a codec and an exchange say to each other. One request and its response are a stream on either side; an HTTP/1
  * connection is itself the stream of its current message, so that nothing is allocated for it.
  */
+import type { Socket } from "node:net";
 import type { HeaderMap } from "../../core/header-map.ts";
 import type { TimerWheel } from "../../core/timer-wheel.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
@@ -46,6 +47,53 @@ export interface DownstreamStream {
   sendContinue(): void;
   /** The current response is the connection's last, where a connection carries one at a time. */
   closeAfterResponse(): void;
+}
+
+/** What a server connection asks of the connection manager above it. */
+export interface ServerHandler {
+  /** A place to parse the next request into. */
+  nextRequest(): { readonly head: RequestHead; readonly handler: DownstreamHandler };
+  /** The head is complete. `body` is how the request's body is delimited. */
+  onRequest(
+    stream: DownstreamStream,
+    handler: DownstreamHandler,
+    body: BodyKind,
+    expectContinue: boolean,
+    upgrade: boolean,
+  ): void;
+  /** The request can't be served: answer with a local reply and close. `error` is a `HeadError` (HTTP/1). */
+  onMalformed(stream: DownstreamStream, handler: DownstreamHandler, error: number): void;
+  /** The request broke the protocol and its stream ends without an answer (HTTP/2); `detail` says why. */
+  onRefused(stream: DownstreamStream, handler: DownstreamHandler, detail: string): void;
+  /** A head or body did not arrive in time. */
+  onRequestTimeout(stream: DownstreamStream, handler: DownstreamHandler): void;
+  /** The connection is over, whichever way. */
+  onClose(): void;
+}
+
+/** An accepted connection, as its listener sees it. */
+export interface ServerConnection {
+  readonly socket: Socket;
+  /** True while no request is being served. */
+  readonly idle: boolean;
+  /** Feeds bytes that were read before this connection took the socket over. */
+  feed(bytes: Buffer): void;
+  /** Announces the end, and ends after what is under way; `graceMs` for a request that may be on its way already. */
+  drain(graceMs: number): void;
+}
+
+/** How long an accepted connection and its parts may take; ms, 0 for no limit. */
+export interface ServerTimes {
+  readonly idleTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** How long a closing connection waits for the peer to take what was written. */
+  readonly closeDelayMs: number;
+  /** How long a connection whose time is over still takes a request that was on its way. */
+  readonly drainMs: number;
+  /** 0: no limit. */
+  readonly maxRequests: number;
+  /** How long the connection may live before it is drained. */
+  readonly maxDurationMs: number;
 }
 
 /** The exchange, as the downstream codec sees it. */

@@ -33,6 +33,7 @@ function attempt(address: Address, more: Partial<ConnectOptions> = {}): Attempt 
         tls: null,
         hostname: "orders.test",
         server: null,
+        alpn: ["http/1.1"],
         localAddress: null,
         keepAlive: null,
         ...more,

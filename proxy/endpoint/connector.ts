@@ -15,7 +15,7 @@ export interface TlsServerName {
 /** TLS on the way up, made by `proxy/tls/`. */
 export interface UpstreamTlsConnector {
   /** One connection; `host` is the endpoint's host name or address. Throws when there is no usable certificate. */
-  begin(host: string, server: TlsServerName | null): UpstreamHandshake;
+  begin(host: string, server: TlsServerName | null, alpn: readonly string[]): UpstreamHandshake;
 }
 
 /** One connection's handshake: remembers the material that it began with, whatever is rotated meanwhile. */
@@ -34,6 +34,8 @@ export interface ConnectOptions {
   readonly hostname: string;
   /** null: the TLS context decides. */
   readonly server: TlsServerName | null;
+  /** What to offer by ALPN where the TLS context names nothing. */
+  readonly alpn: readonly string[];
   readonly localAddress: string | null;
   readonly keepAlive: { readonly timeS: number | null } | null;
 }
@@ -113,7 +115,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
   } else {
     let secure: tls.TLSSocket;
     try {
-      handshake = options.tls.begin(options.hostname, options.server);
+      handshake = options.tls.begin(options.hostname, options.server, options.alpn);
       secure = tls.connect({
         ...handshake.options,
         socket: raw,

@@ -1,18 +1,22 @@
 /**
- * The HTTP/1 connections to one endpoint: the most recently used idle one first, a bounded queue while new ones are
- * being opened, and limits that are the cluster's. One request has a connection to itself.
+ * The connections to one endpoint and the requests that wait for them: a bounded queue while new ones are being opened, and
+ * limits that are the cluster's. What a connection speaks is the cluster's to say, or for ALPN to settle.
  */
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { EventClock } from "../../core/clock.ts";
-import { type TimerWheel, WheelTimer } from "../../core/timer-wheel.ts";
+import type { TimerWheel } from "../../core/timer-wheel.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { ClusterStats } from "../cluster/cluster-stats.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Pool } from "../cluster/pool.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
-import { type ClientOwner, Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import { Http1ClientConnection } from "../codec/http1/client-connection.ts";
+import { Http2ClientConnection } from "../codec/http2/client-connection.ts";
 import type { UpstreamFailure, UpstreamStream } from "../codec/stream.ts";
 import { connect, type TlsServerName, type UpstreamTlsConnector } from "./connector.ts";
+import { type ConnectionsOwner, Http1Connections } from "./http1-connections.ts";
+import { Http2Connections } from "./http2-connections.ts";
 import { IdleLearner } from "./idle-learner.ts";
 
 /** Who wants a connection. */
@@ -30,9 +34,14 @@ export interface PoolCluster {
   readonly tls: (endpoint: EndpointState<EndpointPool>) => UpstreamTlsConnector | null;
 }
 
-/** One server's share of an endpoint's connections. */
+/** What the connections of a pool speak; `auto`: what ALPN says. */
+export type PoolProtocol = "http1" | "http2" | "auto";
+
+/** An endpoint's connections of one kind, where it has several. */
 interface PoolPart {
-  readonly server: TlsServerName;
+  /** null: the TLS context names the server. */
+  readonly server: TlsServerName | null;
+  readonly protocol: PoolProtocol;
   readonly learner: IdleLearner;
   readonly onEmpty: () => void;
 }
@@ -42,27 +51,37 @@ export interface PoolDeps {
   readonly wheel: TimerWheel;
 }
 
+const ALPN: Readonly<Record<PoolProtocol, readonly string[]>> = {
+  http1: ["http/1.1"],
+  http2: ["h2"],
+  auto: ["h2", "http/1.1"],
+};
+
+/** How many requests one connection that is being opened will carry at least. */
+const EXPECTED_STREAMS = 100;
+
 /** How many bytes of a connection's life a pool reports when it ends. */
 function countBytes(stats: ClusterStats, socket: Socket): void {
   stats.upstream_cx_rx_bytes_total += socket.bytesRead;
   stats.upstream_cx_tx_bytes_total += socket.bytesWritten;
 }
 
-export class EndpointPool implements Pool, ClientOwner {
+export class EndpointPool implements Pool, ConnectionsOwner {
   readonly #endpoint: EndpointState<EndpointPool>;
   readonly #cluster: PoolCluster;
   readonly #deps: PoolDeps;
-  readonly #idle: Http1ClientConnection[] = [];
-  readonly #all = new Set<Http1ClientConnection>();
+  readonly #http1: Http1Connections;
+  readonly #http2: Http2Connections;
   /** Connections being opened, as the ways to give them up. */
   readonly #opening = new Set<() => void>();
   readonly #waiting: PoolWaiter[] = [];
-  readonly #sweep: WheelTimer;
   readonly #learner: IdleLearner;
-  /** Pools of connections that were opened for one server name each. */
-  readonly #byServer = new Map<string, EndpointPool>();
-  /** null: the TLS context names the server. */
+  /** Pools of connections of one kind each: for one server's name, or of one protocol. */
+  readonly #parts = new Map<string, EndpointPool>();
+  /** null: the pool of all that is of no special kind. */
   readonly #part: PoolPart | null;
+  /** Whether the last connection spoke HTTP/2, where ALPN settles it. */
+  #negotiatedHttp2 = false;
   #draining = false;
 
   constructor(
@@ -76,46 +95,61 @@ export class EndpointPool implements Pool, ClientOwner {
     this.#deps = deps;
     this.#part = part;
     this.#learner = part?.learner ?? new IdleLearner();
-    this.#sweep = new WheelTimer(() => this.#closeIdle());
+    this.#http1 = new Http1Connections(cluster, deps, this.#learner, this);
+    this.#http2 = new Http2Connections(cluster, deps, this);
   }
 
   get connections(): number {
-    return this.#all.size;
+    return this.#http1.size + this.#http2.size;
   }
 
   get idleConnections(): number {
-    return this.#idle.length;
+    return this.#http1.idle;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** What connections of this pool are to speak. */
+  get #protocol(): PoolProtocol {
+    if (this.#part !== null) return this.#part.protocol;
+    const { protocol } = this.#cluster.config.http;
+    return protocol === "use_downstream" ? "http1" : protocol;
   }
 
   /** The connections whose TLS was about this server; made when first needed, gone with its last connection. */
   forServer(name: string, server: TlsServerName): EndpointPool {
-    let pool = this.#byServer.get(name);
+    return this.#partOf(`server ${name}`, server, this.#protocol);
+  }
+
+  /** The connections that speak the caller's version (`use_downstream_protocol_config`). */
+  forVersion(http2: boolean): EndpointPool {
+    return this.#partOf(http2 ? "http2" : "http1", this.#part?.server ?? null, http2 ? "http2" : "http1");
+  }
+
+  #partOf(key: string, server: TlsServerName | null, protocol: PoolProtocol): EndpointPool {
+    let pool = this.#parts.get(key);
     if (pool === undefined) {
       const onEmpty = (): void => {
-        this.#byServer.delete(name);
+        this.#parts.delete(key);
+        this.#leaveIfEmpty();
       };
-      pool = new EndpointPool(this.#endpoint, this.#cluster, this.#deps, { server, learner: this.#learner, onEmpty });
-      this.#byServer.set(name, pool);
+      pool = new EndpointPool(this.#endpoint, this.#cluster, this.#deps, {
+        server,
+        protocol,
+        learner: this.#learner,
+        onEmpty,
+      });
+      this.#parts.set(key, pool);
     }
     return pool;
   }
 
-  /** Gives a free connection, or null after queueing the waiter or telling it why not. */
+  /** Gives a connection that is free for one request, or null after queueing the waiter or telling it why not. */
   acquire(waiter: PoolWaiter): UpstreamStream | null {
-    let connection = this.#idle.pop();
-    if (connection !== undefined) {
-      const limit = this.#learner.limitMs;
-      if (limit > 0) {
-        const now = this.#deps.clock.now();
-        // The upstream is about to close what has been idle this long: a request now would race with it.
-        while (connection !== undefined && now - connection.idleSince >= limit) {
-          this.#cluster.stats.upstream_cx_idle_timeout++;
-          connection.retire();
-          connection = this.#idle.pop();
-        }
-      }
-      if (connection !== undefined) return connection;
-    }
+    const connection = this.#take();
+    if (connection !== undefined) return connection;
     const { limits, stats } = this.#cluster;
     if (!limits.tryAcquirePending()) {
       this.#leaveIfEmpty();
@@ -125,8 +159,31 @@ export class EndpointPool implements Pool, ClientOwner {
     stats.upstream_rq_pending_total++;
     stats.upstream_rq_pending_active++;
     this.#waiting.push(waiter);
-    if (this.#opening.size < this.#waiting.length) this.#open();
+    this.#openForWaiting();
     return null;
+  }
+
+  #take(): UpstreamStream | undefined {
+    switch (this.#protocol) {
+      case "http1":
+        return this.#http1.take();
+      case "http2":
+        return this.#http2.take();
+      default:
+        return this.#http2.take() ?? this.#http1.take();
+    }
+  }
+
+  /** Gives what has become free to the next that waits. */
+  serve(): boolean {
+    const waiter = this.#waiting[0];
+    if (waiter === undefined) return false;
+    const connection = this.#take();
+    if (connection === undefined) return false;
+    this.#waiting.shift();
+    this.#leaveQueue();
+    waiter.onConnection(connection);
+    return true;
   }
 
   /** The waiter does not want a connection any more. */
@@ -141,72 +198,39 @@ export class EndpointPool implements Pool, ClientOwner {
 
   drain(reason: string): void {
     this.#draining = true;
-    for (const pool of this.#byServer.values()) pool.drain(reason);
-    for (const connection of this.#idle.splice(0)) connection.retire();
-    for (const connection of this.#all) connection.retire();
-    this.#deps.wheel.cancel(this.#sweep);
+    for (const pool of this.#parts.values()) pool.drain(reason);
+    this.#http1.retireAll();
+    this.#http2.retireAll();
   }
 
   close(): void {
     this.#draining = true;
-    for (const pool of [...this.#byServer.values()]) pool.close();
-    this.#deps.wheel.cancel(this.#sweep);
+    for (const pool of [...this.#parts.values()]) pool.close();
     for (const giveUp of this.#opening) giveUp();
     for (let i = this.#opening.size; i > 0; i--) this.#cluster.limits.releaseConnection();
     this.#opening.clear();
-    for (const connection of [...this.#all]) connection.socket.destroy();
+    this.#http1.destroyAll();
+    this.#http2.destroyAll();
     this.#failWaiting("local_close", "the cluster was removed");
   }
 
-  onIdle(connection: Http1ClientConnection): void {
-    const { config } = this.#cluster;
-    const most = config.http.maxRequestsPerConnection;
-    if (most > 0 && connection.requests >= most) {
-      connection.retire();
-      return;
-    }
-    // Also while draining: what waits here has been promised a connection of this pool.
-    const waiter = this.#waiting.shift();
-    if (waiter !== undefined) {
-      this.#leaveQueue();
-      waiter.onConnection(connection);
-      return;
-    }
-    if (this.#draining) {
-      connection.retire();
-      return;
-    }
-    connection.idleSince = this.#deps.clock.now();
-    this.#idle.push(connection);
-    const idleTimeout = config.http.idleTimeoutMs;
-    if (idleTimeout > 0 && !this.#sweep.armed) this.#deps.wheel.arm(this.#sweep, idleTimeout);
-  }
-
-  onClosed(connection: Http1ClientConnection): void {
-    const at = this.#idle.indexOf(connection);
-    if (at >= 0) {
-      this.#idle.splice(at, 1);
-      if (this.#cluster.config.outrigger?.learnIdleTimeout && !this.#draining) {
-        this.#learner.sawClose(this.#deps.clock.now() - connection.idleSince);
-      }
-    }
-    if (!this.#all.delete(connection)) return;
+  onConnectionClosed(socket: Socket): void {
     const { stats, limits } = this.#cluster;
-    countBytes(stats, connection.socket);
+    countBytes(stats, socket);
     stats.upstream_cx_active--;
     stats.upstream_cx_destroy++;
     this.#endpoint.activeConnections--;
     limits.releaseConnection();
-    if (this.#all.size === 0) this.#deps.wheel.cancel(this.#sweep);
-    if (this.#waiting.length > this.#opening.size) this.#open();
+    this.#openForWaiting();
     this.#leaveIfEmpty();
   }
 
   /** A caller may name any server: no pool outlives its use. */
   #leaveIfEmpty(): void {
     if (this.#part === null) return;
-    if (this.#all.size + this.#opening.size + this.#waiting.length > 0) return;
-    this.#deps.wheel.cancel(this.#sweep);
+    if (this.connections + this.#opening.size + this.#waiting.length + this.#parts.size > 0) return;
+    this.#http1.stop();
+    this.#http2.stop();
     this.#part.onEmpty();
   }
 
@@ -215,11 +239,20 @@ export class EndpointPool implements Pool, ClientOwner {
     if (this.#cluster.config.outrigger?.learnIdleTimeout) this.#learner.sawAnnouncement(ms);
   }
 
-  #open(): void {
+  /** As many connections as those that wait need; with ALPN that is not known before the first one stands. */
+  #openForWaiting(): void {
+    const protocol = this.#protocol;
+    const many = protocol === "http2" || (protocol === "auto" && (this.#negotiatedHttp2 || this.#http1.size === 0));
+    const needed = many ? Math.ceil(this.#waiting.length / EXPECTED_STREAMS) : this.#waiting.length;
+    while (this.#opening.size < needed) if (!this.#open()) break;
+  }
+
+  /** False: the cluster's limit of connections is reached. */
+  #open(): boolean {
     const { limits, stats, config } = this.#cluster;
     const endpoint = this.#endpoint;
-    const only = this.#all.size === 0 && this.#opening.size === 0;
-    if (!limits.tryAcquireConnection(only)) return;
+    const only = this.connections === 0 && this.#opening.size === 0;
+    if (!limits.tryAcquireConnection(only)) return false;
     stats.upstream_cx_total++;
     endpoint.cx_total++;
     const tls = this.#cluster.tls(endpoint);
@@ -231,6 +264,7 @@ export class EndpointPool implements Pool, ClientOwner {
         tls,
         hostname,
         server: this.#part?.server ?? null,
+        alpn: ALPN[this.#protocol],
         localAddress: config.bindAddress?.kind === "tcp" ? config.bindAddress.host : null,
         keepAlive: config.tcpKeepalive,
       },
@@ -254,21 +288,24 @@ export class EndpointPool implements Pool, ClientOwner {
       },
     );
     this.#opening.add(giveUp);
+    return true;
   }
 
   #onConnected(socket: Socket): void {
     const { stats, config } = this.#cluster;
+    const { http } = config;
     stats.upstream_cx_active++;
     this.#endpoint.activeConnections++;
     this.#endpoint.recordConnectSuccess(false);
-    const connection = new Http1ClientConnection(
-      socket,
-      { maxHeadBytes: config.http.maxResponseHeadersKb * 1024, maxFields: config.http.maxHeadersCount },
-      this,
-      this.#deps.clock,
-    );
-    this.#all.add(connection);
-    this.onIdle(connection);
+    const limits = { maxHeadBytes: http.maxResponseHeadersKb * 1024, maxFields: http.maxHeadersCount };
+    const protocol = this.#protocol;
+    const negotiated = socket instanceof TLSSocket && socket.alpnProtocol === "h2";
+    this.#negotiatedHttp2 = protocol === "auto" && negotiated;
+    if (protocol === "http2" || this.#negotiatedHttp2) {
+      const options = { ...limits, http2: http.http2 };
+      this.#http2.add(new Http2ClientConnection(socket, options, this.#http2, stats.http2, this.#deps));
+    } else this.#http1.add(new Http1ClientConnection(socket, limits, this.#http1, this.#deps.clock));
+    this.#openForWaiting();
   }
 
   #leaveQueue(): void {
@@ -282,17 +319,5 @@ export class EndpointPool implements Pool, ClientOwner {
       this.#cluster.stats.upstream_rq_pending_failure_eject++;
       waiter.onPoolFailure(failure, detail);
     }
-  }
-
-  /** Closes what has been idle too long; the oldest are at the bottom of the stack. */
-  #closeIdle(): void {
-    const limit = this.#cluster.config.http.idleTimeoutMs;
-    const now = this.#deps.clock.now();
-    while (this.#idle.length > 0 && now - (this.#idle[0] as Http1ClientConnection).idleSince >= limit) {
-      this.#cluster.stats.upstream_cx_idle_timeout++;
-      this.#idle.shift()?.retire();
-    }
-    const oldest = this.#idle[0];
-    if (oldest !== undefined) this.#deps.wheel.arm(this.#sweep, Math.max(1, limit - (now - oldest.idleSince)));
   }
 }

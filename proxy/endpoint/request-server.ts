@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import type { HeaderMap } from "../../core/header-map.ts";
 import type { Cluster, RequestSni } from "../../model/cluster.ts";
+import type { RequestHead } from "../http/message.ts";
 import type { TlsServerName } from "./connector.ts";
 import type { EndpointPool } from "./pool.ts";
 
@@ -10,16 +11,13 @@ export function serverNameRule({ http, tls, tlsMatches }: Cluster): RequestSni |
   return tls === null && tlsMatches.length === 0 ? undefined : http.requestSni;
 }
 
-/** The endpoint's connections that may carry a request to this host: those opened for it, where names matter. */
-export function poolForRequest(
-  pool: EndpointPool,
-  rule: RequestSni | undefined,
-  authority: string,
-  headers: HeaderMap,
-): EndpointPool {
-  if (rule === undefined) return pool;
-  const name = requestServerName(rule, authority, headers);
-  return pool.forServer(name, tlsServerName(rule, name));
+/** The endpoint's connections that may carry a request: of its caller's version, and opened for its host, where that counts. */
+export function poolForRequest(pool: EndpointPool, cluster: Cluster, request: RequestHead): EndpointPool {
+  const versioned = cluster.http.protocol === "use_downstream" ? pool.forVersion(request.protocol === "HTTP/2") : pool;
+  const rule = serverNameRule(cluster);
+  if (rule === undefined) return versioned;
+  const name = requestServerName(rule, request.authority, request.headers);
+  return versioned.forServer(name, tlsServerName(rule, name));
 }
 
 /** The name that the request gives: its host without a port, or what the configured header says instead. */

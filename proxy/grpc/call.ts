@@ -100,11 +100,10 @@ export class GrpcCall implements GrpcInfo {
   }
 
   /** The exchange is over: what metrics and traces shall say. */
-  finish(info: StreamInfo, head: HeaderMap, trailers: HeaderMap | null): void {
-    const gone = (info.flags & Flag.DC) !== 0;
-    this.status =
-      gone && givenStatus(trailers) === null && givenStatus(head) === null
-        ? GrpcStatus.cancelled
-        : callStatus(trailers, head, info.responseCode);
+  finish(info: StreamInfo, responseHeaders: HeaderMap, trailers: HeaderMap | null): void {
+    const head = info.responseCode === 0 ? null : responseHeaders;
+    const given = givenStatus(trailers) ?? givenStatus(head);
+    const gone = given === null && (info.flags & Flag.DC) !== 0;
+    this.status = gone ? GrpcStatus.cancelled : callStatus(trailers, head, info.responseCode);
   }
 }

@@ -3,6 +3,8 @@ import type { HttpConnectionManager } from "../../model/http.ts";
 import type { ForwardAction } from "../../model/route.ts";
 import type { RequestTracer } from "../../telemetry/tracing/tracer.ts";
 import type { ServerOptions } from "../codec/http1/server-connection.ts";
+import type { Http2ServerOptions } from "../codec/http2/server-connection.ts";
+import type { Http2Stats } from "../codec/http2/stats.ts";
 import { compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
 import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
 import { type ConnectionManagerDeps, compileConnectionManager } from "../router/connection-manager.ts";
@@ -20,6 +22,7 @@ export interface RuntimeParts {
   readonly bufferLimit: number;
   readonly routes: () => CompiledRouteTable | null;
   readonly observe: Observe;
+  readonly http2Stats: Http2Stats;
 }
 
 export function compileRuntime(parts: RuntimeParts): HttpRuntime {
@@ -51,26 +54,38 @@ export function compileRuntime(parts: RuntimeParts): HttpRuntime {
       return rule;
     },
     observe: parts.observe,
+    http2Stats: parts.http2Stats,
   };
 }
 
-/** What a connection needs of its connection manager's configuration. */
-export function serverOptions(config: HttpConnectionManager): ServerOptions {
-  return {
+/** What connections need of their connection manager's configuration. */
+export interface HttpServerOptions {
+  readonly http1: ServerOptions;
+  readonly http2: Http2ServerOptions;
+}
+
+export function serverOptions(config: HttpConnectionManager): HttpServerOptions {
+  const common = {
     maxFields: config.maxHeadersCount,
     maxHeadBytes: config.maxRequestHeadersKb * 1024,
-    acceptHttp10: config.http1.acceptHttp10,
-    defaultHostForHttp10: config.http1.defaultHostForHttp10,
-    allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
-    allowChunkedLength: config.http1.allowChunkedLength,
-    allowCustomMethods: config.http1.allowCustomMethods,
     underscores: config.headersWithUnderscores,
     idleTimeoutMs: config.idleTimeoutMs,
-    headTimeoutMs: config.requestHeadersTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
     closeDelayMs: config.delayedCloseTimeoutMs,
     drainMs: config.drainTimeoutMs,
     maxRequests: config.maxRequestsPerConnection,
     maxDurationMs: config.maxConnectionDurationMs,
+  };
+  return {
+    http1: {
+      ...common,
+      acceptHttp10: config.http1.acceptHttp10,
+      defaultHostForHttp10: config.http1.defaultHostForHttp10,
+      allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
+      allowChunkedLength: config.http1.allowChunkedLength,
+      allowCustomMethods: config.http1.allowCustomMethods,
+      headTimeoutMs: config.requestHeadersTimeoutMs,
+    },
+    http2: { ...common, http2: config.http2 },
   };
 }

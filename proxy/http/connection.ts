@@ -1,10 +1,20 @@
-/** Joins one accepted HTTP/1 connection to its connection manager: exchanges are lent to it, errors become replies. */
+/** Joins one accepted connection to its connection manager: exchanges are lent to it, errors become replies. */
 import type { Socket } from "node:net";
 import { Flag } from "../../model/flags.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { HeadError } from "../codec/http1/fields.ts";
-import { Http1ServerConnection, type ServerHandler, type ServerOptions } from "../codec/http1/server-connection.ts";
-import type { BodyKind, DownstreamHandler } from "../codec/stream.ts";
+import { Http1ServerConnection } from "../codec/http1/server-connection.ts";
+import { Http2ServerConnection } from "../codec/http2/server-connection.ts";
+import { owned } from "../codec/socket-reader.ts";
+import type {
+  BodyKind,
+  DownstreamHandler,
+  DownstreamStream,
+  ServerConnection,
+  ServerHandler,
+} from "../codec/stream.ts";
+import { HTTP2, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
+import type { HttpServerOptions } from "./compile-runtime.ts";
 import { Exchange } from "./exchange.ts";
 import { type Failure, failures } from "./failures.ts";
 import type { RequestHead } from "./message.ts";
@@ -52,8 +62,13 @@ const MALFORMED = new Map<number, Failure>([
 ]);
 const OTHER = badRequest("http1.codec_error");
 
+/** What a connection speaks; `auto`: its first bytes tell. */
+export type HttpVersion = "http1" | "http2" | "auto";
+
 export class HttpConnection implements ServerHandler {
-  readonly connection: Http1ServerConnection;
+  #connection: ServerConnection;
+  /** -1: not asked to end. */
+  #drainMs = -1;
   readonly #runtime: () => HttpRuntime;
   readonly #info: ConnectionInfo;
   readonly #onClosed: () => void;
@@ -62,7 +77,8 @@ export class HttpConnection implements ServerHandler {
 
   constructor(
     socket: Socket,
-    options: ServerOptions,
+    version: HttpVersion,
+    options: HttpServerOptions,
     info: ConnectionInfo,
     runtime: () => HttpRuntime,
     onClosed: () => void,
@@ -70,7 +86,50 @@ export class HttpConnection implements ServerHandler {
     this.#runtime = runtime;
     this.#info = info;
     this.#onClosed = onClosed;
-    this.connection = new Http1ServerConnection(socket, options, this, runtime().context);
+    const { context, http2Stats } = runtime();
+    if (version === "http2") {
+      this.#connection = new Http2ServerConnection(socket, options.http2, this, http2Stats, context);
+      return;
+    }
+    const http1 = new Http1ServerConnection(socket, options.http1, this, context);
+    this.#connection = http1;
+    if (version === "http1") return;
+    let held: Buffer | null = null;
+    http1.divert = (bytes) => {
+      const begun: Buffer = held === null ? bytes : Buffer.concat([held, bytes]);
+      const seen = looksLikeHttp2(begun);
+      if (seen === MORE) {
+        held = owned(begun);
+        return;
+      }
+      held = null;
+      http1.divert = null;
+      if (seen === HTTP2) {
+        http1.detach();
+        const http2 = new Http2ServerConnection(socket, options.http2, this, http2Stats, context, true);
+        this.#connection = http2;
+        http1.divert = (rest) => http2.feed(rest);
+        if (this.#drainMs >= 0) http2.drain(this.#drainMs);
+      }
+      this.#connection.feed(begun);
+    };
+  }
+
+  /** Bytes that were read before this took the socket over. */
+  feed(bytes: Buffer): void {
+    const connection = this.#connection;
+    if (connection instanceof Http1ServerConnection && connection.divert !== null) connection.divert(bytes);
+    else connection.feed(bytes);
+  }
+
+  /** Ends after what is under way; `graceMs` for a request that may be on its way already. */
+  drain(graceMs: number): void {
+    this.#drainMs = graceMs;
+    this.#connection.drain(graceMs);
+  }
+
+  get socket(): Socket {
+    return this.#connection.socket;
   }
 
   nextRequest(): { readonly head: RequestHead; readonly handler: DownstreamHandler } {
@@ -79,35 +138,41 @@ export class HttpConnection implements ServerHandler {
   }
 
   onRequest(
+    stream: DownstreamStream,
     handler: DownstreamHandler,
     body: BodyKind,
-    _length: number,
     expectContinue: boolean,
     upgrade: boolean,
   ): void {
     const exchange = handler as Exchange;
     this.#next = null;
-    exchange.begin(this.#runtime(), this.connection, this.#info, body, expectContinue, upgrade);
+    exchange.begin(this.#runtime(), stream, this.#info, body, expectContinue, upgrade);
   }
 
-  onMalformed(handler: DownstreamHandler, error: number): void {
-    this.#reject(handler, MALFORMED.get(error) ?? OTHER);
+  onMalformed(stream: DownstreamStream, handler: DownstreamHandler, error: number): void {
+    this.#reject(stream, handler, MALFORMED.get(error) ?? OTHER);
   }
 
-  onRequestTimeout(handler: DownstreamHandler): void {
-    this.#reject(handler, handler === this.#next ? failures.headTimeout : failures.requestTimeout);
+  onRefused(stream: DownstreamStream, handler: DownstreamHandler, detail: string): void {
+    const exchange = handler as Exchange;
+    this.#next = null;
+    exchange.refuse(this.#runtime(), stream, this.#info, detail);
+  }
+
+  onRequestTimeout(stream: DownstreamStream, handler: DownstreamHandler): void {
+    this.#reject(stream, handler, handler === this.#next ? failures.headTimeout : failures.requestTimeout);
   }
 
   onClose(): void {
     const unfinished = this.#next;
     this.#next = null;
-    unfinished?.abandon(this.#runtime(), this.connection, this.#info);
+    unfinished?.abandon(this.#runtime(), this.#info);
     this.#onClosed();
   }
 
-  #reject(handler: DownstreamHandler, failure: Failure): void {
+  #reject(stream: DownstreamStream, handler: DownstreamHandler, failure: Failure): void {
     const exchange = handler as Exchange;
     if (exchange === this.#next) this.#next = null;
-    exchange.reject(this.#runtime(), this.connection, this.#info, failure);
+    exchange.reject(this.#runtime(), stream, this.#info, failure);
   }
 }

@@ -77,7 +77,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   /** Starts the clock; the request's head has been parsed into `request`. */
-  #open(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo): void {
+  #open(runtime: HttpRuntime, stream: DownstreamStream | null, connection: ConnectionInfo): void {
     const { clock } = runtime.context;
     this.#runtime = runtime;
     this.#stream = stream;
@@ -305,11 +305,16 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const runtime = this.#runtime;
     if (runtime === null || this.#phase === Phase.done) return;
     this.#requestEnded = true;
-    const kept = runtime.config.http1.enableTrailers ? trailers : null;
+    const kept = this.#carriesTrailers ? trailers : null;
     this.#trailers = kept;
     this.info.requestEndAt = runtime.context.clock.now();
     if (this.#phase === Phase.responding && this.#response.status === 101) this.#noteCallerGone();
     if (this.#phase !== Phase.filters) this.#passEnd(kept);
+  }
+
+  /** As in Envoy, HTTP/1 has trailers only where that is asked for. */
+  get #carriesTrailers(): boolean {
+    return this.#stream?.ownsConnection === false || this.#runtime?.config.http1.enableTrailers === true;
   }
 
   #passEnd(trailers: HeaderMap | null): void {
@@ -446,7 +451,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const stream = this.#stream;
     if (runtime === null || stream === null) return;
     this.info.upstreamLastByteReceivedAt = runtime.context.clock.now();
-    const kept = runtime.config.http1.enableTrailers ? trailers : null;
+    const kept = this.#carriesTrailers ? trailers : null;
     this.#responseTrailers = kept;
     const { info } = this;
     if (info.responseCode === 101 && (info.flags & Flag.DC) === 0) {
@@ -518,10 +523,20 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   /** The caller left in the middle of a head: there is nobody to answer, but logs know of it, as Envoy's do. */
-  abandon(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo): void {
+  abandon(runtime: HttpRuntime, connection: ConnectionInfo): void {
     this.request.clear();
-    this.#open(runtime, stream, connection);
+    this.#open(runtime, null, connection);
     this.onDownstreamReset();
+  }
+
+  /** The request broke the protocol, and its stream ends without an answer: logs know of it. */
+  refuse(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo, detail: string): void {
+    this.#open(runtime, stream, connection);
+    const { info } = this;
+    info.flags |= Flag.DPE;
+    info.responseCodeDetails = "http2.violation.of.messaging.rule";
+    info.explanation = detail;
+    this.#finish();
   }
 
   /** The request was malformed or too slow: answered, and the connection ends. */

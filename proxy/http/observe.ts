@@ -1,8 +1,10 @@
 /** The end of every exchange: metrics by who called whom, and access logs. */
 
+import type { HttpFilter } from "../../model/http.ts";
 import { parseIdentity } from "../../model/identity.ts";
 import type { TrafficDirection } from "../../model/listener.ts";
 import type { AccessLogger } from "../../telemetry/access-log.ts";
+import type { GrpcFilterStats } from "../../telemetry/grpc/filter-stats.ts";
 import type { RequestMetrics, RouteRecorder } from "../../telemetry/request-metrics.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
@@ -11,6 +13,9 @@ import type { Observe } from "./runtime.ts";
 export interface ObserveParts {
   readonly metrics: RequestMetrics;
   readonly accessLogs: readonly AccessLogger[];
+  /** Of the connection manager; those that only count do it here. */
+  readonly filters: readonly HttpFilter[];
+  readonly grpcStats: GrpcFilterStats;
   readonly direction: TrafficDirection;
   /** Name of the workload that this proxy stands beside: the caller of what goes out, the destination of what comes in. */
   readonly workload: string;
@@ -57,15 +62,22 @@ export function compileObserve(parts: ObserveParts): Observe {
     return recorder;
   };
 
+  const grpcFilters = parts.filters.flatMap((filter) =>
+    filter.kind === "grpc_stats" && !filter.disabled
+      ? [{ name: filter.name, record: parts.grpcStats.recorder(filter.stats) }]
+      : [],
+  );
+
   return (info, request, response, route, trailers) => {
     recorderOf(info, route).record(info);
+    const responseHeaders = info.responseCode === 0 ? null : response.headers;
+    if (info.grpc !== null) {
+      for (const { name, record } of grpcFilters) {
+        if (route?.filterOverride(name)?.kind !== "disabled") record(info, responseHeaders, trailers);
+      }
+    }
     if (accessLogs.length === 0) return;
-    const logged = {
-      info,
-      request,
-      responseHeaders: info.responseCode === 0 ? null : response.headers,
-      responseTrailers: trailers,
-    };
+    const logged = { info, request, responseHeaders, responseTrailers: trailers };
     for (const log of accessLogs) log(logged);
   };
 }

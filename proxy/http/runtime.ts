@@ -9,6 +9,7 @@ import type { ForwardAction } from "../../model/route.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { RequestTrace, RequestTracer } from "../../telemetry/tracing/tracer.ts";
 import type { TimeoutOptions } from "../cluster/timeouts.ts";
+import type { Http2Stats } from "../codec/http2/stats.ts";
 import type { FilterStage } from "../filters/filter.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
@@ -58,6 +59,8 @@ export interface HttpRuntime {
   routes(): CompiledRouteTable | null;
   /** HTTP filters of a route, the router excluded. Without a route: those that run before one is needed. */
   filters(route: CompiledRoute | null): readonly FilterStage[];
+  /** Of all HTTP/2 connections that callers have opened. */
+  readonly http2Stats: Http2Stats;
   /** Metrics and access logs, at the end of an exchange. */
   readonly observe: Observe;
 }

@@ -19,7 +19,7 @@ import {
   type UpstreamStream,
 } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
-import { poolForRequest, serverNameRule } from "../endpoint/request-server.ts";
+import { poolForRequest } from "../endpoint/request-server.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Failure, failures } from "./failures.ts";
@@ -173,14 +173,18 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     }
     if (this.#requestEnded) return;
     this.#requestEnded = true;
-    const kept = this.#cluster.config.http.trailers ? trailers : null;
-    this.#requestTrailers = kept;
+    this.#requestTrailers = trailers;
     if (this.#timeouts.routeMs > 0) this.#context?.wheel.arm(this.#deadline, this.#timeouts.routeMs);
     if (this.#connection !== null) {
-      this.#connection.sendEnd(kept);
+      this.#connection.sendEnd(this.#trailersFor(this.#connection));
       this.#exchange.info.upstreamLastByteSentAt = this.#context?.clock.now() ?? 0;
     }
     this.#armTryDeadline();
+  }
+
+  /** As in Envoy, HTTP/1 carries trailers only where that is asked for. */
+  #trailersFor(connection: UpstreamStream): HeaderMap | null {
+    return connection.protocol === "HTTP/2" || this.#cluster?.config.http.trailers ? this.#requestTrailers : null;
   }
 
   /** The caller is gone, or has been answered without this: whatever is under way is given up. */
@@ -235,8 +239,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     endpoint.rq_total++;
     this.#retry?.onHostAttempted(endpoint);
     if (this.#requestEnded) this.#armTryDeadline();
-    const { authority, headers } = exchange.request;
-    const pool = poolForRequest(cluster.poolOf(endpoint), serverNameRule(cluster.config), authority, headers);
+    const pool = poolForRequest(cluster.poolOf(endpoint), cluster.config, exchange.request);
     this.#waitsAt = pool;
     const connection = pool.acquire(this);
     if (connection !== null) this.onConnection(connection);
@@ -280,7 +283,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     if (this.#timeouts.callMs > 0) this.#timeouts.tellDeadline(exchange.request.headers, now - this.#startedAt);
     connection.sendHead(exchange.request, this.#body, exchange.upgrading);
     for (const bytes of this.#buffer) connection.sendData(bytes);
-    if (this.#requestEnded) connection.sendEnd(this.#requestTrailers);
+    if (this.#requestEnded) connection.sendEnd(this.#trailersFor(connection));
     else {
       connection.flush();
       exchange.resumeRequest();
@@ -375,7 +378,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   onResponseEnd(trailers: HeaderMap | null): void {
     if (this.#cluster === null) return;
-    const kept = this.#cluster.config.http.trailers ? trailers : null;
+    const kept = this.#connection?.protocol === "HTTP/2" || this.#cluster.config.http.trailers ? trailers : null;
     const { grpc } = this.#exchange;
     if (grpc !== null && this.#endpoint !== null) {
       grpc.onEnd(this.#endpoint, kept);

@@ -63,7 +63,7 @@ export class ClientTlsContext implements UpstreamTlsConnector {
   }
 
   /** Throws a TlsFailure `no_material` while a secret is missing or unusable: the connection must not be made then. */
-  begin(host: string, server: TlsServerName | null = null): UpstreamHandshake {
+  begin(host: string, server: TlsServerName | null = null, offered: readonly string[] = [HTTP1]): UpstreamHandshake {
     const material = this.#material();
     const { context } = material;
     const serverName = server?.sni ?? this.#serverName(host);
@@ -79,8 +79,8 @@ export class ClientTlsContext implements UpstreamTlsConnector {
         // Envoy checks names only as far as it is told to: `verify` does.
         checkServerIdentity: () => undefined,
         ...(serverName === "" ? {} : { servername: serverName }),
-        // As in Envoy, where the context names no protocol the one that will be spoken is offered.
-        ALPNProtocols: alpn.length === 0 ? [HTTP1] : alpn,
+        // As in Envoy, where the context names no protocol those that can be spoken are offered.
+        ALPNProtocols: alpn.length === 0 ? [...offered] : alpn,
         ...(session === undefined ? {} : { session }),
       },
       verify: (socket) => {

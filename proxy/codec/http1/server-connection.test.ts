@@ -4,8 +4,8 @@ import { describe, test } from "node:test";
 import { EventClock, SimulatedClock } from "../../../core/clock.ts";
 import { TimerWheel } from "../../../core/timer-wheel.ts";
 import { RequestHead, ResponseHead } from "../../http/message.ts";
-import { Body, type DownstreamHandler } from "../stream.ts";
-import { Http1ServerConnection, type ServerHandler, type ServerOptions } from "./server-connection.ts";
+import { Body, type DownstreamHandler, type ServerHandler } from "../stream.ts";
+import { Http1ServerConnection, type ServerOptions } from "./server-connection.ts";
 import { FakeSocket, settle } from "./testing/fake-socket.ts";
 
 const OPTIONS: ServerOptions = {
@@ -52,6 +52,7 @@ function setup(options: Partial<ServerOptions> = {}) {
     nextRequest: () => ({ head: new RequestHead(), handler }),
     onRequest: () => seen.requests++,
     onMalformed: () => seen.malformed++,
+    onRefused: () => undefined,
     onRequestTimeout: () => seen.timeouts++,
     onClose: () => seen.closes++,
   };

@@ -7,9 +7,17 @@ import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import { WheelTimer } from "../../../core/timer-wheel.ts";
-import type { RequestHead, ResponseHead } from "../../http/message.ts";
+import type { ResponseHead } from "../../http/message.ts";
 import { owned, readSocket } from "../socket-reader.ts";
-import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../stream.ts";
+import {
+  Body,
+  type BodyKind,
+  type DownstreamHandler,
+  type DownstreamStream,
+  type ServerConnection,
+  type ServerHandler,
+  type ServerTimes,
+} from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import { Framing, HeadError } from "./fields.ts";
 import { parseRequestHead, type RequestHeadLimits } from "./request-head.ts";
@@ -25,46 +33,15 @@ import {
   writeChunk,
 } from "./writer.ts";
 
-/** What the connection asks of the connection manager above it. */
-export interface ServerHandler {
-  /** A place to parse the next request into. */
-  nextRequest(): { readonly head: RequestHead; readonly handler: DownstreamHandler };
-  /** The head is complete. `body` is how the request's body is delimited. */
-  onRequest(
-    handler: DownstreamHandler,
-    body: BodyKind,
-    contentLength: number,
-    expectContinue: boolean,
-    upgrade: boolean,
-  ): void;
-  /** The request can't be served: answer with a local reply and close. `error` is a `HeadError`. */
-  onMalformed(handler: DownstreamHandler, error: number): void;
-  /** A head or body did not arrive in time. */
-  onRequestTimeout(handler: DownstreamHandler): void;
-  /** The connection is over, whichever way. */
-  onClose(): void;
-}
-
 /** The clock and timers of the thread that serves a connection. */
 export interface ConnectionTime {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
 }
 
-export interface ServerOptions extends RequestHeadLimits {
+export interface ServerOptions extends RequestHeadLimits, ServerTimes {
   readonly maxHeadBytes: number;
-  /** 0: none. */
-  readonly idleTimeoutMs: number;
   readonly headTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  /** How long a closing connection waits for the peer to take what was written. */
-  readonly closeDelayMs: number;
-  /** How long a connection whose time is over still takes a request that was on its way. */
-  readonly drainMs: number;
-  /** 0: no limit. */
-  readonly maxRequests: number;
-  /** How long the connection may live before it is drained; 0: no limit. */
-  readonly maxDurationMs: number;
 }
 
 const State = { head: 0, length: 1, chunked: 2, waiting: 3, tunnel: 4, closed: 5, draining: 6 } as const;
@@ -83,9 +60,11 @@ const MAX_HELD_BYTES = 65_536;
 /** How long a peer may take nothing of what was written, where Envoy would wait for ever. */
 const UNWRITTEN_TIMEOUT_MS = 60_000;
 
-export class Http1ServerConnection implements DownstreamStream {
+export class Http1ServerConnection implements DownstreamStream, ServerConnection {
   readonly ownsConnection = true;
   readonly socket: Socket;
+  /** Who is given what arrives instead, while it is not certain that the peer speaks HTTP/1. */
+  divert: ((bytes: Buffer) => void) | null = null;
   readonly #options: ServerOptions;
   readonly #handler: ServerHandler;
   readonly #wheel: TimerWheel;
@@ -131,11 +110,12 @@ export class Http1ServerConnection implements DownstreamStream {
     this.#idleTimer = new WheelTimer(() => this.#onIdle());
     readSocket(socket, (chunk) => {
       clock.refresh();
-      this.#onData(chunk);
+      if (this.divert === null) this.#onData(chunk);
+      else this.divert(chunk);
     });
     socket.on("end", () => {
       clock.refresh();
-      this.#onEnd();
+      if (!this.#gone) this.#onEnd();
     });
     socket.on("drain", () => this.#onWritable());
     socket.on("error", () => this.#teardown());
@@ -149,7 +129,6 @@ export class Http1ServerConnection implements DownstreamStream {
     }
   }
 
-  /** True while no request is being served. */
   get idle(): boolean {
     return this.#current === null;
   }
@@ -169,9 +148,16 @@ export class Http1ServerConnection implements DownstreamStream {
     this.#keepAlive = false;
   }
 
-  /** Feeds bytes that were read before this connection took the socket over. */
   feed(bytes: Buffer): void {
     this.#onData(bytes);
+  }
+
+  /** Leaves the socket to another codec, before anything was read; `divert` goes on. */
+  detach(): void {
+    this.#gone = true;
+    this.#state = State.closed;
+    this.#wheel.cancel(this.#idleTimer);
+    if (this.#durationTimer) this.#wheel.cancel(this.#durationTimer);
   }
 
   #onData(chunk: Buffer): void {
@@ -285,7 +271,7 @@ export class Http1ServerConnection implements DownstreamStream {
       if (after !== HeadError.missingHost) head.clear();
       this.#current = handler;
       this.#keepAlive = false;
-      this.#handler.onMalformed(handler, after);
+      this.#handler.onMalformed(this, handler, after);
       return 0;
     }
     this.#http10 = head.protocol === "HTTP/1.0";
@@ -306,7 +292,7 @@ export class Http1ServerConnection implements DownstreamStream {
     else this.#awaitBody();
     this.#current = handler;
     this.#requestDone = body === Body.none;
-    this.#handler.onRequest(handler, body, framing.contentLength, this.#expectContinue, framing.upgrade);
+    this.#handler.onRequest(this, handler, body, this.#expectContinue, framing.upgrade);
     return after;
   }
 
@@ -325,7 +311,7 @@ export class Http1ServerConnection implements DownstreamStream {
     this.#state = State.draining;
     const current = this.#current;
     if (current === null) this.#finish();
-    else this.#handler.onMalformed(current, error);
+    else this.#handler.onMalformed(this, current, error);
   }
 
   sendInformational(head: ResponseHead): boolean {
@@ -528,7 +514,7 @@ export class Http1ServerConnection implements DownstreamStream {
       this.#state = State.draining;
       this.#current = this.#handler.nextRequest().handler;
     }
-    this.#handler.onRequestTimeout(this.#current);
+    this.#handler.onRequestTimeout(this, this.#current);
   }
 
   /** Closes in order: what was written is flushed, and what the peer still sends is read for a while, so that it is not

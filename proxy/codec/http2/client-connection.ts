@@ -1,0 +1,175 @@
+/** The client side of HTTP/2 on one upstream connection: requests become streams, for the pool that owns it to hand out. */
+import type { Socket } from "node:net";
+import { Http2ClientStream } from "./client-stream.ts";
+import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
+import { HpackDecoder } from "./hpack/decoder.ts";
+import { ErrorCode, errorName, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
+import { ResponseFields } from "./response-fields.ts";
+import type { Http2Stats } from "./stats.ts";
+import type { Http2Stream } from "./stream.ts";
+
+/** The pool that owns the connection. */
+export interface Http2Owner {
+  /** More streams may be opened than before: one has ended, or the peer's limit has changed. */
+  onCapacity(connection: Http2ClientConnection): void;
+  /** The connection takes no new streams any more; those that are open go on. */
+  onDraining(connection: Http2ClientConnection): void;
+  /** The connection is gone. */
+  onClosed(connection: Http2ClientConnection): void;
+}
+
+/** RFC 9113, section 6.5.2, advises servers to allow no fewer: what is opened before they have said. */
+const UNTOLD_STREAMS = 100;
+
+export class Http2ClientConnection extends Http2Connection {
+  /** Requests sent on this connection so far. */
+  requests = 0;
+  /** Monotonic ms of the last time that its last stream ended; the pool's. */
+  idleSince = 0;
+  readonly fields: ResponseFields;
+  readonly #owner: Http2Owner;
+  readonly #decoder: HpackDecoder;
+  #nextId = 1;
+  /** Streams that were handed out and whose heads have not been sent. */
+  #promised = 0;
+  #draining = false;
+  #localAddress: string | null = null;
+  #gone = false;
+
+  constructor(
+    socket: Socket,
+    options: Http2ConnectionOptions,
+    owner: Http2Owner,
+    stats: Http2Stats,
+    time: ConnectionTime,
+  ) {
+    const decoder = new HpackDecoder(4096);
+    super(socket, options, decoder, stats, time);
+    this.#owner = owner;
+    this.#decoder = decoder;
+    this.fields = new ResponseFields(options);
+    this.start([[Setting.enablePush, 0]], PREFACE, false);
+  }
+
+  /** Asked of the system once. */
+  get localAddress(): string {
+    if (this.#localAddress === null) {
+      const { localAddress: host, localPort: port } = this.socket;
+      this.#localAddress = host === undefined ? "" : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    }
+    return this.#localAddress;
+  }
+
+  /** How many more streams may be opened now. */
+  get capacity(): number {
+    if (this.#draining || this.over || this.#nextId > MAX_STREAM_ID) return 0;
+    const theirs = this.sawSettings ? this.peer.maxConcurrentStreams : UNTOLD_STREAMS;
+    return Math.min(theirs, this.options.http2.maxConcurrentStreams) - this.streams.size - this.#promised;
+  }
+
+  /** Whether the peer takes WebSockets and the like as streams (RFC 8441). */
+  get takesExtendedConnect(): boolean {
+    return this.peer.enableConnectProtocol;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Promises a stream; there must be capacity. */
+  open(): Http2ClientStream {
+    this.#promised++;
+    return new Http2ClientStream(this, ++this.requests);
+  }
+
+  /** The stream's head is about to be sent. False: the connection is over. */
+  activate(stream: Http2ClientStream): boolean {
+    if (stream.closed) return false;
+    this.#promised--;
+    this.keepalive?.onNewStream();
+    stream.id = this.#nextId;
+    this.#nextId += 2;
+    stream.sendWindow = this.peerInitialWindow;
+    this.register(stream);
+    return true;
+  }
+
+  /** A promised stream is not wanted. */
+  forgo(stream: Http2ClientStream): void {
+    if (stream.closed) return;
+    stream.dispose();
+    this.#promised--;
+    this.requests--;
+    this.onStreamGone();
+  }
+
+  /** Opens no more streams; the connection ends with its last. */
+  retire(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    if (this.activeStreams === 0) this.finish();
+  }
+
+  override get activeStreams(): number {
+    return this.streams.size + this.#promised;
+  }
+
+  protected isIdle(streamId: number): boolean {
+    // Servers open none: push is off.
+    return streamId % 2 === 0 || streamId >= this.#nextId;
+  }
+
+  protected openByPeer(): boolean {
+    this.fail(ErrorCode.protocolError, "HEADERS for a stream that was never opened");
+    return false;
+  }
+
+  protected decodeBlock(buf: Buffer, start: number, end: number, stream: Http2Stream | null): boolean {
+    if (stream instanceof Http2ClientStream) stream.beginBlock();
+    else this.fields.begin(null, false);
+    return this.#decoder.decode(buf, start, end, this.fields);
+  }
+
+  /** RFC 9113, section 6.8: streams above the last one that the peer names were not processed. */
+  protected onGoaway(lastStream: number, code: number, debug: string): void {
+    const first = !this.#draining;
+    this.#draining = true;
+    if (first) this.#owner.onDraining(this);
+    for (const stream of [...this.streams.values()]) {
+      if (stream.id <= lastStream) continue;
+      this.dropStream(stream);
+      const why = debug === "" ? "" : ` (${debug})`;
+      stream.onReset(ErrorCode.refusedStream, false, `the peer goes away: ${errorName(code)}${why}`);
+    }
+    if (this.activeStreams === 0) this.finish();
+  }
+
+  protected onPingAnswered(): void {}
+
+  protected onCapacity(): void {
+    if (!this.#draining && !this.over) this.#owner.onCapacity(this);
+  }
+
+  protected onStreamGone(): void {
+    if (this.over) return;
+    if (!this.#draining) this.#owner.onCapacity(this);
+    else if (this.activeStreams === 0) this.finish();
+  }
+
+  protected closeSocket(): void {
+    this.socket.end();
+    this.socket.destroySoon();
+  }
+
+  protected onOver(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#owner.onDraining(this);
+  }
+
+  protected onSocketClosed(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#owner.onClosed(this);
+  }
+}

@@ -1,0 +1,216 @@
+/** One request to an HTTP/2 upstream and its response, as an attempt sees them. */
+import { HeaderMap } from "../../../core/header-map.ts";
+import type { TimerWheel } from "../../../core/timer-wheel.ts";
+import { type RequestHead, ResponseHead } from "../../http/message.ts";
+import { Unchunker } from "../http1/unchunker.ts";
+import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
+import type { Http2ClientConnection } from "./client-connection.ts";
+import { ErrorCode } from "./protocol.ts";
+import { Http2Stream } from "./stream.ts";
+
+export class Http2ClientStream extends Http2Stream implements UpstreamStream {
+  readonly protocol = "HTTP/2";
+  readonly requests: number;
+  answered = false;
+  readonly #client: Http2ClientConnection;
+  #handler: UpstreamHandler | null = null;
+  #trailers: HeaderMap | null = null;
+  #headSeen = false;
+  /** The protocol that an upgrade asks for; "" for a plain request. */
+  #upgrade = "";
+  /** Takes the chunks off a body that came with them. */
+  #unchunker: Unchunker | null = null;
+
+  constructor(client: Http2ClientConnection, requests: number) {
+    super(0, client);
+    this.#client = client;
+    this.requests = requests;
+  }
+
+  get localAddress(): string {
+    return this.#client.localAddress;
+  }
+
+  begin(handler: UpstreamHandler): void {
+    this.#handler = handler;
+  }
+
+  sendHead(request: RequestHead, body: BodyKind, upgrading: boolean): void {
+    // Numbers are given in the order in which heads leave (RFC 9113, section 5.1.1).
+    if (!this.#client.activate(this)) return;
+    this.#upgrade = upgrading ? (request.headers.get("upgrade") ?? "") : "";
+    this.#unchunker = body === Body.chunked ? new Unchunker() : null;
+    const pseudo = upgrading ? extendedConnect(request) : requestFields(request);
+    const at = this.connection.headers.writeHead(this.id, pseudo, request.headers);
+    this.wrote(this.connection.outbox.generation, at);
+  }
+
+  sendData(bytes: Buffer): boolean {
+    if (this.#unchunker === null) return this.send(bytes);
+    let more = true;
+    this.#unchunker.feed(bytes, (content) => {
+      more = this.send(content);
+    });
+    return more;
+  }
+
+  sendEnd(trailers: HeaderMap | null): void {
+    this.sendEnding(trailers);
+  }
+
+  endTunnel(): void {
+    this.sendEnding(null);
+  }
+
+  /** Frames leave together at the end of the turn. */
+  flush(): void {}
+
+  cancel(): void {
+    this.#handler = null;
+    if (this.id === 0) this.#client.forgo(this);
+    else this.reset(ErrorCode.cancel);
+  }
+
+  /** A stream costs nothing to give up, unlike a connection. */
+  discard(_wheel: TimerWheel): void {
+    this.cancel();
+  }
+
+  giveBack(): void {
+    this.cancel();
+  }
+
+  pauseResponse(): void {
+    this.pauseReading();
+  }
+
+  resumeResponse(): void {
+    this.resumeReading();
+  }
+
+  /** Where the next header block goes: informational heads and the head, then trailers. */
+  beginBlock(): void {
+    const { fields } = this.#client;
+    const handler = this.#handler;
+    if (handler === null) fields.begin(null, false);
+    else if (!this.#headSeen) {
+      handler.response.clear();
+      fields.begin(handler.response.headers, false);
+    } else {
+      this.#trailers = new HeaderMap();
+      fields.begin(this.#trailers, true);
+    }
+  }
+
+  onHeaders(endStream: boolean): void {
+    const { fields } = this.#client;
+    const handler = this.#handler;
+    if (handler === null) return;
+    this.answered = true;
+    if (this.#headSeen) {
+      fields.finish(null);
+      if (!endStream) this.#malformed("trailers do not end the stream");
+      else if (fields.problem !== "") this.#malformed(fields.problem);
+      else if (!this.receiveEnd(this.#trailers)) this.#malformed("the content is shorter than its content-length");
+      return;
+    }
+    const { response } = handler;
+    fields.finish(response);
+    if (fields.problem !== "") {
+      this.#malformed(fields.problem);
+      return;
+    }
+    if (response.status < 200) {
+      this.#onInformational(handler, endStream);
+      return;
+    }
+    this.#headSeen = true;
+    if (this.#upgrade !== "" && response.status === 200) {
+      // RFC 8441: to the data plane the tunnel that this opens is the one of HTTP/1.
+      response.status = 101;
+      response.headers.append("upgrade", this.#upgrade);
+      response.headers.append("connection", "Upgrade");
+    }
+    const bodiless = handler.headRequest || response.status === 204 || response.status === 304;
+    if (!bodiless) this.announced = fields.contentLength;
+    if (endStream) {
+      if (this.announced > 0) {
+        this.#malformed("the content is shorter than its content-length");
+        return;
+      }
+      handler.onResponseHead(Body.none);
+      if (!this.closed) this.receiveEnd(null);
+      return;
+    }
+    handler.onResponseHead(bodiless ? Body.none : fields.contentLength >= 0 ? Body.length : Body.unbounded);
+  }
+
+  #onInformational(handler: UpstreamHandler, endStream: boolean): void {
+    // RFC 9113, section 8.6: there is no 101 in HTTP/2; an informational response never ends a stream.
+    if (endStream || handler.response.status === 101) {
+      this.#malformed("an informational response is out of place");
+      return;
+    }
+    const { status, headers } = handler.response;
+    const head = new ResponseHead();
+    head.status = status;
+    head.protocol = "HTTP/2";
+    headers.forEach((name, value) => {
+      head.headers.append(name, value);
+    });
+    handler.onInformational(head);
+  }
+
+  #malformed(detail: string): void {
+    this.#client.messageError(this, detail);
+  }
+
+  protected deliver(bytes: Buffer): void {
+    this.#handler?.onResponseData(bytes, bytes.length);
+  }
+
+  protected deliverEnd(trailers: HeaderMap | null): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    // RFC 9113, section 8.1: an early answer ends what is left of the request too.
+    if (!this.localEnded) this.reset(ErrorCode.cancel);
+    handler?.onResponseEnd(trailers);
+  }
+
+  protected deliverWritable(): void {
+    this.#handler?.onUpstreamWritable();
+  }
+
+  onReset(code: number, connectionEnded: boolean, detail: string): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    handler?.onUpstreamReset(failureOf(code, connectionEnded, this.answered), detail);
+  }
+}
+
+function failureOf(code: number, connectionEnded: boolean, answered: boolean): UpstreamFailure {
+  if (code === ErrorCode.refusedStream && !answered) return "refused_stream";
+  if (connectionEnded) return code === ErrorCode.noError ? "connection_termination" : "protocol_error";
+  return "remote_reset";
+}
+
+function requestFields(request: RequestHead): readonly string[] {
+  if (request.method === "CONNECT") return [":method", "CONNECT", ":authority", request.authority];
+  return [":method", request.method, ":scheme", request.scheme, ":path", request.path, ":authority", request.authority];
+}
+
+/** RFC 8441: what an HTTP/1 caller asks for with `Upgrade`. */
+function extendedConnect(request: RequestHead): readonly string[] {
+  return [
+    ":method",
+    "CONNECT",
+    ":scheme",
+    request.scheme,
+    ":path",
+    request.path,
+    ":authority",
+    request.authority,
+    ":protocol",
+    request.headers.get("upgrade") ?? "",
+  ];
+}

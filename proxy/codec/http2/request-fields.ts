@@ -1,0 +1,250 @@
+/**
+ * Header fields of a request as HPACK gives them, made into the head that the data plane knows, and checked by what
+ * RFC 9113 (section 8.3.1) demands. What is malformed is refused here, so that no bridge to HTTP/1 can be deceived by it.
+ */
+import type { HeaderMap } from "../../../core/header-map.ts";
+import type { RequestHead } from "../../http/message.ts";
+import { FieldKind, type FieldSink } from "./hpack/field.ts";
+
+/** RFC 9113, section 6.5.2: what a field counts beside its characters. */
+const FIELD_OVERHEAD = 32;
+
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** RFC 3986 characters of an authority; user information has no place in it (RFC 9113, section 8.3.1). */
+const AUTHORITY = /^[A-Za-z0-9\-._~!$&'()*+,;=:[\]%]*$/;
+
+export interface RequestFieldLimits {
+  readonly maxHeadBytes: number;
+  readonly maxFields: number;
+  readonly underscores: "allow" | "reject_request" | "drop_header";
+  readonly allowConnect: boolean;
+}
+
+export const Malformed = {
+  none: 0,
+  /** The message breaks the protocol. */
+  invalid: 1,
+  tooLarge: 2,
+  tooManyFields: 3,
+  underscore: 4,
+} as const;
+
+export class RequestFields implements FieldSink {
+  readonly #limits: RequestFieldLimits;
+  #headers: HeaderMap | null = null;
+  /** null: trailers are read. */
+  #head: RequestHead | null = null;
+  #size = 0;
+  #fields = 0;
+  #regular = false;
+  #cookie = "";
+  #hosts = 0;
+  #host = "";
+  #schemes = 0;
+  #methods = 0;
+  #paths = 0;
+  #authorities = 0;
+  #protocol = "";
+  #lengths = 0;
+  /** A `Malformed`. */
+  verdict: number = Malformed.none;
+  /** What is wrong, in words. */
+  detail = "";
+  contentLength = -1;
+  expectContinue = false;
+
+  constructor(limits: RequestFieldLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Begins a block: a head's, or with `head` null trailers', whose names are regular only. Without `headers` it is read
+   * for its effect on the table.
+   */
+  begin(headers: HeaderMap | null, head: RequestHead | null): void {
+    this.#headers = headers;
+    this.#head = head;
+    this.#size = 0;
+    this.#fields = 0;
+    this.#regular = head === null;
+    this.#cookie = "";
+    this.#hosts = 0;
+    this.#host = "";
+    this.#schemes = 0;
+    this.#methods = 0;
+    this.#paths = 0;
+    this.#authorities = 0;
+    this.#protocol = "";
+    this.#lengths = 0;
+    this.verdict = Malformed.none;
+    this.detail = "";
+    this.contentLength = -1;
+    this.expectContinue = false;
+  }
+
+  #refuse(verdict: number, detail: string): void {
+    if (this.verdict !== Malformed.none) return;
+    this.verdict = verdict;
+    this.detail = detail;
+  }
+
+  onField(name: string, value: string, tag: number, kind: number): void {
+    const headers = this.#headers;
+    if (headers === null || this.verdict !== Malformed.none) return;
+    this.#size += name.length + value.length + FIELD_OVERHEAD;
+    if (this.#size > this.#limits.maxHeadBytes) {
+      this.#refuse(Malformed.tooLarge, "the header list is too large");
+      return;
+    }
+    if (kind === FieldKind.regular) {
+      this.#regular = true;
+      this.#append(headers, name, value, tag);
+      return;
+    }
+    const head = this.#head;
+    if (head === null) {
+      this.#special(headers, name, value, tag, kind);
+      return;
+    }
+    switch (kind) {
+      case FieldKind.method:
+        this.#pseudo(++this.#methods);
+        head.method = value;
+        break;
+      case FieldKind.scheme:
+        this.#pseudo(++this.#schemes);
+        head.scheme = value;
+        break;
+      case FieldKind.path:
+        this.#pseudo(++this.#paths);
+        head.path = value;
+        break;
+      case FieldKind.authority:
+        this.#pseudo(++this.#authorities);
+        head.authority = value;
+        break;
+      case FieldKind.protocol:
+        this.#pseudo(this.#protocol === "" ? 1 : 2);
+        this.#protocol = value;
+        break;
+      default:
+        this.#special(headers, name, value, tag, kind);
+    }
+  }
+
+  #pseudo(count: number): void {
+    if (this.#regular || count > 1) this.#refuse(Malformed.invalid, "a pseudo-header field is out of place");
+  }
+
+  #special(headers: HeaderMap, name: string, value: string, tag: number, kind: number): void {
+    switch (kind) {
+      case FieldKind.cookie:
+        // RFC 9113, section 8.2.3: crumbs are one field to everybody else.
+        this.#regular = true;
+        this.#count();
+        this.#cookie = this.#cookie === "" ? value : `${this.#cookie}; ${value}`;
+        return;
+      case FieldKind.host:
+        this.#regular = true;
+        if (this.#head === null) break;
+        this.#hosts++;
+        this.#host = value;
+        return;
+      case FieldKind.contentLength: {
+        this.#regular = true;
+        const length = /^\d{1,15}$/.test(value) ? Number(value) : -1;
+        if (length < 0 || ++this.#lengths > 1) break;
+        this.contentLength = length;
+        this.#append(headers, name, value, tag);
+        return;
+      }
+      case FieldKind.te:
+        this.#regular = true;
+        if (value !== "trailers") break;
+        this.#append(headers, name, value, tag);
+        return;
+      case FieldKind.expect:
+        this.#regular = true;
+        if (value.toLowerCase() === "100-continue") this.expectContinue = true;
+        this.#append(headers, name, value, tag);
+        return;
+      default:
+        break;
+    }
+    this.#refuse(Malformed.invalid, `the field "${printable(name)}" has no place here`);
+  }
+
+  #append(headers: HeaderMap, name: string, value: string, tag: number): void {
+    this.#count();
+    if (name.includes("_") && this.#limits.underscores !== "allow") {
+      if (this.#limits.underscores === "reject_request") {
+        this.#refuse(Malformed.underscore, "a field's name has an underscore");
+      }
+      return;
+    }
+    headers.appendTagged(name, value, tag);
+  }
+
+  #count(): void {
+    if (++this.#fields > this.#limits.maxFields) this.#refuse(Malformed.tooManyFields, "there are too many fields");
+  }
+
+  /** The block has come whole: the head is completed, or `verdict` says why not. Trailers need no more. */
+  finish(): void {
+    const head = this.#head;
+    const headers = this.#headers;
+    if (headers === null || this.verdict !== Malformed.none) return;
+    if (this.#cookie !== "") headers.append("cookie", this.#cookie);
+    if (head === null) return;
+    const problem = this.#check(head);
+    if (problem !== "") this.#refuse(Malformed.invalid, problem);
+  }
+
+  #check(head: RequestHead): string {
+    if (this.#methods === 0 || !METHOD.test(head.method)) return ":method is missing or malformed";
+    if (this.#hosts > 1) return "there is more than one host";
+    if (this.#hosts === 1) {
+      if (this.#authorities === 0) head.authority = this.#host;
+      else if (head.authority !== this.#host) return "host and :authority differ";
+    }
+    if (!AUTHORITY.test(head.authority)) return ":authority is malformed";
+    const connect = head.method === "CONNECT";
+    if (connect && this.#protocol === "") {
+      if (this.#paths > 0 || this.#schemes > 0 || head.authority === "") return "CONNECT has :path or :scheme";
+      return "";
+    }
+    if (this.#protocol !== "") {
+      if (!connect || !this.#limits.allowConnect) return ":protocol is not allowed here";
+    }
+    if (this.#schemes === 0) return ":scheme is missing";
+    if (this.#paths === 0 || head.path === "") return ":path is missing or empty";
+    const first = head.path.charCodeAt(0);
+    if (first !== 0x2f && !(head.path === "*" && head.method === "OPTIONS")) return ":path is not absolute";
+    if (hasSpaceOrControl(head.path)) return ":path is malformed";
+    if (this.#protocol !== "") this.#toUpgrade(head);
+    return "";
+  }
+
+  /** RFC 8441: to the data plane an extended CONNECT is the upgrade that it would be in HTTP/1, as in Envoy. */
+  #toUpgrade(head: RequestHead): void {
+    head.method = "GET";
+    head.headers.append("upgrade", this.#protocol);
+    head.headers.append("connection", "Upgrade");
+  }
+
+  get isUpgrade(): boolean {
+    return this.#protocol !== "";
+  }
+}
+
+function hasSpaceOrControl(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c <= 0x20 || c === 0x7f) return true;
+  }
+  return false;
+}
+
+function printable(name: string): string {
+  return name.replaceAll(/[^\x21-\x7e]/g, "?").slice(0, 64);
+}

@@ -1,0 +1,203 @@
+/** The server side of HTTP/2 on one accepted connection: streams become requests, and the connection ends in two steps. */
+import type { Socket } from "node:net";
+import { type TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
+import type { DownstreamHandler, ServerConnection, ServerHandler, ServerTimes } from "../stream.ts";
+import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
+import { HpackDecoder } from "./hpack/decoder.ts";
+import { ErrorCode, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
+import { Malformed, RequestFields } from "./request-fields.ts";
+import { Http2ServerStream } from "./server-stream.ts";
+import type { Http2Stats } from "./stats.ts";
+import type { Http2Stream } from "./stream.ts";
+
+export interface Http2ServerOptions extends Http2ConnectionOptions, ServerTimes {
+  readonly underscores: "allow" | "reject_request" | "drop_header";
+}
+
+/** Tells the PING of a drain apart from those that keep a connection alive. */
+const DRAIN_PING = 2;
+
+export class Http2ServerConnection extends Http2Connection implements ServerConnection {
+  readonly handler: ServerHandler;
+  readonly serverOptions: Http2ServerOptions;
+  readonly fields: RequestFields;
+  readonly wheel: TimerWheel;
+  readonly #decoder: HpackDecoder;
+  /** Bytes of the preface that have come; -1: all of it. */
+  #preface = 0;
+  /** 0: serving; 1: the peer was asked to open no more; 2: what it opens is refused. */
+  #draining = 0;
+  #opened = 0;
+  #gone = false;
+  #idleSince: number;
+  readonly #idleTimer: WheelTimer;
+  readonly #durationTimer: WheelTimer;
+  readonly #drainTimer: WheelTimer;
+  #closeTimer: WheelTimer | null = null;
+
+  constructor(
+    socket: Socket,
+    options: Http2ServerOptions,
+    handler: ServerHandler,
+    stats: Http2Stats,
+    time: ConnectionTime,
+    fed = false,
+  ) {
+    const decoder = new HpackDecoder(4096);
+    super(socket, options, decoder, stats, time);
+    const { wheel } = time;
+    this.handler = handler;
+    this.serverOptions = options;
+    this.wheel = wheel;
+    this.#decoder = decoder;
+    this.fields = new RequestFields({
+      maxHeadBytes: options.maxHeadBytes,
+      maxFields: options.maxFields,
+      underscores: options.underscores,
+      allowConnect: options.http2.allowConnect,
+    });
+    this.#idleTimer = new WheelTimer(() => this.#onIdle());
+    this.#durationTimer = new WheelTimer(() => this.drain(options.drainMs));
+    this.#drainTimer = new WheelTimer(() => this.#refuseMore());
+    this.#idleSince = wheel.now();
+    const settings: [number, number][] = [[Setting.maxConcurrentStreams, options.http2.maxConcurrentStreams]];
+    if (options.http2.allowConnect) settings.push([Setting.enableConnectProtocol, 1]);
+    this.start(settings, "", fed);
+    this.#armIdle();
+    if (options.maxDurationMs > 0) wheel.arm(this.#durationTimer, options.maxDurationMs);
+  }
+
+  get idle(): boolean {
+    return this.streams.size === 0;
+  }
+
+  override feed(bytes: Buffer): void {
+    if (this.#preface < 0) {
+      super.feed(bytes);
+      return;
+    }
+    const take = Math.min(PREFACE.length - this.#preface, bytes.length);
+    if (bytes.latin1Slice(0, take) !== PREFACE.slice(this.#preface, this.#preface + take)) {
+      this.fail(ErrorCode.protocolError, "the connection does not begin with the preface of HTTP/2");
+      return;
+    }
+    this.#preface += take;
+    if (this.#preface < PREFACE.length) return;
+    this.#preface = -1;
+    if (take < bytes.length) super.feed(bytes.subarray(take));
+  }
+
+  /**
+   * Asks the peer to open no more streams; those that are on their way are still served. Then, once the peer is known to
+   * have heard it or after `graceMs`, more are refused, and the connection ends with its last stream (RFC 9113, 6.8).
+   */
+  drain(graceMs: number): void {
+    if (this.#draining > 0 || this.over) return;
+    this.#draining = 1;
+    this.writeGoaway(MAX_STREAM_ID, ErrorCode.noError, "");
+    this.ping(DRAIN_PING);
+    this.wheel.arm(this.#drainTimer, Math.max(1, graceMs));
+  }
+
+  protected onPingAnswered(number: number): void {
+    if (number === DRAIN_PING && this.#draining === 1) this.#refuseMore();
+  }
+
+  #refuseMore(): void {
+    if (this.#draining === 2 || this.over) return;
+    this.#draining = 2;
+    this.wheel.cancel(this.#drainTimer);
+    this.writeGoaway(this.lastPeerStream, ErrorCode.noError, "");
+    if (this.streams.size === 0) this.finish();
+  }
+
+  protected isIdle(streamId: number): boolean {
+    // We open none.
+    return streamId % 2 === 0 || streamId > this.lastPeerStream;
+  }
+
+  protected openByPeer(streamId: number): boolean {
+    if (streamId % 2 === 0) {
+      this.fail(ErrorCode.protocolError, "a client's stream has an even number");
+      return false;
+    }
+    this.lastPeerStream = streamId;
+    if (this.#draining === 2 || this.streams.size >= this.options.http2.maxConcurrentStreams) {
+      this.writeReset(streamId, ErrorCode.refusedStream);
+      return true;
+    }
+    const { head, handler } = this.handler.nextRequest();
+    this.register(new Http2ServerStream(streamId, this, head, handler));
+    this.#opened++;
+    const { maxRequests, drainMs } = this.serverOptions;
+    if (maxRequests > 0 && this.#opened >= maxRequests) this.drain(drainMs);
+    return true;
+  }
+
+  protected decodeBlock(buf: Buffer, start: number, end: number, stream: Http2Stream | null): boolean {
+    if (stream instanceof Http2ServerStream) stream.begin();
+    else this.fields.begin(null, null);
+    return this.#decoder.decode(buf, start, end, this.fields);
+  }
+
+  /** The request of a stream can't be served. */
+  onMalformed(stream: Http2ServerStream, handler: DownstreamHandler, verdict: number, detail: string): void {
+    this.stats.rx_messaging_error++;
+    this.handler.onRefused(stream, handler, detail);
+    if (verdict === Malformed.invalid && !this.options.http2.streamErrorOnInvalidMessage)
+      this.fail(ErrorCode.protocolError, detail);
+    else this.streamError(stream, ErrorCode.protocolError, detail);
+  }
+
+  /** A stream ended before its exchange did. */
+  onRequestGone(handler: DownstreamHandler): void {
+    handler.onDownstreamReset();
+  }
+
+  /** A server is told nothing by its client's GOAWAY that it would act upon. */
+  protected onGoaway(): void {}
+
+  protected onCapacity(): void {}
+
+  protected onStreamGone(): void {
+    if (this.streams.size > 0 || this.over) return;
+    if (this.#draining === 2) this.finish();
+    else this.#armIdle();
+  }
+
+  #armIdle(): void {
+    this.#idleSince = this.wheel.now();
+    const { idleTimeoutMs } = this.serverOptions;
+    if (idleTimeoutMs > 0 && !this.#idleTimer.armed) this.wheel.arm(this.#idleTimer, idleTimeoutMs);
+  }
+
+  /** The timer is not armed anew for each stream: when it fires it looks when the last one ended. */
+  #onIdle(): void {
+    if (this.streams.size > 0) return;
+    const left = this.#idleSince + this.serverOptions.idleTimeoutMs - this.wheel.now();
+    if (left > 1) this.wheel.arm(this.#idleTimer, left);
+    else this.drain(this.serverOptions.drainMs);
+  }
+
+  /** What the peer still sends is read for a while: a reset would destroy what it has not read (Envoy's close delay). */
+  protected closeSocket(): void {
+    const { socket } = this;
+    const { closeDelayMs } = this.serverOptions;
+    socket.end();
+    if (closeDelayMs <= 0) socket.destroySoon();
+    else if (this.#closeTimer === null) this.#closeTimer = this.wheel.after(closeDelayMs, () => socket.destroy());
+  }
+
+  protected onOver(): void {
+    this.wheel.cancel(this.#idleTimer);
+    this.wheel.cancel(this.#durationTimer);
+    this.wheel.cancel(this.#drainTimer);
+  }
+
+  protected onSocketClosed(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    if (this.#closeTimer !== null) this.wheel.cancel(this.#closeTimer);
+    this.handler.onClose();
+  }
+}

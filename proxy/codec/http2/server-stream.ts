@@ -1,0 +1,181 @@
+/** One request on an HTTP/2 connection and its response, as the exchange sees them. */
+import { HeaderMap } from "../../../core/header-map.ts";
+import { WheelTimer } from "../../../core/timer-wheel.ts";
+import type { RequestHead, ResponseHead } from "../../http/message.ts";
+import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../stream.ts";
+import { ErrorCode } from "./protocol.ts";
+import type { Http2ServerConnection } from "./server-connection.ts";
+import { Http2Stream } from "./stream.ts";
+
+const NO_HEADERS = new HeaderMap();
+
+/** `:status` and its value, for each status seen. */
+const statuses = new Map<number, readonly string[]>();
+
+function statusField(status: number): readonly string[] {
+  let field = statuses.get(status);
+  if (field === undefined) {
+    field = [":status", String(status)];
+    statuses.set(status, field);
+  }
+  return field;
+}
+
+export class Http2ServerStream extends Http2Stream implements DownstreamStream {
+  readonly wantsUnframed = true;
+  readonly ownsConnection = false;
+  readonly #server: Http2ServerConnection;
+  #handler: DownstreamHandler | null;
+  #head: RequestHead | null;
+  #trailers: HeaderMap | null = null;
+  #headSent = false;
+  #expectContinue = false;
+  #timer: WheelTimer | null = null;
+
+  constructor(id: number, server: Http2ServerConnection, head: RequestHead, handler: DownstreamHandler) {
+    super(id, server);
+    this.#server = server;
+    this.#head = head;
+    this.#handler = handler;
+  }
+
+  /** Where the next header block goes: the head, then trailers. */
+  begin(): void {
+    const { fields } = this.#server;
+    if (this.#head !== null) {
+      this.#head.clear();
+      this.#head.protocol = "HTTP/2";
+      fields.begin(this.#head.headers, this.#head);
+      return;
+    }
+    this.#trailers = new HeaderMap();
+    fields.begin(this.#trailers, null);
+  }
+
+  onHeaders(endStream: boolean): void {
+    const server = this.#server;
+    const { fields } = server;
+    fields.finish();
+    const handler = this.#handler;
+    if (this.#head === null) {
+      const trailers = this.#trailers;
+      if (!endStream) server.messageError(this, "trailers do not end the stream");
+      else if (fields.detail !== "") server.messageError(this, fields.detail);
+      else if (!this.receiveEnd(trailers)) server.messageError(this, "the content is shorter than its content-length");
+      return;
+    }
+    if (handler === null) return;
+    this.#head = null;
+    if (fields.detail !== "") {
+      server.onMalformed(this, handler, fields.verdict, fields.detail);
+      return;
+    }
+    this.announced = fields.contentLength;
+    if (endStream) {
+      if (fields.contentLength > 0) {
+        server.messageError(this, "the content is shorter than its content-length");
+        return;
+      }
+      this.remoteEnded = true;
+    } else this.#armTimer();
+    const body = endStream ? Body.none : fields.contentLength >= 0 ? Body.length : Body.unbounded;
+    this.#expectContinue = fields.expectContinue;
+    server.handler.onRequest(this, handler, body, fields.expectContinue, fields.isUpgrade);
+  }
+
+  /** Envoy's `request_timeout`: for the whole request to arrive. */
+  #armTimer(): void {
+    const { requestTimeoutMs } = this.#server.serverOptions;
+    if (requestTimeoutMs <= 0) return;
+    this.#timer = new WheelTimer(() => {
+      if (this.#handler !== null) this.#server.handler.onRequestTimeout(this, this.#handler);
+    });
+    this.#server.wheel.arm(this.#timer, requestTimeoutMs);
+  }
+
+  #disarmTimer(): void {
+    if (this.#timer !== null) this.#server.wheel.cancel(this.#timer);
+    this.#timer = null;
+  }
+
+  protected deliver(bytes: Buffer): void {
+    this.#handler?.onRequestData(bytes, bytes.length);
+  }
+
+  protected deliverEnd(trailers: HeaderMap | null): void {
+    this.#disarmTimer();
+    this.#handler?.onRequestEnd(trailers);
+  }
+
+  protected deliverWritable(): void {
+    this.#handler?.onDownstreamWritable();
+  }
+
+  onReset(_code: number, _connectionEnded: boolean, _detail: string): void {
+    this.#disarmTimer();
+    const handler = this.#handler;
+    this.#handler = null;
+    if (handler !== null) this.#server.onRequestGone(handler);
+  }
+
+  sendInformational(head: ResponseHead): boolean {
+    if (this.closed || this.localEnded) return true;
+    this.connection.headers.writeHead(this.id, statusField(head.status), head.headers);
+    return !this.connection.blocked;
+  }
+
+  sendContinue(): void {
+    if (!this.#expectContinue || this.#headSent || this.closed) return;
+    this.#expectContinue = false;
+    this.connection.headers.writeHead(this.id, statusField(100), NO_HEADERS);
+  }
+
+  sendHead(head: ResponseHead, _body: BodyKind): void {
+    if (this.closed) return;
+    this.#headSent = true;
+    // RFC 8441, section 4: what switches protocols in HTTP/1 is an ordinary success here.
+    const status = head.status === 101 ? 200 : head.status;
+    const at = this.connection.headers.writeHead(this.id, statusField(status), head.headers);
+    this.wrote(this.connection.outbox.generation, at);
+  }
+
+  sendData(bytes: Buffer): boolean {
+    return this.send(bytes);
+  }
+
+  sendEnd(trailers: HeaderMap | null): void {
+    this.#handler = null;
+    this.#disarmTimer();
+    this.sendEnding(trailers);
+  }
+
+  protected override onLocalEnd(): void {
+    // RFC 9113, section 8.1: the response is complete, the rest of the request is not wanted.
+    if (!this.remoteEnded) this.reset(ErrorCode.noError);
+  }
+
+  /** Frames leave together at the end of the turn. */
+  flush(): void {}
+
+  abort(): void {
+    this.#handler = null;
+    this.#disarmTimer();
+    this.reset(ErrorCode.internalError);
+  }
+
+  pauseRequest(): void {
+    this.pauseReading();
+  }
+
+  resumeRequest(): void {
+    this.resumeReading();
+  }
+
+  startTunnel(): void {
+    this.#disarmTimer();
+    this.resumeReading();
+  }
+
+  /** Other streams go on. */
+  closeAfterResponse(): void {}
+}

@@ -1,0 +1,17 @@
+/** What Envoy counts of an HTTP/2 codec (`http2.*`), with its names. One object for all connections that share a scope. */
+export class Http2Stats {
+  rx_reset = 0;
+  tx_reset = 0;
+  goaway_sent = 0;
+  header_overflow = 0;
+  rx_messaging_error = 0;
+  inbound_empty_frames_flood = 0;
+  inbound_priority_frames_flood = 0;
+  inbound_window_update_frames_flood = 0;
+  outbound_flood = 0;
+  outbound_control_flood = 0;
+  /** Streams that the peer reset before they were answered; Envoy counts it with the listener's `premature_reset`. */
+  premature_reset_flood = 0;
+  keepalive_timeout = 0;
+  streams_active = 0;
+}

@@ -1,0 +1,190 @@
+/**
+ * One stream's body both ways (RFC 9113, sections 5 and 6.9), the same for either side: what may be sent now and what
+ * waits for a window, what has come and is held because its reader is slow.
+ */
+import type { HeaderMap } from "../../../core/header-map.ts";
+import { owned } from "../socket-reader.ts";
+import type { Http2Connection } from "./connection.ts";
+import { ErrorCode } from "./protocol.ts";
+
+export abstract class Http2Stream {
+  /** 0: not opened yet. */
+  id: number;
+  /** How much we may send; below zero after the peer has made its windows smaller. */
+  sendWindow: number;
+  /** How much the peer may still send. */
+  receiveWindow: number;
+  /** Content handed on, whose room has not been given back to the peer. */
+  consumed = 0;
+  /** END_STREAM has been written, or has come. */
+  localEnded = false;
+  remoteEnded = false;
+  /** Nothing goes or comes any more. */
+  closed = false;
+  /** Bytes of content that the message's head announced and that have not come; -1: it announced none. */
+  announced = -1;
+  protected readonly connection: Http2Connection;
+  /** Made when first needed: most streams never wait. */
+  #pending: Buffer[] | null = null;
+  /** What END_STREAM waits for behind `#pending`. */
+  #endPending = false;
+  #trailersPending: HeaderMap | null = null;
+  /** The writer was told to stop. */
+  #stopped = false;
+  #paused = false;
+  #held: Buffer[] | null = null;
+  #endHeld = false;
+  #trailersHeld: HeaderMap | null = null;
+  /** Where the last frame of this stream lies, while it has not left. */
+  #frameAt = -1;
+  #frameGeneration = -1;
+
+  constructor(id: number, connection: Http2Connection) {
+    this.id = id;
+    this.connection = connection;
+    this.sendWindow = connection.peerInitialWindow;
+    this.receiveWindow = connection.initialWindow;
+  }
+
+  /** Hands content on; valid until it returns. */
+  protected abstract deliver(bytes: Buffer): void;
+  protected abstract deliverEnd(trailers: HeaderMap | null): void;
+  /** The writer may go on. */
+  protected abstract deliverWritable(): void;
+  /** The peer reset the stream, or the connection ended under it. */
+  abstract onReset(code: number, connectionEnded: boolean, detail: string): void;
+  /** A header block of the peer's has come whole. */
+  abstract onHeaders(endStream: boolean): void;
+
+  // What is sent.
+
+  /** Remembers where a frame was written that END_STREAM can still be added to. */
+  wrote(generation: number, at: number): void {
+    this.#frameGeneration = generation;
+    this.#frameAt = at;
+  }
+
+  /** Sends content. False: stop until told that it goes on. */
+  protected send(bytes: Buffer): boolean {
+    if (this.closed || this.localEnded || bytes.length === 0) return true;
+    const { connection } = this;
+    let sent = 0;
+    if (!this.hasPending) {
+      sent = connection.writeData(this, bytes, 0);
+      if (sent === bytes.length && !connection.blocked) return true;
+    }
+    if (sent < bytes.length) {
+      this.#pending ??= [];
+      this.#pending.push(owned(sent === 0 ? bytes : bytes.subarray(sent)));
+    }
+    this.#stopped = true;
+    connection.awaitRoom(this);
+    return false;
+  }
+
+  /** Ends our side, once all has been sent. */
+  protected sendEnding(trailers: HeaderMap | null): void {
+    if (this.closed || this.localEnded) return;
+    if (this.hasPending) {
+      this.#endPending = true;
+      this.#trailersPending = trailers;
+      return;
+    }
+    this.#end(trailers);
+  }
+
+  #end(trailers: HeaderMap | null): void {
+    const { connection } = this;
+    this.localEnded = true;
+    if (trailers !== null) connection.writeTrailers(this, trailers);
+    else if (!connection.outbox.endStream(this.#frameGeneration, this.#frameAt)) connection.writeEmptyEnd(this);
+    connection.closeIfEnded(this);
+    this.onLocalEnd();
+  }
+
+  /** END_STREAM has been written. */
+  protected onLocalEnd(): void {}
+
+  /** Bytes that wait for room. */
+  get hasPending(): boolean {
+    return this.#pending !== null && this.#pending.length > 0;
+  }
+
+  /** Room has come: sends one frame's worth, so that others have their turn. True if there is no more to send. */
+  pump(): boolean {
+    const pending = this.#pending;
+    const bytes = pending?.[0];
+    if (pending && bytes !== undefined) {
+      const sent = this.connection.writeData(this, bytes, 0, true);
+      if (sent === bytes.length) pending.shift();
+      else if (sent > 0) pending[0] = bytes.subarray(sent);
+      if (pending.length > 0) return false;
+    }
+    if (this.#endPending) {
+      this.#endPending = false;
+      this.#end(this.#trailersPending);
+    } else if (this.#stopped) {
+      this.#stopped = false;
+      this.deliverWritable();
+    }
+    return true;
+  }
+
+  // What comes.
+
+  pauseReading(): void {
+    this.#paused = true;
+  }
+
+  resumeReading(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    const held = this.#held;
+    while (held !== null && held.length > 0 && !this.#paused && !this.closed) this.#handOn(held.shift() as Buffer);
+    if (this.#endHeld && !this.#paused && !this.closed) {
+      this.#endHeld = false;
+      this.deliverEnd(this.#trailersHeld);
+    }
+  }
+
+  /** Content has come, within the windows. */
+  receive(bytes: Buffer): void {
+    if (this.#paused) {
+      this.#held ??= [];
+      this.#held.push(owned(bytes));
+    } else this.#handOn(bytes);
+  }
+
+  #handOn(bytes: Buffer): void {
+    const { length } = bytes;
+    this.deliver(bytes);
+    this.connection.giveBack(this, length);
+  }
+
+  /** The peer's side ends. False: its content is not as long as announced. */
+  receiveEnd(trailers: HeaderMap | null): boolean {
+    if (this.announced > 0) return false;
+    this.remoteEnded = true;
+    if (this.#held !== null && this.#held.length > 0) {
+      this.#endHeld = true;
+      this.#trailersHeld = trailers;
+    } else this.deliverEnd(trailers);
+    this.connection.closeIfEnded(this);
+    return true;
+  }
+
+  /** Nothing of this stream is to be sent or handed on any more. */
+  dispose(): void {
+    this.closed = true;
+    this.#pending = null;
+    this.#endPending = false;
+    if (this.#held !== null) for (const bytes of this.#held) this.connection.giveBack(null, bytes.length);
+    this.#held = null;
+    this.#endHeld = false;
+  }
+
+  /** Gives the stream up and tells the peer why. */
+  protected reset(code: number = ErrorCode.cancel): void {
+    if (!this.closed) this.connection.resetStream(this, code);
+  }
+}

@@ -1,0 +1,103 @@
+/** The HTTP/2 connections of a pool: few, each with many requests, replaced before they get too old. */
+import { WheelTimer } from "../../core/timer-wheel.ts";
+import type { Http2ClientConnection, Http2Owner } from "../codec/http2/client-connection.ts";
+import type { Http2ClientStream } from "../codec/http2/client-stream.ts";
+import type { ConnectionsOwner } from "./http1-connections.ts";
+import type { PoolCluster, PoolDeps } from "./pool.ts";
+
+export class Http2Connections implements Http2Owner {
+  readonly #cluster: PoolCluster;
+  readonly #deps: PoolDeps;
+  readonly #owner: ConnectionsOwner;
+  /** Those that take new streams, the oldest first. */
+  readonly #usable: Http2ClientConnection[] = [];
+  readonly #all = new Set<Http2ClientConnection>();
+  readonly #sweep: WheelTimer;
+
+  constructor(cluster: PoolCluster, deps: PoolDeps, owner: ConnectionsOwner) {
+    this.#cluster = cluster;
+    this.#deps = deps;
+    this.#owner = owner;
+    this.#sweep = new WheelTimer(() => this.#closeIdle());
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  add(connection: Http2ClientConnection): void {
+    this.#all.add(connection);
+    connection.idleSince = this.#deps.clock.now();
+    if (!connection.draining) this.#usable.push(connection);
+    this.onCapacity(connection);
+  }
+
+  /** Opens a stream where there is room; undefined if there is none. */
+  take(): Http2ClientStream | undefined {
+    const most = this.#cluster.config.http.maxRequestsPerConnection;
+    for (const connection of this.#usable) {
+      if (connection.capacity <= 0) continue;
+      const stream = connection.open();
+      // Envoy's `max_requests_per_connection`: this is its last.
+      if (most > 0 && connection.requests >= most) connection.retire();
+      return stream;
+    }
+    return undefined;
+  }
+
+  onCapacity(connection: Http2ClientConnection): void {
+    if (connection.activeStreams === 0) connection.idleSince = this.#deps.clock.now();
+    while (connection.capacity > 0) if (!this.#owner.serve()) break;
+    if (connection.activeStreams > 0) return;
+    if (this.#owner.draining) connection.retire();
+    else this.#armSweep();
+  }
+
+  onDraining(connection: Http2ClientConnection): void {
+    const at = this.#usable.indexOf(connection);
+    if (at >= 0) this.#usable.splice(at, 1);
+  }
+
+  onClosed(connection: Http2ClientConnection): void {
+    this.onDraining(connection);
+    if (!this.#all.delete(connection)) return;
+    if (this.#all.size === 0) this.stop();
+    this.#owner.onConnectionClosed(connection.socket);
+  }
+
+  retireAll(): void {
+    for (const connection of [...this.#all]) connection.retire();
+    this.stop();
+  }
+
+  destroyAll(): void {
+    this.stop();
+    for (const connection of [...this.#all]) connection.socket.destroy();
+  }
+
+  stop(): void {
+    this.#deps.wheel.cancel(this.#sweep);
+  }
+
+  #armSweep(): void {
+    const idleTimeout = this.#cluster.config.http.idleTimeoutMs;
+    if (idleTimeout > 0 && !this.#sweep.armed) this.#deps.wheel.arm(this.#sweep, idleTimeout);
+  }
+
+  /** Closes what has carried nothing for too long. */
+  #closeIdle(): void {
+    const limit = this.#cluster.config.http.idleTimeoutMs;
+    const now = this.#deps.clock.now();
+    let next = Infinity;
+    for (const connection of [...this.#usable]) {
+      if (connection.activeStreams > 0) continue;
+      const left = limit - (now - connection.idleSince);
+      if (left > 0) next = Math.min(next, left);
+      else {
+        this.#cluster.stats.upstream_cx_idle_timeout++;
+        connection.retire();
+      }
+    }
+    if (next < Infinity) this.#deps.wheel.arm(this.#sweep, Math.max(1, next));
+  }
+}

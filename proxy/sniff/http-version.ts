@@ -1,0 +1,16 @@
+/** Tells HTTP/2 from HTTP/1 by a connection's first bytes (RFC 9113, section 3.4). */
+import { PREFACE } from "../codec/http2/protocol.ts";
+
+export const MORE = 0;
+export const HTTP1 = 1;
+export const HTTP2 = 2;
+
+/** As much of the preface as Envoy looks at: no request of HTTP/1 that it would take begins so. */
+const TELLING = PREFACE.slice(0, 14);
+
+/** `HTTP2`, `HTTP1`, or `MORE` while the bytes could be the beginning of either. */
+export function looksLikeHttp2(bytes: Buffer): number {
+  const length = Math.min(bytes.length, TELLING.length);
+  for (let i = 0; i < length; i++) if (bytes[i] !== TELLING.charCodeAt(i)) return HTTP1;
+  return length === TELLING.length ? HTTP2 : MORE;
+}
