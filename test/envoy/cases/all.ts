@@ -6,6 +6,9 @@ import { corsArea } from "./cors.ts";
 import { filters } from "./filters.ts";
 import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
+import { grpcArea } from "./grpc.ts";
+import { http2Bridge } from "./http2-bridge.ts";
+import { http2Limits } from "./http2-limits.ts";
 import { http2Malformed } from "./http2-malformed.ts";
 import { http2Upstream } from "./http2-upstream.ts";
 import { identity } from "./identity.ts";
@@ -50,6 +53,9 @@ export const areas: readonly Area[] = [
   replies,
   filters,
   paths,
+  http2Limits,
+  grpcArea,
+  http2Bridge,
   http2Malformed,
   http2Upstream,
 ];

@@ -1,6 +1,6 @@
 /** HTTP/2 requests that are no good HTTP: what ends the stream, what the connection, what is answered, what is logged. */
 import type { Area, Case } from "../harness/case.ts";
-import { call, exactly, from2, get, head, send } from "../harness/http2/build.ts";
+import { call, endings, exactly, from2, get, head, send } from "../harness/http2/build.ts";
 import type { Field } from "../harness/http2/hpack.ts";
 
 const METHOD: Field = [":method", "GET"];
@@ -181,12 +181,14 @@ const neighbours: Case[] = [
 const withoutUpstream: NonNullable<Case["view"]> = (lines) =>
   lines.some((line) => line.startsWith("log: 200"))
     ? lines
-    : lines.filter((line) => !line.startsWith("up ")).map((line) => line.replace(/ (?:rx=|upstream=)\S+/g, ""));
+    : endings(lines)
+        .filter((line) => !line.startsWith("up "))
+        .map((line) => line.replace(/ (?:rx=|upstream=)\S+/g, ""));
 
 export const http2Malformed: Area = {
   name: "http2-malformed",
   cases: [
-    ...[...pseudo, ...values, ...fields],
+    ...[...pseudo, ...values, ...fields].map((one): Case => ({ ...one, view: endings })),
     ...[...lengths, ...trailing, ...neighbours].map((one): Case => ({ ...one, view: withoutUpstream })),
   ],
 };

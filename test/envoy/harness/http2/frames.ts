@@ -82,7 +82,10 @@ const SETTINGS = [
 ];
 const FURTHER_SETTINGS = ["MAX_HEADER_LIST_SIZE", "", "ENABLE_CONNECT_PROTOCOL"];
 
-/** Pairs of a SETTINGS payload by their names, sorted. */
+/** What is so without being said. */
+const DEFAULTS = ["HEADER_TABLE_SIZE=4096", "ENABLE_CONNECT_PROTOCOL=0"];
+
+/** Pairs of a SETTINGS payload by their names, sorted, without those that say nothing. */
 export function readSettings(payload: Buffer): readonly string[] {
   const lines: string[] = [];
   for (let pos = 0; pos + 6 <= payload.length; pos += 6) {
@@ -90,7 +93,7 @@ export function readSettings(payload: Buffer): readonly string[] {
     const name = [...SETTINGS, ...FURTHER_SETTINGS][id - 1] ?? String(id);
     lines.push(`${name}=${payload.readUInt32BE(pos + 2)}`);
   }
-  return lines.sort();
+  return lines.filter((line) => !DEFAULTS.includes(line)).sort();
 }
 
 export function encodeSettings(settings: Readonly<Record<number, number>>): Buffer {

@@ -57,9 +57,12 @@ export class Http2Peer {
   readonly #socket: Duplex;
   readonly #options: PeerOptions;
   readonly #reader = new HeaderReader();
+  /** Before the first block: the table is empty and stays so, whatever size the other end allows (RFC 7541, section 4.2). */
+  #tableSize: Buffer = Buffer.from([0x20]);
   #bytes: Buffer = Buffer.alloc(0);
   #block: { readonly stream: number; readonly flags: number; readonly parts: Buffer[] } | null = null;
   #greeted: boolean;
+  #unsent: Buffer[] = [];
   readonly #waiting = new Set<() => void>();
 
   constructor(socket: Duplex, options: PeerOptions) {
@@ -80,8 +83,15 @@ export class Http2Peer {
     if (!options.narrow) this.frame({ type: TYPE.window, payload: uint32(WINDOW) });
   }
 
+  /** What is written in one tick leaves in one piece: how a request is cut is not left to chance. */
   write(bytes: Buffer): void {
-    if (this.#socket.writable) this.#socket.write(bytes);
+    if (this.#unsent.push(bytes) === 1) setImmediate(() => this.flush());
+  }
+
+  flush(): void {
+    const bytes = Buffer.concat(this.#unsent);
+    this.#unsent = [];
+    if (bytes.length > 0 && this.#socket.writable) this.#socket.write(bytes);
   }
 
   frame(frame: Frame): void {
@@ -90,7 +100,8 @@ export class Http2Peer {
 
   /** A header block, in CONTINUATION frames too where it is long. */
   headers(stream: number, fields: readonly Field[], end: boolean): void {
-    const block = encodeFields(fields);
+    const block = Buffer.concat([this.#tableSize, encodeFields(fields)]);
+    this.#tableSize = Buffer.alloc(0);
     const parts: Buffer[] = [];
     for (let pos = 0; pos === 0 || pos < block.length; pos += LARGEST_FRAME) {
       const last = pos + LARGEST_FRAME >= block.length ? FLAG.endHeaders : 0;

@@ -1,5 +1,5 @@
 /** Doing what a case says on one end of an HTTP/2 connection. */
-import type { Duplex } from "node:stream";
+import type net from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Http2Step } from "../case.ts";
 import type { Http2Peer, StreamRecord } from "./peer.ts";
@@ -8,7 +8,7 @@ const LIMIT_MS = 6000;
 
 export interface StepContext {
   readonly peer: Http2Peer;
-  readonly socket: Duplex;
+  readonly socket: net.Socket;
   /** The stream of steps that name none. */
   readonly stream: number;
   readonly fill: (text: string) => string;
@@ -30,9 +30,12 @@ export async function runStep(step: Http2Step, context: StepContext): Promise<vo
   else if ("frame" in step) peer.frame(step.frame);
   else if ("waitMs" in step) await wait(step.waitMs);
   else if ("until" in step) await peer.until(() => happened(step.until, peer, stream), LIMIT_MS);
-  else if (step.end === "half") socket.end();
-  else if (step.end === "close") socket.destroy();
-  else context.resetConnection();
+  else {
+    peer.flush();
+    if (step.end === "half") socket.end();
+    else if (step.end === "close") socket.destroySoon();
+    else context.resetConnection();
+  }
 }
 
 function happened(event: (Http2Step & { until: unknown })["until"], peer: Http2Peer, stream: number): boolean {
