@@ -377,7 +377,7 @@ describe("a frame on a stream that is over", () => {
   });
 
   test("of a request that was given up, an answer that is still on its way is read and dropped", async (t) => {
-    const { subject, upstream } = await start(t, () => undefined);
+    const { subject, upstream } = await start(t, () => undefined, { server: { onRequest: () => undefined } });
     const caller = await subject.connect();
     caller.write(GET);
     const { id } = await upstream.request();
