@@ -9,6 +9,7 @@ import { compileHeaderMatch } from "../proxy/router/compile-matcher.ts";
 import { AccessLogSinks, compileAccessLog } from "../telemetry/access-log.ts";
 import { ClusterEventMetrics } from "../telemetry/cluster-metrics.ts";
 import { ConnectionMetrics, TlsMetrics } from "../telemetry/connection-metrics.ts";
+import { GrpcFilterStats } from "../telemetry/grpc/filter-stats.ts";
 import type { MetricsRegistry } from "../telemetry/metrics.ts";
 import { RequestMetrics } from "../telemetry/request-metrics.ts";
 import { createOtlpSink } from "../telemetry/tracing/otlp-sink.ts";
@@ -76,6 +77,7 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
   const clusterEvents = new ClusterEventMetrics(registry);
   return {
     requests,
+    grpcStats: new GrpcFilterStats(),
     outbound: {
       onClusterEvent: (event) => clusterEvents.onClusterEvent(event),
       onUpstreamTls: (cluster, version, resumed) => tls.handshake("upstream", cluster, { version, resumed }),

@@ -3,6 +3,7 @@
  * number, so that a request costs an integer look-up and a few additions.
  */
 import { formatFlags } from "../model/flags.ts";
+import { type GrpcFamilies, GrpcRecorder, registerGrpcMetrics } from "./grpc/call-metrics.ts";
 import type { CounterCell, Family, HistogramCell, MetricsRegistry } from "./metrics.ts";
 import { DEFAULT_EXPIRY_MS } from "./metrics.ts";
 import type { StreamInfo } from "./stream-info.ts";
@@ -23,6 +24,7 @@ interface Families {
   readonly duration: Family<HistogramCell>;
   readonly requestBytes: Family<CounterCell>;
   readonly responseBytes: Family<CounterCell>;
+  readonly grpc: GrpcFamilies;
 }
 
 export class RequestMetrics {
@@ -55,6 +57,7 @@ export class RequestMetrics {
         labels: EDGE,
         ...expiring,
       }),
+      grpc: registerGrpcMetrics(registry),
     };
   }
 
@@ -63,14 +66,14 @@ export class RequestMetrics {
    * connection where the source is the peer.
    */
   forRoute(source: string, destination: string, route: string, direction: Direction): RouteRecorder {
-    return new RouteRecorder(this.#families, [direction, source, destination, route]);
+    return new RouteRecorder(this.#families, direction, source, destination, route);
   }
 }
 
 /** Counts the requests of one edge and route. Cells appear with the first request that needs them. */
 export class RouteRecorder {
   readonly #families: Families;
-  readonly #edge: readonly string[];
+  readonly #edge: readonly [direction: Direction, source: string, destination: string, route: string];
   readonly #requests = new Map<number, CounterCell>();
   readonly #durations: (HistogramCell | null)[] = CLASSES.map(() => null);
   #requestBytes: CounterCell | null = null;
@@ -79,9 +82,11 @@ export class RouteRecorder {
   #lastKey = -1;
   #lastCell: CounterCell | null = null;
 
-  constructor(families: Families, edge: readonly string[]) {
+  #grpc: GrpcRecorder | null = null;
+
+  constructor(families: Families, direction: Direction, source: string, destination: string, route: string) {
     this.#families = families;
-    this.#edge = edge;
+    this.#edge = [direction, source, destination, route];
   }
 
   /** Counts a finished request; `startedAt` and `endedAt` must be set. */
@@ -106,6 +111,11 @@ export class RouteRecorder {
     if (info.bytesSent > 0) {
       this.#responseBytes ??= this.#families.responseBytes.cell(...this.#edge);
       this.#responseBytes.value += info.bytesSent;
+    }
+    if (info.grpc !== null) {
+      const [direction, source, destination] = this.#edge;
+      this.#grpc ??= new GrpcRecorder(this.#families.grpc, [direction, source, destination]);
+      this.#grpc.record(info, info.grpc);
     }
   }
 

@@ -87,6 +87,7 @@ export function processSource(proxy: ProxyProcess, controls: ProcessControls): A
       yield ["server.uptime", Math.floor((clock.now() - started) / 1000)];
       for (const { config, connections } of dataPlane.listeners)
         yield [`listener.${config.name}.downstream_cx_active`, connections];
+      yield* proxy.telemetry.grpcStats.stats();
     },
     metrics: () => registry.pieces(),
     configDump: (query) => configDump(proxy, query),

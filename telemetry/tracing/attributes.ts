@@ -1,5 +1,6 @@
-/** What spans say of a request: OpenTelemetry's semantic conventions for HTTP, and what only a proxy knows. */
+/** What spans say of a request: OpenTelemetry's semantic conventions for HTTP and gRPC, and what only a proxy knows. */
 import { formatFlags } from "../../model/flags.ts";
+import { GrpcStatus, statusName } from "../grpc/status.ts";
 import type { RequestView, StreamInfo } from "../stream-info.ts";
 import type { Attributes } from "./span.ts";
 
@@ -19,6 +20,13 @@ function common(info: StreamInfo, request: RequestView, maxPathLength: number): 
   attributes["network.protocol.version"] = request.protocol.replace("HTTP/", "");
   if (info.responseCode > 0) attributes["http.response.status_code"] = info.responseCode;
   if (info.flags !== 0) attributes["outrigger.response_flags"] = formatFlags(info.flags);
+  if (info.grpc !== null) {
+    attributes["rpc.system"] = "grpc";
+    const [, service = "", method = ""] = path.slice(0, mark < 0 ? path.length : mark).split("/");
+    if (service !== "") attributes["rpc.service"] = service;
+    if (method !== "") attributes["rpc.method"] = method;
+    if (info.grpc.status !== null) attributes["rpc.grpc.status_code"] = info.grpc.status;
+  }
   return attributes;
 }
 
@@ -56,10 +64,39 @@ export function clientAttributes(info: StreamInfo, request: RequestView, maxPath
   return attributes;
 }
 
-/** Why a server span counts as failed: semantic conventions leave 4xx to the caller. */
-export function errorOf(info: StreamInfo): string | null {
+/** One bit per status with which a server span has failed: those that are not the caller's own doing. */
+const SERVER_ERRORS = [
+  GrpcStatus.unknown,
+  GrpcStatus.deadlineExceeded,
+  GrpcStatus.unimplemented,
+  GrpcStatus.internal,
+  GrpcStatus.unavailable,
+  GrpcStatus.dataLoss,
+].reduce((bits, status) => bits | (1 << status), 0);
+
+/** Why a server span counts as failed: semantic conventions leave 4xx, and the gRPC statuses like it, to the caller. */
+export function serverError(info: StreamInfo): string | null {
+  const status = info.grpc?.status ?? null;
   if (info.responseCode >= 500 || info.responseCode === 0) {
     return info.explanation || info.responseCodeDetails || `HTTP ${info.responseCode}`;
   }
-  return null;
+  if (status === null) return null;
+  const known = status >= 0 && status <= GrpcStatus.unauthenticated;
+  if (known && (SERVER_ERRORS & (1 << status)) === 0) return null;
+  return info.explanation || `gRPC ${statusName(status, "constant")}`;
+}
+
+/** Why a client span counts as failed: for the side that calls, every status from 400 on and every one but OK. */
+export function clientError(info: StreamInfo): string | null {
+  const failed = serverError(info);
+  if (failed !== null) return failed;
+  if (info.responseCode >= 400) return `HTTP ${info.responseCode}`;
+  const status = info.grpc?.status ?? GrpcStatus.ok;
+  return status === GrpcStatus.ok ? null : `gRPC ${statusName(status, "constant")}`;
+}
+
+/** What a span is called: a gRPC call by service and method, another request by its verb and where it goes. */
+export function spanName(info: StreamInfo, request: RequestView, target: string): string {
+  if (info.grpc !== null) return info.originalPath.split("?", 1)[0]?.slice(1) || request.method;
+  return target === "" ? request.method : `${request.method} ${target}`;
 }

@@ -247,3 +247,45 @@ test("a long path is cut to the configured length", () => {
   tracer.start(view, info)?.finish(info, view);
   assert.equal(spans[0]?.attributes["url.path"], "/ite");
 });
+
+/** Both spans of a gRPC call that ended with `status`. */
+function callSpans(status: number | null, path = "/shop.Orders/Get") {
+  const { spans, tracer, info } = setup();
+  const view = request({ "content-type": "application/grpc" });
+  const trace = tracer.start(view, info);
+  trace?.inject(view.headers);
+  info.responseCode = 200;
+  info.originalPath = path;
+  info.routeName = "orders";
+  info.grpc = { status, requestMessages: 1, responseMessages: 1 };
+  info.endedAt = info.startedAt + 1;
+  trace?.finish(info, view);
+  const [client, server] = spans;
+  assert.ok(client?.kind === "client" && server?.kind === "server");
+  return { client, server };
+}
+
+test("a gRPC call is named by service and method, with the attributes of the conventions", () => {
+  for (const span of Object.values(callSpans(5))) {
+    assert.equal(span.name, "shop.Orders/Get");
+    assert.equal(span.attributes["rpc.system"], "grpc");
+    assert.equal(span.attributes["rpc.service"], "shop.Orders");
+    assert.equal(span.attributes["rpc.method"], "Get");
+    assert.equal(span.attributes["rpc.grpc.status_code"], 5);
+  }
+  const { server } = callSpans(null, "/");
+  assert.equal(server.name, "GET");
+  assert.ok(!("rpc.service" in server.attributes) && !("rpc.grpc.status_code" in server.attributes));
+});
+
+test("the statuses of gRPC that are errors differ by the side, as the conventions say", () => {
+  // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS; and what is no status.
+  const server = [2, 4, 12, 13, 14, 15, 17, -1];
+  for (let status = -1; status <= 17; status++) {
+    const spans = callSpans(status);
+    assert.equal(spans.server.error !== null, server.includes(status), `server ${status}`);
+    assert.equal(spans.client.error !== null, status !== 0, `client ${status}`);
+  }
+  assert.equal(callSpans(14).server.error, "gRPC UNAVAILABLE");
+  assert.equal(callSpans(5).client.error, "gRPC NOT_FOUND");
+});

@@ -9,7 +9,7 @@ import type { Random } from "../../core/random.ts";
 import type { Tracing } from "../../model/http.ts";
 import type { Route } from "../../model/route.ts";
 import type { RequestView, StreamInfo } from "../stream-info.ts";
-import { clientAttributes, errorOf, serverAttributes } from "./attributes.ts";
+import { clientAttributes, clientError, serverAttributes, serverError, spanName } from "./attributes.ts";
 import { compileCustomTags, type TagReader } from "./custom-tags.ts";
 import { type Extracted, extract, inject, NOTHING } from "./propagation.ts";
 import { decide, type SamplingPolicy, samplingPolicy } from "./sampling.ts";
@@ -157,20 +157,19 @@ class SampledTrace implements RequestTrace {
     // Wall-clock time of a monotonic time point, by the two that were taken together at the start.
     const wall = (at: number): number => info.startTime + (at - info.startedAt);
     const common = { traceId: this.traceId, traceState: this.#traceState };
-    const error = errorOf(info);
     if (this.#clientSpanId !== "") {
       sink.add({
         ...common,
         spanId: this.#clientSpanId,
         parentSpanId: this.serverSpanId,
         parentIsRemote: false,
-        name: info.cluster === "" ? request.method : `${request.method} ${info.cluster}`,
+        name: spanName(info, request, info.cluster),
         kind: "client",
         startTime: wall(this.#clientStartedAt),
         endTime: wall(info.upstreamLastByteReceivedAt === 0 ? info.endedAt : info.upstreamLastByteReceivedAt),
         attributes: clientAttributes(info, request, this.#config.maxPathTagLength),
         events: this.#clientEvents,
-        error: error ?? (info.responseCode >= 400 ? `HTTP ${info.responseCode}` : null),
+        error: clientError(info),
       });
     }
     sink.add({
@@ -178,13 +177,13 @@ class SampledTrace implements RequestTrace {
       spanId: this.serverSpanId,
       parentSpanId: this.#came.parent?.spanId ?? "",
       parentIsRemote: this.#came.parent !== null,
-      name: this.#operation || (info.routeName === "" ? request.method : `${request.method} ${info.routeName}`),
+      name: this.#operation || spanName(info, request, info.routeName),
       kind: "server",
       startTime: info.startTime,
       endTime: wall(info.endedAt),
       attributes: { ...serverAttributes(info, request, this.#config.maxPathTagLength), ...this.#customTags },
       events: this.#serverEvents,
-      error,
+      error: serverError(info),
     });
   }
 }
