@@ -104,6 +104,17 @@ describe("in a mesh of 1,000 services and three sidecars", () => {
     big.cache.update(big.mesh.state);
   });
 
+  test("a protocol that is declared is the service's cluster and listeners, and its workloads' applications", () => {
+    const declared = THOUSAND.replace("port: 80", "port: 80, appProtocol: grpc");
+    const { touched } = big.cost(() => big.mesh.setManifests(objectsOf(declared)));
+    const own = touched.filter((name) => name.includes("inbound|"));
+    assert.equal(own.length, 6, touched.join("\n"));
+    assert.ok(touched.includes("cluster outbound|80||service-0.default"));
+    assert.ok(touched.length < 20, touched.join("\n"));
+    big.mesh.setManifests(objectsOf(THOUSAND));
+    big.cache.update(big.mesh.state);
+  });
+
   test("a new service is its own resources, and one listener per sidecar", () => {
     const { translated, touched } = big.cost(() => big.mesh.setManifests(objectsOf(THOUSAND + serviceYaml("zebra"))));
     assert.deepEqual(translated, { cluster: 1, endpoint: 1, listener: 3, route: 2 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_CALL } from "../mesh/defaults.ts";
 import type { CallPolicy } from "../mesh/state.ts";
-import { retryVariants } from "./retry.ts";
+import { grpcRetry, retryVariants } from "./retry.ts";
 
 function call(retry: Partial<CallPolicy["retry"]>): CallPolicy {
   return { ...DEFAULT_CALL, retry: { ...DEFAULT_CALL.retry, ...retry } };
@@ -46,4 +46,17 @@ test("status codes are given only with their condition", () => {
     variants.map(({ retry }) => retry.retriableStatusCodes),
     [[503], []],
   );
+});
+
+test("a grpc-status that a policy names is retried though gRPC calls are POST; what HTTP says is not", () => {
+  const on = ["unavailable", "5xx", "connect-failure"] as const;
+  assert.deepEqual(grpcRetry(call({ on })).on, ["unavailable", "connect-failure"]);
+  assert.deepEqual(grpcRetry(call({ on, nonIdempotent: true })).on, on);
+  assert.equal(grpcRetry(call({ on: ["5xx"] })).numRetries, 0);
+  assert.deepEqual(grpcRetry(call({})).on, DEFAULT_CALL.retry.on);
+});
+
+test("a grpc-status means nothing to other calls", () => {
+  assert.deepEqual(seen(["unavailable", "5xx"], "GET"), [[null, ["5xx"]]]);
+  assert.deepEqual(seen(["internal"], null, true), [[null, []]]);
 });

@@ -63,7 +63,7 @@ function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol:
     return [route({ ...common(attached), match: routeMatch(match, null), action })];
   }
   const rewrite = urlRewrite(rule.filters.find((f) => f.urlRewrite !== null)?.urlRewrite ?? null, match.path.value);
-  return forwardingRoutes(attached, routeMatch(match, null), callVariants(call, protocol, match.method), 500, {
+  return forwardingRoutes(attached, routeMatch(match, null), callVariants(call, protocol, match.method), {
     prefixRewrite: rewrite.prefixRewrite,
     regexRewrite: rewrite.regexRewrite,
     hostRewrite: rewrite.host === null ? { kind: "keep" } : { kind: "literal", value: rewrite.host },
@@ -71,16 +71,14 @@ function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol:
 }
 
 function grpcRuleRoutes(attached: GrpcRule, match: GrpcMatchManifest): readonly Route[] {
-  // To a gRPC call, HTTP's 503 is the status UNAVAILABLE, which Gateway API asks for where there is no backend.
-  return forwardingRoutes(attached, grpcRouteMatch(match), [grpcVariant(attached.call)], 503, {});
+  return forwardingRoutes(attached, grpcRouteMatch(match), [grpcVariant(attached.call)], {});
 }
 
-/** Routes to a rule's backends; the share of requests that has none is answered `noBackendStatus`. */
+/** Routes to a rule's backends; the share of requests that has none is answered an error. */
 function forwardingRoutes(
   attached: AttachedRule,
   match: RouteMatch,
   variants: readonly CallVariant[],
-  noBackendStatus: number,
   rewrites: Partial<Pick<ForwardAction, "prefixRewrite" | "regexRewrite" | "hostRewrite">>,
 ): readonly Route[] {
   const parts = common(attached);
@@ -89,11 +87,7 @@ function forwardingRoutes(
     route({
       ...parts,
       match: { ...match, fraction },
-      action: {
-        kind: "direct_response",
-        status: noBackendStatus,
-        body: `${attached.name}: the backend of this rule does not exist\n`,
-      },
+      action: { kind: "direct_response", ...noBackendAnswer(attached) },
     });
   if (lost === 1) return [noBackend(null)];
   const cluster = backendChoice(attached);
@@ -106,6 +100,12 @@ function forwardingRoutes(
     }),
   );
   return lost === 0 ? forwarding : [noBackend(millionths(lost)), ...forwarding];
+}
+
+/** To a gRPC call, HTTP's 503 is the status UNAVAILABLE, which Gateway API asks for, and the body is its message. */
+function noBackendAnswer({ kind, name }: AttachedRule): { readonly status: number; readonly body: string } {
+  const sentence = `${name}: the backend of this rule does not exist`;
+  return kind === "GRPCRoute" ? { status: 503, body: sentence } : { status: 500, body: `${sentence}\n` };
 }
 
 function common({ name, rule }: AttachedRule) {

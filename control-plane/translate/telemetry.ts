@@ -86,10 +86,7 @@ function provider(endpoint: string, serviceName: string): TracingProvider {
   };
 }
 
-/**
- * Where traces go; null where tracing is off. It names the address only: until upstreams speak HTTP/2, the exporter
- * brings its own gRPC channel, and a cluster that asks for HTTP/2 would be refused.
- */
+/** Where traces go; null where tracing is off. */
 export function collectorCluster(settings: MeshSettings): Cluster | null {
   if (settings.tracing === null) return null;
   const url = new URL(settings.tracing.endpoint);
@@ -124,5 +121,6 @@ export function collectorCluster(settings: MeshSettings): Cluster | null {
       },
     },
     connectTimeoutMs: 1000,
+    http: { ...CLUSTER.http, protocol: grpc ? "http2" : "http1" },
   };
 }
