@@ -7,7 +7,7 @@ import { filters } from "./filters.ts";
 import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
 import { grpcArea } from "./grpc.ts";
-import { http2Bridge } from "./http2-bridge.ts";
+import { http2Bridge, http2Connect } from "./http2-bridge.ts";
 import { http2Limits } from "./http2-limits.ts";
 import { http2Malformed } from "./http2-malformed.ts";
 import { http2Upstream } from "./http2-upstream.ts";
@@ -56,6 +56,7 @@ export const areas: readonly Area[] = [
   http2Limits,
   grpcArea,
   http2Bridge,
+  http2Connect,
   http2Malformed,
   http2Upstream,
 ];

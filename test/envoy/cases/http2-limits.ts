@@ -196,16 +196,6 @@ const times: Case[] = [
     cluster: overHttp2(),
     answers: [late(400, respond(200))],
   }),
-  from2("hedged attempts", get("/"), {
-    routes: [
-      to(ANY, {
-        hedge_policy: { hedge_on_per_try_timeout: true },
-        retry_policy: { retry_on: "5xx", num_retries: 1, per_try_timeout: "0.1s" },
-      }),
-    ],
-    cluster: overHttp2(),
-    answers: [late(400, respond(200, {}, "first")), respond(200, {}, "second")],
-  }),
   from2("idle upstream connection", [...get("/1"), { waitMs: 250 }, ...call("GET", "/2", { stream: 3 })], {
     cluster: overHttp2({}, { common_http_protocol_options: { idle_timeout: "0.1s" } }),
     showsConnections: true,
@@ -213,10 +203,6 @@ const times: Case[] = [
   from2("upstream connection's duration", [...get("/1"), { waitMs: 250 }, ...call("GET", "/2", { stream: 3 })], {
     cluster: overHttp2({}, { common_http_protocol_options: { max_connection_duration: "0.1s" } }),
     showsConnections: true,
-  }),
-  from2("max stream duration upstream", get("/"), {
-    cluster: overHttp2({}, { common_http_protocol_options: { max_stream_duration: "0.15s" } }),
-    answers: [late(400, respond(200))],
   }),
 ];
 

@@ -8,11 +8,11 @@ import type { Field } from "./hpack.ts";
 export const overHttp2 = (http2: JsonObject = {}, more: JsonObject = {}): JsonObject =>
   upstreamOptions({ explicit_http_config: { http2_protocol_options: http2 }, ...more });
 
-/** The access log of HTTP/2 cases: what the other areas log, and the protocols of both ends. */
+/** The access log of HTTP/2 cases: what the other areas log, and what concerns streams. */
 export const LOG = [
   "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(:METHOD)% %REQ(:PATH)%",
   "rx=%BYTES_RECEIVED% tx=%BYTES_SENT% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-  "upstream=%UPSTREAM_PROTOCOL% reason=%UPSTREAM_TRANSPORT_FAILURE_REASON% grpc=%GRPC_STATUS%",
+  "reason=%UPSTREAM_TRANSPORT_FAILURE_REASON% grpc=%GRPC_STATUS%",
 ].join(" ");
 
 export type HeaderOptions = RequestOptions["headers"];
