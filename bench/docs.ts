@@ -1,22 +1,27 @@
 /** Puts a run's figures where people look: the README's table, `docs/benchmark.md` with all of them, and the picture. */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { THROUGHPUT } from "./cases.ts";
-import { mainFigure, markdown, provenance, type Result, svg, TARGETS } from "./report.ts";
+import { LATENCY, OWN_BASELINE, STREAM, THROUGHPUT } from "./cases.ts";
+import { mainFigure, markdown, provenance, type Result, ratioText, svg, TARGETS } from "./report.ts";
 
 const BEGIN = "<!-- bench:begin -->";
 const END = "<!-- bench:end -->";
 
 const UNITS = {
   cpu_us_per_request: "CPU µs per request",
+  cpu_s_per_gb: "CPU s per GB",
   p99_ms: "p99, ms",
   rss_mb: "RSS, MB",
   ready_ms: "ready after ms",
 } as const;
 
+const DIGITS = { cpu_us_per_request: 1, cpu_s_per_gb: 2, p99_ms: 1, rss_mb: 0, ready_ms: 1 } as const;
+
 const TITLES: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(THROUGHPUT.map(({ name, title }) => [name, title])),
-  "latency-two-hop-mtls": "two hops with mTLS at 2,000 requests/s",
+  ...Object.fromEntries([...THROUGHPUT, ...LATENCY].map(({ name, title }) => [name, title])),
+  [STREAM.name]: `${STREAM.title}, mean`,
+  [`${STREAM.name}-upload`]: "the same, only up",
+  [`${STREAM.name}-download`]: "the same, only down",
   "rss-at-rest": "at rest, one cluster",
   "rss-1000-clusters": "at rest, 1,000 clusters with TLS contexts",
   "start-one-cluster": "start, one cluster",
@@ -25,15 +30,17 @@ const TITLES: Readonly<Record<string, string>> = {
 
 /** One row per case: the figure that the case is about, for each proxy, and Outrigger's ratio to Envoy's. */
 export function summary(results: readonly Result[]): string {
-  const proxies = [...new Set(results.map(({ proxy }) => proxy))];
+  // Outrigger's own baseline is in one case only, and its ratio says what there is to say.
+  const proxies = [...new Set(results.map(({ proxy }) => proxy))].filter((proxy) => proxy !== OWN_BASELINE);
   const cases = [...new Set(results.map((result) => result.case))];
   const of = (name: string, proxy: string): Result | undefined =>
     results.find((result) => result.case === name && result.proxy === proxy);
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const rows = cases.map((name) => {
     const figure = mainFigure(name);
-    const figures = proxies.map((proxy) => of(name, proxy)?.[figure]?.toFixed(figure.endsWith("_mb") ? 0 : 1) ?? "");
-    const ratio = of(name, "outrigger")?.ratio_to_envoy?.toFixed(2) ?? "";
+    const figures = proxies.map((proxy) => of(name, proxy)?.[figure]?.toFixed(DIGITS[figure]) ?? "");
+    const own = of(name, "outrigger");
+    const ratio = own ? ratioText(own) : "";
     return [TITLES[name] ?? name, UNITS[figure], ...figures, ratio, TARGETS[name] ?? ""];
   });
   const columns = ["case", "figure", ...proxies, "Outrigger ÷ Envoy", "target"];

@@ -1,6 +1,6 @@
-/** The load: `wrk` for as many requests as a proxy takes, `h2load` for a fixed rate with every latency on record. */
+/** HTTP/1.1 callers: `wrk`, for as many requests as a proxy takes. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -13,13 +13,6 @@ export interface ThroughputResult {
   readonly rps: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  readonly errors: number;
-}
-
-export interface LatencyResult {
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly p999Ms: number;
   readonly errors: number;
 }
 
@@ -58,40 +51,3 @@ done = function(summary, latency, requests)
     summary.duration, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
 end
 `;
-
-/** `rate` requests a second over `connections`, evenly: what a caller waits when nothing is saturated. */
-export async function atRate(url: string, rate: number, connections: number, seconds: number): Promise<LatencyResult> {
-  const dir = mkdtempSync(path.join(tmpdir(), "outrigger-bench-"));
-  const log = path.join(dir, "latency.log");
-  try {
-    const rps = (rate / connections).toFixed(3);
-    const args = [
-      "-c",
-      String(LOAD_CORE),
-      "h2load",
-      "--h1",
-      `-c${connections}`,
-      "-t1",
-      `--rps=${rps}`,
-      `-D${seconds}`,
-      `--log-file=${log}`,
-      url,
-    ];
-    await run("taskset", args, { maxBuffer: 1 << 24 });
-    // Each line: start time (µs since the epoch), status, duration (µs).
-    const durations: number[] = [];
-    let errors = 0;
-    for (const line of readFileSync(log, "utf8").split("\n")) {
-      const [, status, micros] = line.split("\t");
-      if (micros === undefined) continue;
-      if (status === "200") durations.push(Number(micros));
-      else errors++;
-    }
-    durations.sort((a, b) => a - b);
-    const at = (share: number): number =>
-      (durations[Math.min(durations.length - 1, Math.floor(durations.length * share))] ?? 0) / 1000;
-    return { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), errors };
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-}

@@ -1,13 +1,17 @@
 /** One measurement of one proxy: start it, warm it up, load it, read its CPU time, stop it. */
 import net from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
-import type { ThroughputCase } from "./cases.ts";
+import { type LatencyCase, type Path, STREAM, type ThroughputCase } from "./cases.ts";
 import type { HopCertificates } from "./certificates.ts";
-import { atRate, type LatencyResult, saturate } from "./load.ts";
+import { ANSWER_BYTES, atRate, GRPC_REQUEST, type LatencyResult, oneStream, saturateCalls } from "./h2load.ts";
+import { saturate, type ThroughputResult } from "./load.ts";
+import type { HopOptions } from "./peers/envoy-config.ts";
 import type { Peer } from "./peers/peers.ts";
 import { cpuMicros, PROXY_CORE, type Running, rssMb, start, untilListening } from "./processes.ts";
+import { verifyAnswer, verifyMultiplexed } from "./verify.ts";
 
-export const PORTS = { backend: 19_700, first: 19_701, second: 19_702 } as const;
+/** `h2Download` answers any call with `STREAM.bytes`. */
+export const PORTS = { h1: 19_700, first: 19_701, second: 19_702, h2: 19_703, h2Download: 19_704 } as const;
 
 export interface Setting {
   readonly dir: string;
@@ -22,37 +26,45 @@ export interface Sample {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly rssMb: number;
+  /** How much of its core the proxy used: below 0.95 something else was the bottleneck. */
+  readonly busy: number;
   readonly errors: number;
 }
 
-/** Starts the proxy's hops; null if it can't do this case. */
-async function startHops(peer: Peer, hops: 1 | 2, { dir, certificates }: Setting): Promise<Running[] | null> {
-  const plain = { tlsIn: null, tlsOut: null };
-  const chain =
-    hops === 1
-      ? [{ listenPort: PORTS.first, targetPort: PORTS.backend, ...plain }]
-      : [
-          { listenPort: PORTS.first, targetPort: PORTS.second, tlsIn: null, tlsOut: certificates },
-          { listenPort: PORTS.second, targetPort: PORTS.backend, tlsIn: certificates, tlsOut: null },
-        ];
-  const commands = chain.map((hop, i) => peer.command(dir, `${hops}-${i}`, hop));
-  if (commands.some((command) => command === null)) return null;
-  const running = commands.map((command) => start(command ?? [], PROXY_CORE));
-  for (const [i, hop] of chain.entries()) await untilListening(hop.listenPort, running[i] as Running);
-  await wait(300);
-  return running;
+/** The hops from the callers on. */
+export function hopsOf(
+  { hops, protocol, between }: Path,
+  certificates: HopCertificates,
+  backendPort: number = protocol === "h2" ? PORTS.h2 : PORTS.h1,
+): readonly HopOptions[] {
+  const ends = { listenPort: PORTS.first, targetPort: backendPort, protocolIn: protocol, protocolOut: protocol };
+  if (hops === 1) return [{ ...ends, tlsIn: null, tlsOut: null }];
+  return [
+    { ...ends, targetPort: PORTS.second, protocolOut: between, tlsIn: null, tlsOut: certificates },
+    { ...ends, listenPort: PORTS.second, protocolIn: between, tlsIn: certificates, tlsOut: null },
+  ];
 }
 
+/** Starts the hops, checks that they answer, and ends them after `use`; null if the proxy can't do this. */
 async function withHops<T>(
   peer: Peer,
-  hops: 1 | 2,
-  setting: Setting,
-  use: (running: readonly Running[]) => Promise<T>,
+  path: Path,
+  { dir, certificates }: Setting,
+  use: (cpu: () => number, running: readonly Running[]) => Promise<T>,
+  backendPort?: number,
 ): Promise<T | null> {
-  const running = await startHops(peer, hops, setting);
-  if (running === null) return null;
+  const hops = hopsOf(path, certificates, backendPort);
+  const commands = hops.map((hop, i) => peer.command(dir, `${hops.length}-${i}`, hop));
+  if (commands.some((command) => command === null)) return null;
+  const running = commands.map((command) => start(command ?? [], PROXY_CORE));
   try {
-    return await use(running);
+    for (const [i, hop] of hops.entries()) await untilListening(hop.listenPort, running[i] as Running);
+    await wait(300);
+    if (backendPort === undefined) await verifyAnswer(`${URL}/`, path.protocol);
+    return await use(() => running.reduce((sum, { pid }) => sum + cpuMicros(pid), 0), running);
+  } catch (error) {
+    const output = running.map((process) => process.output()).join("");
+    throw output === "" ? error : new Error(`${(error as Error).message}\n${output}`, { cause: error });
   } finally {
     await Promise.all(running.map((process) => process.stop()));
   }
@@ -60,23 +72,30 @@ async function withHops<T>(
 
 const URL = `http://127.0.0.1:${PORTS.first}`;
 
+function load(test: ThroughputCase, seconds: number): Promise<ThroughputResult> {
+  return test.protocol === "h2"
+    ? saturateCalls(URL + test.path, test.connections, test.streams, seconds)
+    : saturate(URL + test.path, test.connections, seconds, test.script);
+}
+
 /** Saturates the proxy; null if it can't do this case. */
 export function measureThroughput(peer: Peer, test: ThroughputCase, setting: Setting): Promise<Sample | null> {
-  return withHops(peer, test.hops, setting, async (running) => {
+  return withHops(peer, test, setting, async (cpu, running) => {
     const idle = await openIdle(test.idle);
     try {
-      await saturate(URL + test.path, test.connections, setting.warmupSeconds, test.script);
-      const cpu = (): number => running.reduce((sum, { pid }) => sum + cpuMicros(pid), 0);
+      await load(test, setting.warmupSeconds);
+      if (test.between === "multiplexed") verifyMultiplexed(PORTS.second, test.connections);
       const before = cpu();
-      const load = await saturate(URL + test.path, test.connections, setting.seconds, test.script);
+      const result = await load(test, setting.seconds);
       const used = cpu() - before;
       return {
-        cpuUsPerRequest: used / load.requests,
-        rps: load.rps,
-        p50Ms: load.p50Ms,
-        p99Ms: load.p99Ms,
+        cpuUsPerRequest: used / result.requests,
+        rps: result.rps,
+        p50Ms: result.p50Ms,
+        p99Ms: result.p99Ms,
         rssMb: running.reduce((sum, { pid }) => sum + rssMb(pid), 0),
-        errors: load.errors,
+        busy: ((used / result.requests) * result.rps) / 1e6,
+        errors: result.errors,
       };
     } finally {
       for (const socket of idle) socket.destroy();
@@ -84,12 +103,38 @@ export function measureThroughput(peer: Peer, test: ThroughputCase, setting: Set
   });
 }
 
-/** Latency at a fixed rate through two hops. */
-export function measureLatency(peer: Peer, rate: number, setting: Setting): Promise<LatencyResult | null> {
-  return withHops(peer, 2, setting, async () => {
-    await atRate(`${URL}/`, rate, 32, setting.warmupSeconds);
-    return atRate(`${URL}/`, rate, 32, setting.seconds);
+/** Latency at a fixed rate. */
+export function measureLatency(
+  peer: Peer,
+  test: LatencyCase,
+  rate: number,
+  setting: Setting,
+): Promise<LatencyResult | null> {
+  return withHops(peer, test, setting, async () => {
+    await atRate(`${URL}/`, test.protocol, rate, test.connections, setting.warmupSeconds);
+    return atRate(`${URL}/`, test.protocol, rate, test.connections, setting.seconds);
   });
+}
+
+/** CPU seconds for one long stream; null if the proxy can't do this. Its code is warm from a stream before. */
+export function measureStream(peer: Peer, way: "upload" | "download", setting: Setting): Promise<number | null> {
+  const upload = way === "upload";
+  return withHops(
+    peer,
+    STREAM.path,
+    setting,
+    async (cpu) => {
+      const stream = (): Promise<void> =>
+        upload
+          ? oneStream(`${URL}/`, STREAM.bytes, ANSWER_BYTES)
+          : oneStream(`${URL}/`, GRPC_REQUEST.length, STREAM.bytes);
+      await stream();
+      const before = cpu();
+      await stream();
+      return (cpu() - before) / 1e6;
+    },
+    upload ? undefined : PORTS.h2Download,
+  );
 }
 
 async function openIdle(count: number): Promise<net.Socket[]> {

@@ -1,23 +1,31 @@
 /** Results as a table, as JSON, and as a picture. */
 import { cpus } from "node:os";
+import { AGAINST_OWN_BASELINE, OWN_BASELINE, STREAM, THROUGHPUT } from "./cases.ts";
 
 export interface Result {
   readonly case: string;
   readonly proxy: string;
   readonly cpu_us_per_request: number | null;
+  /** Of 2^30 bytes. */
+  readonly cpu_s_per_gb: number | null;
   readonly rps: number | null;
   readonly p50_ms: number | null;
   readonly p99_ms: number | null;
   readonly p999_ms: number | null;
   readonly rss_mb: number | null;
   readonly ready_ms: number | null;
+  /** Share of its core that the proxy used under full load. */
+  readonly busy: number | null;
   readonly errors: number;
-  /** Of the case's main figure: CPU per request, p99, memory, or time to readiness. */
+  /** Of the case's main figure: CPU per request or per GB, p99, memory, or time to readiness. */
   readonly ratio_to_envoy: number | null;
+  /** To Outrigger itself with its HTTP/1.1 hop, in the cases whose target says so. */
+  readonly ratio_to_own: number | null;
 }
 
 /** Which figure a case is about. */
-export function mainFigure(name: string): "cpu_us_per_request" | "p99_ms" | "rss_mb" | "ready_ms" {
+export function mainFigure(name: string): "cpu_us_per_request" | "cpu_s_per_gb" | "p99_ms" | "rss_mb" | "ready_ms" {
+  if (name.startsWith(STREAM.name)) return "cpu_s_per_gb";
   if (name.startsWith("latency")) return "p99_ms";
   if (name.startsWith("rss")) return "rss_mb";
   if (name.startsWith("start")) return "ready_ms";
@@ -28,7 +36,15 @@ export function mainFigure(name: string): "cpu_us_per_request" | "p99_ms" | "rss
 export const TARGETS: Readonly<Record<string, string>> = {
   "h1-one-hop": "≤ 0.65",
   "h1-two-hop-mtls": "≤ 0.60",
+  "h2-one-hop": "≤ 0.80",
+  "h2-two-hop-mtls": "≤ 0.80",
+  "h2-one-stream": "≤ 0.80",
+  "h1-two-hop-multiplexed": "≤ 0.65",
+  "h1-two-hop-multiplexed-1": "≤ 1.05 × its HTTP/1.1 hop",
   "latency-two-hop-mtls": "≤ 1.0",
+  "latency-h2-two-hop-mtls": "≤ 1.0",
+  "latency-h1-two-hop-multiplexed": "≤ 1.0",
+  [STREAM.name]: "≤ 1.0",
   "rss-at-rest": "≤ 1.3",
   "rss-1000-clusters": "≤ 0.8",
   "start-one-cluster": "≤ 400 ms",
@@ -43,20 +59,35 @@ export function median(values: readonly number[]): number {
 }
 
 /** Fills in the ratios. */
-export function withRatios(results: readonly Omit<Result, "ratio_to_envoy">[]): Result[] {
+export function withRatios(results: readonly Omit<Result, "ratio_to_envoy" | "ratio_to_own">[]): Result[] {
   return results.map((result) => {
     const figure = mainFigure(result.case);
-    const envoy = results.find((other) => other.case === result.case && other.proxy === "envoy")?.[figure];
     const own = result[figure];
-    const ratio = envoy && own ? Number((own / envoy).toFixed(3)) : null;
-    return { ...result, ratio_to_envoy: ratio };
+    const ratioTo = (proxy: string): number | null => {
+      const other = results.find((candidate) => candidate.case === result.case && candidate.proxy === proxy)?.[figure];
+      return other && own ? Number((own / other).toFixed(3)) : null;
+    };
+    const ratioToOwn = isAgainstOwn(result) ? ratioTo(OWN_BASELINE) : null;
+    return { ...result, ratio_to_envoy: ratioTo("envoy"), ratio_to_own: ratioToOwn };
   });
+}
+
+/** As tables show it: the ratio that the case's target is about. */
+export function ratioText(result: Result): string {
+  const { ratio_to_envoy, ratio_to_own } = result;
+  if (!isAgainstOwn(result)) return ratio_to_envoy?.toFixed(2) ?? "";
+  return ratio_to_own === null ? "" : `${ratio_to_own.toFixed(2)} × its HTTP/1.1 hop`;
+}
+
+function isAgainstOwn(result: Pick<Result, "case" | "proxy">): boolean {
+  return AGAINST_OWN_BASELINE.has(result.case) && result.proxy === "outrigger";
 }
 
 const COLUMNS = [
   "case",
   "proxy",
   "CPU µs/req",
+  "CPU s/GB",
   "req/s",
   "p50 ms",
   "p99 ms",
@@ -74,13 +105,14 @@ export function markdown(results: readonly Result[]): string {
     r.case,
     r.proxy,
     number(r.cpu_us_per_request, 1),
+    number(r.cpu_s_per_gb, 2),
     number(r.rps, 0),
     number(r.p50_ms, 2),
     number(r.p99_ms, 2),
     number(r.p999_ms, 2),
     number(r.rss_mb, 0),
     number(r.ready_ms, 0),
-    number(r.ratio_to_envoy, 2),
+    ratioText(r),
     r.proxy === "outrigger" ? (TARGETS[r.case] ?? "") : "",
   ]);
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
@@ -101,11 +133,11 @@ const COLOURS: Readonly<Record<string, string>> = {
   "http-proxy": "#868e96",
 };
 
+const PICTURED: ReadonlySet<string> = new Set(THROUGHPUT.filter(({ slow }) => !slow).map(({ name }) => name));
+
 /** CPU per request as bars, one group per case. */
 export function svg(results: readonly Result[]): string {
-  const shown = results.filter(
-    (r) => r.cpu_us_per_request !== null && (r.case === "h1-one-hop" || r.case === "h1-two-hop-mtls"),
-  );
+  const shown = results.filter((r) => r.cpu_us_per_request !== null && PICTURED.has(r.case));
   const most = Math.max(...shown.map((r) => r.cpu_us_per_request ?? 0), 1);
   const width = 720;
   const rowHeight = 24;

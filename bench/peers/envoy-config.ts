@@ -1,5 +1,9 @@
 /** Bootstrap files that Envoy and Outrigger both run: defaults, metrics on, tracing and access log off. */
+import type { Protocol } from "../cases.ts";
 import type { HopCertificates } from "../certificates.ts";
+
+/** "multiplexed" is Outrigger's own: HTTP/1.1 that travels as streams where both ends agree by ALPN. */
+export type HopProtocol = Protocol | "multiplexed";
 
 export interface HopOptions {
   readonly listenPort: number;
@@ -7,10 +11,31 @@ export interface HopOptions {
   /** TLS with client certificates on the way in. */
   readonly tlsIn: HopCertificates | null;
   readonly tlsOut: HopCertificates | null;
+  readonly protocolIn: HopProtocol;
+  readonly protocolOut: HopProtocol;
 }
 
-function certificates(files: HopCertificates): object {
+/** What a server offers; clients offer what their cluster is told to speak. */
+const ALPN: Readonly<Record<HopProtocol, readonly string[]>> = {
+  "http/1.1": [],
+  h2: ["h2"],
+  multiplexed: ["outrigger-mux/1", "http/1.1"],
+};
+
+const MULTIPLEX = { metadata: { filter_metadata: { outrigger: { multiplex: true } } } };
+
+const EXPLICIT_HTTP2 = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
+function certificates(files: HopCertificates, alpn: readonly string[]): object {
   return {
+    ...(alpn.length === 0 ? {} : { alpn_protocols: alpn }),
     tls_certificates: [{ certificate_chain: { filename: files.chain }, private_key: { filename: files.key } }],
     validation_context: {
       trusted_ca: { filename: files.roots },
@@ -22,11 +47,18 @@ function certificates(files: HopCertificates): object {
 
 const TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.";
 
-function cluster(name: string, ports: readonly number[], tls: HopCertificates | null): object {
+function cluster(
+  name: string,
+  ports: readonly number[],
+  tls: HopCertificates | null,
+  protocol: HopProtocol = "http/1.1",
+): object {
   return {
     name,
     type: "STATIC",
     connect_timeout: "1s",
+    ...(protocol === "h2" ? EXPLICIT_HTTP2 : {}),
+    ...(protocol === "multiplexed" ? MULTIPLEX : {}),
     ...(tls === null
       ? {}
       : {
@@ -35,7 +67,7 @@ function cluster(name: string, ports: readonly number[], tls: HopCertificates | 
             typed_config: {
               "@type": `${TLS}UpstreamTlsContext`,
               sni: "hop.bench",
-              common_tls_context: certificates(tls),
+              common_tls_context: certificates(tls, protocol === "h2" ? ALPN.h2 : []),
             },
           },
         }),
@@ -55,6 +87,7 @@ function cluster(name: string, ports: readonly number[], tls: HopCertificates | 
 function listener(options: HopOptions, target: string): object {
   return {
     name: "hop",
+    ...(options.protocolIn === "multiplexed" ? MULTIPLEX : {}),
     address: { socket_address: { address: "127.0.0.1", port_value: options.listenPort } },
     filter_chains: [
       {
@@ -66,7 +99,7 @@ function listener(options: HopOptions, target: string): object {
                 typed_config: {
                   "@type": `${TLS}DownstreamTlsContext`,
                   require_client_certificate: true,
-                  common_tls_context: certificates(options.tlsIn),
+                  common_tls_context: certificates(options.tlsIn, ALPN[options.protocolIn]),
                 },
               },
             }),
@@ -104,7 +137,7 @@ export function hopBootstrap(options: HopOptions, extraClusters = 0, extraTls: H
   return {
     static_resources: {
       listeners: [listener(options, "target")],
-      clusters: [cluster("target", [options.targetPort], options.tlsOut), ...extra],
+      clusters: [cluster("target", [options.targetPort], options.tlsOut, options.protocolOut), ...extra],
     },
   };
 }
