@@ -24,6 +24,8 @@ test("an answer without a message says all in its head", () => {
   for (const own of [false, true]) {
     const { call, endpoint, monitored, counted } = setup();
     call.onHead(endpoint, 200, fields("14"), true, own);
+    assert.deepEqual(counted, []);
+    call.onAccepted(endpoint);
     assert.equal(call.served, false);
     call.onEnd(endpoint, null);
     assert.deepEqual([monitored, counted], [[503], [false]]);
@@ -33,6 +35,7 @@ test("an answer without a message says all in its head", () => {
 test("as in Envoy, outlier detection does not hear of trailers, but the endpoint's numbers do", () => {
   const { call, endpoint, monitored, counted } = setup();
   call.onHead(endpoint, 200, fields(), false, false);
+  call.onAccepted(endpoint);
   assert.deepEqual([call.served, monitored, counted], [null, [200], []]);
   call.onEnd(endpoint, fields("14"));
   assert.deepEqual([call.served, monitored, counted], [false, [200], [false]]);
@@ -65,12 +68,34 @@ test("the end of a stream without a status is an error", () => {
 test("an HTTP status that is none of gRPC's is taken for what it stands for, at once", () => {
   const { call, endpoint, monitored, counted } = setup();
   call.onHead(endpoint, 503, fields(), false, false);
+  call.onAccepted(endpoint);
   assert.deepEqual([call.served, monitored, counted], [false, [503], [false]]);
   call.onEnd(endpoint, null);
   assert.deepEqual([monitored, counted], [[503], [false]]);
   const missing = setup();
   missing.call.onHead(missing.endpoint, 404, fields(), true, true);
   assert.deepEqual([missing.call.served, missing.monitored], [true, [200]]);
+});
+
+test("an answer that is not passed on counts against the endpoint, once", () => {
+  const known = setup();
+  known.call.onHead(known.endpoint, 200, fields("1"), true, false);
+  known.call.onRetried(known.endpoint);
+  assert.deepEqual([known.monitored, known.counted], [[499], [false]]);
+  const unknown = setup();
+  unknown.call.onHead(unknown.endpoint, 200, fields(), false, true);
+  unknown.call.onRetried(unknown.endpoint);
+  assert.deepEqual([unknown.monitored, unknown.counted], [[500], [false]]);
+  unknown.call.onHead(unknown.endpoint, 200, fields("0"), true, true);
+  unknown.call.onAccepted(unknown.endpoint);
+  unknown.call.onEnd(unknown.endpoint, null);
+  assert.deepEqual(
+    [unknown.monitored, unknown.counted],
+    [
+      [500, 200],
+      [false, true],
+    ],
+  );
 });
 
 test("the first message is enough for an endpoint that is being probed, and is told once", () => {
@@ -94,7 +119,8 @@ test("a call that is used again remembers nothing", () => {
   call.onResponseData(Buffer.from([0, 0, 0, 0, 0]));
   call.onEnd(endpoint, fields("0"));
   assert.deepEqual([call.requestMessages, call.responseMessages, call.served], [0, 0, true]);
-  assert.deepEqual([monitored, counted], [[], []]);
+  // The new answer's end counts; outlier detection does not wait for it any more.
+  assert.deepEqual([monitored, counted], [[], [true]]);
 });
 
 test("what metrics and traces say of the end", () => {

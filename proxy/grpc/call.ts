@@ -24,8 +24,9 @@ export class GrpcCall implements GrpcInfo {
   /** The status of the attempt that is being answered; null while only its trailers can tell. */
   #attempt: number | null = null;
   #own = false;
-  /** The endpoint's statistics wait for the end of the answer; so does outlier detection. */
-  #statsWait = false;
+  /** What the head alone makes of the attempt in the endpoint's statistics; null: they wait for the end of the answer. */
+  #headCounts: boolean | null = null;
+  /** Outlier detection waits for the end of the answer. */
   #monitorWaits = false;
 
   /** `counts`: the request's bytes come without chunk framing, and its messages can be counted. */
@@ -36,7 +37,7 @@ export class GrpcCall implements GrpcInfo {
     this.#countsRequests = counts;
     this.#countsResponses = false;
     this.#attempt = null;
-    this.#statsWait = false;
+    this.#headCounts = null;
     this.#monitorWaits = false;
   }
 
@@ -78,8 +79,20 @@ export class GrpcCall implements GrpcInfo {
     this.#monitorWaits = own && !final;
     if (!own) endpoint.monitor?.onResponse(given === null ? httpStatus : httpStatusOf(given));
     else if (this.#attempt !== null) endpoint.monitor?.onResponse(outlierStatus(this.#attempt, true));
-    this.#statsWait = !ended && httpStatus < 500;
-    if (!this.#statsWait) endpoint.countResponse(httpStatus < 500 && given !== null && httpStatusOf(given) < 500);
+    this.#headCounts =
+      !ended && httpStatus < 500 ? null : httpStatus < 500 && given !== null && httpStatusOf(given) < 500;
+  }
+
+  /** The attempt's answer is the call's. */
+  onAccepted(endpoint: AnsweringEndpoint): void {
+    if (this.#headCounts !== null) endpoint.countResponse(this.#headCounts);
+  }
+
+  /** The attempt's answer was not good enough: another is made. */
+  onRetried(endpoint: AnsweringEndpoint): void {
+    if (this.#monitorWaits) endpoint.monitor?.onResponse(httpStatusOf(GrpcStatus.unknown));
+    this.#monitorWaits = false;
+    endpoint.countResponse(false);
   }
 
   /** A message came before the outcome: for an endpoint that is being probed that is enough, since a stream may last. */
@@ -95,8 +108,7 @@ export class GrpcCall implements GrpcInfo {
     this.#attempt = status;
     if (this.#monitorWaits) endpoint.monitor?.onResponse(outlierStatus(status, this.#own));
     this.#monitorWaits = false;
-    if (this.#statsWait) endpoint.countResponse(httpStatusOf(status) < 500);
-    this.#statsWait = false;
+    if (this.#headCounts === null) endpoint.countResponse(httpStatusOf(status) < 500);
   }
 
   /** The exchange is over: what metrics and traces shall say. */

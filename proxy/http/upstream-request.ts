@@ -228,6 +228,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const endpoint = cluster.choose(this);
     if (endpoint === null) {
       cluster.breaker?.abandon();
+      cluster.stats.countStatus(failures.noHealthyUpstream.status);
       this.#release();
       exchange.fail(failures.noHealthyUpstream, this.#explains ? cluster.why() : "");
       return;
@@ -311,7 +312,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     info.upstreamFirstByteReceivedAt = now;
     this.#lastMoved = now;
     const { grpc } = this.#exchange;
-    if (grpc === null) endpoint.recordResponse(status);
+    if (grpc === null) endpoint.monitor?.onResponse(status);
     else grpc.onHead(endpoint, status, headers, body === Body.none, cluster.config.outrigger !== null);
     if (this.#connection?.requests === 1) announceIdleLimit(endpoint, headers);
     if (status === 101 && !this.#exchange.upgrading) {
@@ -323,6 +324,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       const delay = retry.shouldRetryResponse(status, headers);
       if (delay >= 0) {
         const connection = this.#connection;
+        if (grpc === null) endpoint.countResponse(false);
+        else grpc.onRetried(endpoint);
         this.#connection = null;
         this.#endAttempt();
         connection?.discard(context.wheel);
@@ -332,6 +335,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       this.#noteRefusal(retry);
     }
     this.#answered = true;
+    if (grpc === null) endpoint.countResponse(status < 500);
+    else grpc.onAccepted(endpoint);
     context.wheel.cancel(this.#tryDeadline);
     this.#dropBuffer();
     cluster.stats.countStatus(status);
@@ -455,8 +460,12 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     // An endpoint is charged only once the request was with it, not while it waited for a connection.
     if (this.#connection !== null) this.#endpoint?.recordLocalOriginFailure("timeout");
     cluster.stats.upstream_rq_timeout++;
-    if (!this.#answered) cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
-    else this.#decide(false);
+    if (this.#answered) this.#decide(false);
+    else {
+      cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
+      cluster.stats.countStatus(failure.status);
+      if (this.#connection !== null) this.#endpoint?.countResponse(false);
+    }
     this.#dropAttempt();
     this.#release();
     this.#exchange.fail(failure);
