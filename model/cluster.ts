@@ -100,7 +100,19 @@ export interface OutlierDetection {
   readonly alwaysEjectOneHost?: boolean;
 }
 
-/** `HttpProtocolOptions` (upstreams.http.v3). */
+/**
+ * `HttpProtocolOptions` (upstreams.http.v3). What connections offer by ALPN where the TLS context has no list of its own,
+ * and what they then speak (as Envoy 1.40 was seen to do):
+ * - `http1`: offers `http/1.1`, speaks HTTP/1.1 whatever was selected;
+ * - `http2`: offers `h2`, speaks HTTP/2 from the first byte whatever was selected, in plaintext too (prior knowledge);
+ * - `auto`: offers `h2` and `http/1.1`, speaks HTTP/2 if `h2` was selected, else HTTP/1.1, also where nothing or a name
+ *   unknown to both was. All of the cluster's transport sockets are TLS. While the handshake runs a connection counts as
+ *   one that will carry `http2.maxConcurrentStreams`; calls that wait get connections of their own once it is HTTP/1.1;
+ * - `use_downstream`: as `http2` for calls that came as HTTP/2, as `http1` for the others and for mirrored ones (which
+ *   have no caller), in pools apart. It needs no HTTP/2 options to be given.
+ * A list in the TLS context (`UpstreamTls.alpn`) takes the place of what would be offered and changes nothing else:
+ * under `auto` with a list without `h2` every connection speaks HTTP/1.1.
+ */
 export interface UpstreamHttp {
   readonly protocol: "http1" | "http2" | "auto" | "use_downstream";
   /** An idle pooled connection is closed after this. Envoy's default: 1 h; 0: never. */

@@ -48,6 +48,8 @@ export const Flag = {
   IH: 1 << 20,
   /** Duration timeout of the connection (`DT`). */
   DT: 1 << 21,
+  /** The caller reset the request's stream. */
+  DR: 1 << 22,
 } as const;
 
 export type FlagName = keyof typeof Flag;
@@ -79,6 +81,7 @@ const LONG: Readonly<Record<FlagName, string>> = {
   SI: "StreamIdleTimeout",
   DT: "DurationTimeout",
   DC: "DownstreamConnectionTermination",
+  DR: "DownstreamRemoteReset",
 };
 
 const ORDER = Object.entries(LONG) as [FlagName, string][];

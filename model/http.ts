@@ -10,6 +10,11 @@ import type { HeaderMutation, RouteTable } from "./route.ts";
 
 export interface HttpConnectionManager {
   readonly statPrefix: string;
+  /**
+   * `http1` and `http2` hold whatever ALPN selected. `auto`: HTTP/2 if ALPN selected `h2`; HTTP/1.1 if it selected
+   * another name; by the first bytes (`PRI * HTTP/2`) where it selected none, which plaintext never does, with or
+   * without an `http_inspector` (that only feeds `FilterChainMatch.applicationProtocols`).
+   */
   readonly codecType: "auto" | "http1" | "http2";
   /** Inline, or the RDS name to look up in `Snapshot.routes`; `source` absent: the ADS stream. */
   readonly routes:

@@ -47,6 +47,7 @@ export interface ListenerExtension {
 
 export type ListenerFilter =
   | { readonly kind: "tls_inspector" }
+  /** Reads the first line of plaintext for `applicationProtocols` of the match: `http/1.0`, `http/1.1` or `h2c`. */
   | { readonly kind: "http_inspector" }
   | { readonly kind: "original_dst" };
 

@@ -49,6 +49,19 @@ export interface DownstreamStream {
   closeAfterResponse(): void;
 }
 
+/** Why a request is not taken, for logs. */
+export interface Refusal {
+  /** Of model/flags.ts. */
+  readonly flag: number;
+  /** Envoy's %RESPONSE_CODE_DETAILS%. */
+  readonly details: string;
+  /** In words. */
+  readonly sentence: string;
+}
+
+/** The caller has closed its connection: what Envoy's logs say of it. */
+export const DISCONNECTED = "downstream_remote_disconnect";
+
 /** What a server connection asks of the connection manager above it. */
 export interface ServerHandler {
   /** A place to parse the next request into. */
@@ -63,8 +76,8 @@ export interface ServerHandler {
   ): void;
   /** The request can't be served: answer with a local reply and close. `error` is a `HeadError` (HTTP/1). */
   onMalformed(stream: DownstreamStream, handler: DownstreamHandler, error: number): void;
-  /** The request broke the protocol and its stream ends without an answer (HTTP/2); `detail` says why. */
-  onRefused(stream: DownstreamStream, handler: DownstreamHandler, detail: string): void;
+  /** The request can't be taken and its stream ends without an answer (HTTP/2). */
+  onRefused(handler: DownstreamHandler, refusal: Refusal): void;
   /** A head or body did not arrive in time. */
   onRequestTimeout(stream: DownstreamStream, handler: DownstreamHandler): void;
   /** The connection is over, whichever way. */
@@ -100,8 +113,11 @@ export interface ServerTimes {
 export interface DownstreamHandler {
   onRequestData(bytes: Buffer, payload: number): void;
   onRequestEnd(trailers: HeaderMap | null): void;
-  /** The caller went away or broke the protocol before the response was over. */
-  onDownstreamReset(): void;
+  /**
+   * The caller went away, gave the request up or broke the protocol before the response was over. `flag` (of
+   * model/flags.ts, 0 for none) and `details` are for logs, as Envoy has them.
+   */
+  onDownstreamReset(flag: number, details: string): void;
   onDownstreamWritable(): void;
 }
 

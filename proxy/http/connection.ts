@@ -10,6 +10,7 @@ import type {
   BodyKind,
   DownstreamHandler,
   DownstreamStream,
+  Refusal,
   ServerConnection,
   ServerHandler,
 } from "../codec/stream.ts";
@@ -153,10 +154,9 @@ export class HttpConnection implements ServerHandler {
     this.#reject(stream, handler, MALFORMED.get(error) ?? OTHER);
   }
 
-  onRefused(stream: DownstreamStream, handler: DownstreamHandler, detail: string): void {
-    const exchange = handler as Exchange;
+  onRefused(handler: DownstreamHandler, refusal: Refusal): void {
     this.#next = null;
-    exchange.refuse(this.#runtime(), stream, this.#info, detail);
+    (handler as Exchange).refuse(this.#runtime(), this.#info, refusal);
   }
 
   onRequestTimeout(stream: DownstreamStream, handler: DownstreamHandler): void {

@@ -10,7 +10,14 @@ import { isGrpc } from "../../telemetry/grpc/status.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
 import { owned } from "../codec/socket-reader.ts";
-import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../codec/stream.ts";
+import {
+  Body,
+  type BodyKind,
+  DISCONNECTED,
+  type DownstreamHandler,
+  type DownstreamStream,
+  type Refusal,
+} from "../codec/stream.ts";
 import type { FilterContext, FilterStage } from "../filters/filter.ts";
 import { GrpcCall } from "../grpc/call.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
@@ -322,9 +329,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#upstream.sendEnd(trailers);
   }
 
-  onDownstreamReset(): void {
+  onDownstreamReset(flag: number, details: string): void {
     if (this.#phase === Phase.done || this.#runtime === null) return;
-    this.#noteCallerGone();
+    this.info.flags |= flag;
+    this.info.responseCodeDetails = details;
     this.#upstream.cancel();
     this.#finish();
   }
@@ -332,7 +340,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
   /** A tunnel ends like this too: whoever ends it first is named in the log. */
   #noteCallerGone(): void {
     this.info.flags |= Flag.DC;
-    this.info.responseCodeDetails = "downstream_remote_disconnect";
+    this.info.responseCodeDetails = DISCONNECTED;
   }
 
   onDownstreamWritable(): void {
@@ -411,11 +419,18 @@ export class Exchange implements DownstreamHandler, FilterContext {
       this.#refuseHandshake(stream, head);
       return;
     }
+    // HTTP/2 needs no length to say that there is no body.
+    if (body === Body.none && stream.ownsConnection && head.protocol === "HTTP/2") this.#describeNothing(head);
     stream.sendHead(head, body);
     if (head.status === 101) {
       stream.startTunnel();
       this.#idleTimeoutMs = runtime.config.streamIdleTimeoutMs;
     }
+  }
+
+  #describeNothing({ status, headers }: ResponseHead): void {
+    if (this.headRequest || status < 200 || status === 204 || status === 304) return;
+    if (!headers.has("content-length")) headers.append("content-length", "0");
   }
 
   /** As in Envoy: what answers a WebSocket handshake with something else than 101 or an error is not heard out. */
@@ -526,16 +541,19 @@ export class Exchange implements DownstreamHandler, FilterContext {
   abandon(runtime: HttpRuntime, connection: ConnectionInfo): void {
     this.request.clear();
     this.#open(runtime, null, connection);
-    this.onDownstreamReset();
+    this.onDownstreamReset(Flag.DC, DISCONNECTED);
   }
 
-  /** The request broke the protocol, and its stream ends without an answer: logs know of it. */
-  refuse(runtime: HttpRuntime, stream: DownstreamStream, connection: ConnectionInfo, detail: string): void {
-    this.#open(runtime, stream, connection);
+  /** The request is not taken, and its stream ends without an answer: logs know of it. */
+  refuse(runtime: HttpRuntime, connection: ConnectionInfo, refusal: Refusal): void {
+    const { protocol } = this.request;
+    this.request.clear();
+    this.request.protocol = protocol;
+    this.#open(runtime, null, connection);
     const { info } = this;
-    info.flags |= Flag.DPE;
-    info.responseCodeDetails = "http2.violation.of.messaging.rule";
-    info.explanation = detail;
+    info.flags |= refusal.flag;
+    info.responseCodeDetails = refusal.details;
+    info.explanation = refusal.sentence;
     this.#finish();
   }
 

@@ -7,11 +7,13 @@ import type { EventClock } from "../../../core/clock.ts";
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import { WheelTimer } from "../../../core/timer-wheel.ts";
+import { Flag } from "../../../model/flags.ts";
 import type { ResponseHead } from "../../http/message.ts";
 import { owned, readSocket } from "../socket-reader.ts";
 import {
   Body,
   type BodyKind,
+  DISCONNECTED,
   type DownstreamHandler,
   type DownstreamStream,
   type ServerConnection,
@@ -572,7 +574,7 @@ export class Http1ServerConnection implements DownstreamStream, ServerConnection
     this.#cancelRequestTimer();
     if (this.#closeTimer) this.#wheel.cancel(this.#closeTimer);
     if (this.#durationTimer) this.#wheel.cancel(this.#durationTimer);
-    current?.onDownstreamReset();
+    current?.onDownstreamReset(Flag.DC, DISCONNECTED);
     this.#handler.onClose();
   }
 }

@@ -68,7 +68,7 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
   cancel(): void {
     this.#handler = null;
     if (this.id === 0) this.#client.forgo(this);
-    else this.reset(ErrorCode.cancel);
+    else this.reset(ErrorCode.internalError);
   }
 
   /** A stream costs nothing to give up, unlike a connection. */
@@ -117,7 +117,8 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     const { response } = handler;
     fields.finish(response);
     if (fields.problem !== "") {
-      this.#malformed(fields.problem);
+      if (fields.excess) this.#client.streamError(this, ErrorCode.internalError, fields.problem);
+      else this.#malformed(fields.problem);
       return;
     }
     if (response.status < 200) {
@@ -173,7 +174,7 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     const handler = this.#handler;
     this.#handler = null;
     // RFC 9113, section 8.1: an early answer ends what is left of the request too.
-    if (!this.localEnded) this.reset(ErrorCode.cancel);
+    if (!this.localEnded) this.reset(ErrorCode.internalError);
     handler?.onResponseEnd(trailers);
   }
 
@@ -191,6 +192,7 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
 function failureOf(code: number, connectionEnded: boolean, answered: boolean): UpstreamFailure {
   if (code === ErrorCode.refusedStream && !answered) return "refused_stream";
   if (connectionEnded) return code === ErrorCode.noError ? "connection_termination" : "protocol_error";
+  if (code === ErrorCode.protocolError) return "protocol_error";
   return "remote_reset";
 }
 

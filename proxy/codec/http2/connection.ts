@@ -366,7 +366,7 @@ export abstract class Http2Connection implements FrameSink {
       if (stream.announced < 0) {
         stream.announced = 0;
         this.giveBack(null, length);
-        this.messageError(stream, "the content is longer than its content-length");
+        this.streamError(stream, ErrorCode.protocolError, "the content is longer than its content-length");
         return;
       }
     }
@@ -378,7 +378,7 @@ export abstract class Http2Connection implements FrameSink {
     this.#dataStream = null;
     if (padding > 0) this.giveBack(stream, padding);
     if (this.#dataEnds && stream !== null && !stream.closed && !stream.receiveEnd(null)) {
-      this.messageError(stream, "the content is shorter than its content-length");
+      this.streamError(stream, ErrorCode.protocolError, "the content is shorter than its content-length");
     }
   }
 

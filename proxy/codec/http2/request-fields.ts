@@ -11,7 +11,9 @@ const FIELD_OVERHEAD = 32;
 
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 3986 characters of an authority; user information has no place in it (RFC 9113, section 8.3.1). */
-const AUTHORITY = /^[A-Za-z0-9\-._~!$&'()*+,;=:[\]%]*$/;
+const AUTHORITY = /^[A-Za-z0-9\-._~!$&'()*+,;=:[\]%]+$/;
+/** RFC 3986, section 3.1. */
+const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 
 export interface RequestFieldLimits {
   readonly maxHeadBytes: number;
@@ -22,11 +24,13 @@ export interface RequestFieldLimits {
 
 export const Malformed = {
   none: 0,
-  /** The message breaks the protocol. */
-  invalid: 1,
+  /** A field breaks the protocol. */
+  field: 1,
   tooLarge: 2,
   tooManyFields: 3,
   underscore: 4,
+  /** The fields together do. */
+  message: 5,
 } as const;
 
 export class RequestFields implements FieldSink {
@@ -109,22 +113,26 @@ export class RequestFields implements FieldSink {
     switch (kind) {
       case FieldKind.method:
         this.#pseudo(++this.#methods);
+        if (!METHOD.test(value)) this.#refuse(Malformed.field, ":method is malformed");
         head.method = value;
         break;
       case FieldKind.scheme:
         this.#pseudo(++this.#schemes);
+        if (!SCHEME.test(value)) this.#refuse(Malformed.field, ":scheme is malformed");
         head.scheme = value;
         break;
       case FieldKind.path:
         this.#pseudo(++this.#paths);
+        if (value === "" || hasSpaceOrControl(value)) this.#refuse(Malformed.field, ":path is malformed");
         head.path = value;
         break;
       case FieldKind.authority:
         this.#pseudo(++this.#authorities);
+        if (!AUTHORITY.test(value)) this.#refuse(Malformed.field, ":authority is malformed");
         head.authority = value;
         break;
       case FieldKind.protocol:
-        this.#pseudo(this.#protocol === "" ? 1 : 2);
+        this.#pseudo(this.#protocol === "" && this.#limits.allowConnect ? 1 : 2);
         this.#protocol = value;
         break;
       default:
@@ -133,7 +141,7 @@ export class RequestFields implements FieldSink {
   }
 
   #pseudo(count: number): void {
-    if (this.#regular || count > 1) this.#refuse(Malformed.invalid, "a pseudo-header field is out of place");
+    if (this.#regular || count > 1) this.#refuse(Malformed.field, "a pseudo-header field is out of place");
   }
 
   #special(headers: HeaderMap, name: string, value: string, tag: number, kind: number): void {
@@ -146,12 +154,14 @@ export class RequestFields implements FieldSink {
         return;
       case FieldKind.host:
         this.#regular = true;
-        if (this.#head === null) break;
-        this.#hosts++;
+        // Trailers have no say about whom the request is for.
+        if (this.#head === null) return;
+        if (++this.#hosts > 1 || !AUTHORITY.test(value)) break;
         this.#host = value;
         return;
       case FieldKind.contentLength: {
         this.#regular = true;
+        if (this.#head === null) return;
         const length = /^\d{1,15}$/.test(value) ? Number(value) : -1;
         if (length < 0 || ++this.#lengths > 1) break;
         this.contentLength = length;
@@ -171,7 +181,7 @@ export class RequestFields implements FieldSink {
       default:
         break;
     }
-    this.#refuse(Malformed.invalid, `the field "${printable(name)}" has no place here`);
+    this.#refuse(Malformed.field, `the field "${printable(name)}" has no place here`);
   }
 
   #append(headers: HeaderMap, name: string, value: string, tag: number): void {
@@ -197,30 +207,26 @@ export class RequestFields implements FieldSink {
     if (this.#cookie !== "") headers.append("cookie", this.#cookie);
     if (head === null) return;
     const problem = this.#check(head);
-    if (problem !== "") this.#refuse(Malformed.invalid, problem);
+    if (problem !== "") this.#refuse(Malformed.message, problem);
   }
 
   #check(head: RequestHead): string {
-    if (this.#methods === 0 || !METHOD.test(head.method)) return ":method is missing or malformed";
-    if (this.#hosts > 1) return "there is more than one host";
+    if (this.#methods === 0) return ":method is missing";
     if (this.#hosts === 1) {
       if (this.#authorities === 0) head.authority = this.#host;
       else if (head.authority !== this.#host) return "host and :authority differ";
     }
-    if (!AUTHORITY.test(head.authority)) return ":authority is malformed";
+    if (head.authority === "") return ":authority is missing";
     const connect = head.method === "CONNECT";
     if (connect && this.#protocol === "") {
-      if (this.#paths > 0 || this.#schemes > 0 || head.authority === "") return "CONNECT has :path or :scheme";
+      if (this.#paths > 0 || this.#schemes > 0) return "CONNECT has :path or :scheme";
       return "";
     }
-    if (this.#protocol !== "") {
-      if (!connect || !this.#limits.allowConnect) return ":protocol is not allowed here";
-    }
+    if (this.#protocol !== "" && !connect) return ":protocol without CONNECT";
     if (this.#schemes === 0) return ":scheme is missing";
-    if (this.#paths === 0 || head.path === "") return ":path is missing or empty";
+    if (this.#paths === 0) return ":path is missing";
     const first = head.path.charCodeAt(0);
     if (first !== 0x2f && !(head.path === "*" && head.method === "OPTIONS")) return ":path is not absolute";
-    if (hasSpaceOrControl(head.path)) return ":path is malformed";
     if (this.#protocol !== "") this.#toUpgrade(head);
     return "";
   }

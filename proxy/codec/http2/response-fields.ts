@@ -21,6 +21,8 @@ export class ResponseFields implements FieldSink {
   #lengths = 0;
   status = 0;
   contentLength = -1;
+  /** What is wrong is only that there is too much of it. */
+  excess = false;
   /** What is wrong with the message; "" if nothing is. */
   problem = "";
 
@@ -40,6 +42,7 @@ export class ResponseFields implements FieldSink {
     this.status = 0;
     this.contentLength = -1;
     this.problem = "";
+    this.excess = false;
   }
 
   onField(name: string, value: string, tag: number, kind: number): void {
@@ -48,6 +51,7 @@ export class ResponseFields implements FieldSink {
     this.#size += name.length + value.length + FIELD_OVERHEAD;
     if (this.#size > this.#limits.maxHeadBytes) {
       this.problem = "the header list is too large";
+      this.excess = true;
       return;
     }
     switch (kind) {
@@ -58,7 +62,7 @@ export class ResponseFields implements FieldSink {
       case FieldKind.expect:
         break;
       case FieldKind.status:
-        if (this.#regular || ++this.#statuses > 1 || !/^[1-5]\d\d$/.test(value)) this.problem = ":status is malformed";
+        if (this.#regular || ++this.#statuses > 1 || !/^\d{3}$/.test(value)) this.problem = ":status is malformed";
         else this.status = Number(value);
         return;
       case FieldKind.contentLength:
@@ -73,8 +77,10 @@ export class ResponseFields implements FieldSink {
         return;
     }
     this.#regular = true;
-    if (++this.#fields > this.#limits.maxFields) this.problem = "there are too many fields";
-    else headers.appendTagged(name, value, tag);
+    if (++this.#fields > this.#limits.maxFields) {
+      this.problem = "there are too many fields";
+      this.excess = true;
+    } else headers.appendTagged(name, value, tag);
   }
 
   /** The block has come whole: `problem` says what is wrong with it. */

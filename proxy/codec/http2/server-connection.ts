@@ -1,11 +1,12 @@
 /** The server side of HTTP/2 on one accepted connection: streams become requests, and the connection ends in two steps. */
 import type { Socket } from "node:net";
 import { type TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
+import { Flag } from "../../../model/flags.ts";
 import type { DownstreamHandler, ServerConnection, ServerHandler, ServerTimes } from "../stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { ErrorCode, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
-import { Malformed, RequestFields } from "./request-fields.ts";
+import { RequestFields } from "./request-fields.ts";
 import { Http2ServerStream } from "./server-stream.ts";
 import type { Http2Stats } from "./stats.ts";
 import type { Http2Stream } from "./stream.ts";
@@ -16,6 +17,17 @@ export interface Http2ServerOptions extends Http2ConnectionOptions, ServerTimes 
 
 /** Tells the PING of a drain apart from those that keep a connection alive. */
 const DRAIN_PING = 2;
+
+const MESSAGE = { flag: Flag.DPE, details: "http2.violation.of.messaging.rule" };
+/** Envoy's flags and details for each `Malformed`. */
+const REFUSALS: readonly { readonly flag: number; readonly details: string }[] = [
+  MESSAGE,
+  { flag: Flag.DPE, details: "http2.invalid.header.field" },
+  { flag: Flag.DR, details: "http2.header_list_size_too_large" },
+  { flag: Flag.DR, details: "http2.too_many_headers" },
+  { flag: Flag.DR, details: "http2.unexpected_underscore" },
+  MESSAGE,
+];
 
 export class Http2ServerConnection extends Http2Connection implements ServerConnection {
   readonly handler: ServerHandler;
@@ -140,18 +152,23 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     return this.#decoder.decode(buf, start, end, this.fields);
   }
 
-  /** The request of a stream can't be served. */
-  onMalformed(stream: Http2ServerStream, handler: DownstreamHandler, verdict: number, detail: string): void {
-    this.stats.rx_messaging_error++;
-    this.handler.onRefused(stream, handler, detail);
-    if (verdict === Malformed.invalid && !this.options.http2.streamErrorOnInvalidMessage)
-      this.fail(ErrorCode.protocolError, detail);
-    else this.streamError(stream, ErrorCode.protocolError, detail);
+  /** Envoy's words for what calls under way are told when the connection fails. */
+  failureDetails = "codec_error:The_user_callback_function_failed";
+
+  /** A request is not taken. `verdict` is a `Malformed`. */
+  refuse(stream: Http2ServerStream, handler: DownstreamHandler, verdict: number, detail: string): void {
+    const refusal = REFUSALS[verdict] ?? MESSAGE;
+    this.handler.onRefused(handler, { ...refusal, sentence: detail });
+    if (refusal.flag === Flag.DPE) this.messageError(stream, detail);
+    else this.streamError(stream, ErrorCode.internalError, detail);
   }
 
-  /** A stream ended before its exchange did. */
-  onRequestGone(handler: DownstreamHandler): void {
-    handler.onDownstreamReset();
+  /** Trailers are not taken: the request that they end is under way. */
+  refuseTrailers(stream: Http2ServerStream, verdict: number, detail: string): void {
+    const { flag, details } = REFUSALS[verdict] ?? MESSAGE;
+    stream.giveUp(flag, details);
+    if (flag === Flag.DPE) this.messageError(stream, detail);
+    else this.streamError(stream, ErrorCode.internalError, detail);
   }
 
   /** A server is told nothing by its client's GOAWAY that it would act upon. */

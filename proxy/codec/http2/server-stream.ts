@@ -1,9 +1,11 @@
 /** One request on an HTTP/2 connection and its response, as the exchange sees them. */
 import { HeaderMap } from "../../../core/header-map.ts";
 import { WheelTimer } from "../../../core/timer-wheel.ts";
+import { Flag } from "../../../model/flags.ts";
 import type { RequestHead, ResponseHead } from "../../http/message.ts";
-import { Body, type BodyKind, type DownstreamHandler, type DownstreamStream } from "../stream.ts";
+import { Body, type BodyKind, DISCONNECTED, type DownstreamHandler, type DownstreamStream } from "../stream.ts";
 import { ErrorCode } from "./protocol.ts";
+import { Malformed } from "./request-fields.ts";
 import type { Http2ServerConnection } from "./server-connection.ts";
 import { Http2Stream } from "./stream.ts";
 
@@ -60,20 +62,22 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     if (this.#head === null) {
       const trailers = this.#trailers;
       if (!endStream) server.messageError(this, "trailers do not end the stream");
-      else if (fields.detail !== "") server.messageError(this, fields.detail);
+      else if (fields.detail !== "") server.refuseTrailers(this, fields.verdict, fields.detail);
       else if (!this.receiveEnd(trailers)) server.messageError(this, "the content is shorter than its content-length");
       return;
     }
     if (handler === null) return;
     this.#head = null;
     if (fields.detail !== "") {
-      server.onMalformed(this, handler, fields.verdict, fields.detail);
+      this.#handler = null;
+      server.refuse(this, handler, fields.verdict, fields.detail);
       return;
     }
     this.announced = fields.contentLength;
     if (endStream) {
       if (fields.contentLength > 0) {
-        server.messageError(this, "the content is shorter than its content-length");
+        this.#handler = null;
+        server.refuse(this, handler, Malformed.message, "there is no content, but a content-length");
         return;
       }
       this.remoteEnded = true;
@@ -111,11 +115,24 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     this.#handler?.onDownstreamWritable();
   }
 
-  onReset(_code: number, _connectionEnded: boolean, _detail: string): void {
+  onReset(code: number, connectionEnded: boolean): void {
     this.#disarmTimer();
     const handler = this.#handler;
     this.#handler = null;
-    if (handler !== null) this.#server.onRequestGone(handler);
+    if (handler === null) return;
+    if (connectionEnded) {
+      if (code === ErrorCode.noError) handler.onDownstreamReset(Flag.DC, DISCONNECTED);
+      else handler.onDownstreamReset(Flag.DPE, this.#server.failureDetails);
+    } else if (code === ErrorCode.noError) handler.onDownstreamReset(0, "");
+    else if (code === ErrorCode.refusedStream) handler.onDownstreamReset(Flag.DR, "http2.remote_refuse");
+    else handler.onDownstreamReset(code === ErrorCode.protocolError ? Flag.DPE : Flag.DR, "http2.remote_reset");
+  }
+
+  /** The request breaks off, by what came of it. */
+  giveUp(flag: number, details: string): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    handler?.onDownstreamReset(flag, details);
   }
 
   sendInformational(head: ResponseHead): boolean {

@@ -3,7 +3,9 @@ import { DecoderTable } from "./decoder-table.ts";
 import { FieldKind, type FieldSink, isValue, kindOfName, tagOfName } from "./field.ts";
 import { decodingBuffer, huffmanDecode } from "./huffman.ts";
 import { cursor, readInteger } from "./integer.ts";
+import { LiteralCache } from "./literal-cache.ts";
 import { FIRST_DYNAMIC, STATIC_TABLE } from "./static-table.ts";
+import { readText } from "./text.ts";
 
 const STATIC_NAMES = STATIC_TABLE.map(([name]) => name);
 const STATIC_VALUES = STATIC_TABLE.map(([, value]) => value);
@@ -18,6 +20,7 @@ export class HpackDecoder {
   #maxTableSize: number;
   /** What the table must be reduced to before the next field; Infinity: no reduction is due. */
   #reduction = Infinity;
+  readonly #literals = new LiteralCache();
   #at = 0;
   /** The string read last: whether it may be a value, and itself. */
   #valid = true;
@@ -105,7 +108,7 @@ export class HpackDecoder {
     let tag: number;
     let nameKind: number;
     if (nameIndex === 0) {
-      if (!this.#string(buf, end)) return false;
+      if (!this.#string(buf, end, !index)) return false;
       name = this.#text;
       tag = name === "" ? 0 : tagOfName(name);
       nameKind = kindOfName(name);
@@ -122,7 +125,7 @@ export class HpackDecoder {
       tag = table.tags[slot] as number;
       nameKind = table.nameKinds[slot] as number;
     }
-    if (!this.#string(buf, end)) return false;
+    if (!this.#string(buf, end, !index)) return false;
     const value = this.#text;
     const kind = this.#valid ? nameKind : FieldKind.invalid;
     if (index) table.insert(name, value, tag, kind, nameKind);
@@ -137,26 +140,36 @@ export class HpackDecoder {
     return value;
   }
 
-  /** RFC 7541, section 5.2. A string of its own, however long the buffer it came in. */
-  #string(buf: Buffer, end: number): boolean {
+  /** RFC 7541, section 5.2. A string that goes into no table may be one that came before. */
+  #string(buf: Buffer, end: number, cached: boolean): boolean {
     if (this.#at >= end) return false;
-    const byte = buf[this.#at++] as number;
+    const begin = this.#at++;
+    const byte = buf[begin] as number;
     let length = byte & 0x7f;
     if (length === 0x7f && (length = this.#integer(buf, end, 0x7f)) < 0) return false;
     const start = this.#at;
     const stop = start + length;
     if (stop > end) return false;
     this.#at = stop;
+    if (cached) {
+      const literal = this.#literals.find(buf, begin, stop);
+      if (literal !== null) {
+        this.#valid = literal.valid;
+        this.#text = literal.text;
+        return true;
+      }
+    }
     if (byte < 0x80) {
       this.#valid = isValue(buf, start, stop);
-      this.#text = buf.latin1Slice(start, stop);
-      return true;
+      this.#text = readText(buf, start, stop);
+    } else {
+      const out = decodingBuffer(length);
+      const decoded = huffmanDecode(buf, start, stop, out);
+      if (decoded < 0) return false;
+      this.#valid = isValue(out, 0, decoded);
+      this.#text = readText(out, 0, decoded);
     }
-    const out = decodingBuffer(length);
-    const decoded = huffmanDecode(buf, start, stop, out);
-    if (decoded < 0) return false;
-    this.#valid = isValue(out, 0, decoded);
-    this.#text = out.latin1Slice(0, decoded);
+    if (cached && this.#literals.wanted) this.#literals.store(buf, begin, stop, this.#text, this.#valid);
     return true;
   }
 }

@@ -7,11 +7,12 @@ import { huffmanEncode, huffmanLength } from "./huffman.ts";
 import { MAX_INTEGER_BYTES, writeInteger } from "./integer.ts";
 import { NameInfo, Secrecy } from "./name-info.ts";
 import { DEFAULT_TABLE_SIZE, ENTRY_OVERHEAD } from "./static-table.ts";
+import { ownText, writeText } from "./text.ts";
 
 /** Representation, and the lengths of name and value. */
 const FIELD_OVERHEAD = 1 + 2 * MAX_INTEGER_BYTES;
-/** Names that are remembered; others are sent in full. Bounds what a peer that makes up names can cost. */
-const MAX_NAMES = 128;
+/** Names that are remembered, in every case that they came in: twice what the table can hold, so that a sweep makes room. */
+const MAX_NAMES = 256;
 /** Cookies shorter than this are secrets that could be guessed from the size of a block (RFC 7541, section 7.1.3). */
 const SHORT_COOKIE = 20;
 
@@ -24,6 +25,10 @@ export class HpackEncoder {
   readonly #table = new EncoderTable(DEFAULT_TABLE_SIZE);
   /** By name in whatever case it came. */
   readonly #names = new Map<string, NameInfo>();
+  /** No field: the first of a block follows it. */
+  readonly #start = new NameInfo("");
+  /** The field encoded last. */
+  #previous = this.#start;
   /** The smallest size that has held since the last block; -1: no update is due. */
   #smallest = -1;
   #tableSize = DEFAULT_TABLE_SIZE;
@@ -36,6 +41,7 @@ export class HpackEncoder {
 
   /** Starts a block at `at`: writes the table size updates that are due, up to 8 bytes. Returns the new offset. */
   begin(out: Buffer, at: number): number {
+    this.#previous = this.#start;
     if (this.#smallest < 0) return at;
     const table = this.#table;
     // RFC 7541, section 4.2: the smallest size first, as it may have evicted entries.
@@ -52,7 +58,7 @@ export class HpackEncoder {
 
   /** Writes a field, its name in lower case; returns the new offset. Never more than `fieldRoom(name, value)` bytes. */
   encode(out: Buffer, at: number, name: string, value: string): number {
-    const info = this.#names.get(name) ?? this.#learn(name);
+    const info = this.#find(name);
     const entry = info.find(value);
     if (entry !== null) return this.#indexed(out, at, entry);
     if (info.secrecy !== Secrecy.none && (info.secrecy === Secrecy.always || value.length < SHORT_COOKIE)) {
@@ -74,8 +80,7 @@ export class HpackEncoder {
   #literal(out: Buffer, at: number, flags: number, max: number, info: NameInfo, value: string): number {
     at = this.#name(out, at, flags, max, info);
     at = writeInteger(out, at, 0, 0x7f, value.length);
-    out.latin1Write(value, at, value.length);
-    return at + value.length;
+    return writeText(out, at, value);
   }
 
   /** A literal with incremental indexing, in Huffman code where that is shorter: it is written once and read often. */
@@ -87,9 +92,9 @@ export class HpackEncoder {
       at = huffmanEncode(out, at, value);
     } else {
       at = writeInteger(out, at, 0, 0x7f, value.length);
-      at += out.latin1Write(value, at, value.length);
+      at = writeText(out, at, value);
     }
-    this.#table.insert(info, flatCopy(value));
+    this.#table.insert(info, ownText(value));
     return at;
   }
 
@@ -99,7 +104,7 @@ export class HpackEncoder {
     out[at++] = flags;
     const { name } = info;
     at = writeInteger(out, at, 0, 0x7f, name.length);
-    return at + out.latin1Write(name, at, name.length);
+    return writeText(out, at, name);
   }
 
   /** An index that has this name, whatever the value; 0: none. */
@@ -109,18 +114,39 @@ export class HpackEncoder {
     return newest === null ? 0 : this.#table.indexOf(newest);
   }
 
+  /** Messages of one kind have their fields in the same order: what followed the last time mostly follows again. */
+  #find(name: string): NameInfo {
+    const previous = this.#previous;
+    let info = previous.followerName === name ? previous.follower : null;
+    if (info === null) {
+      info = this.#names.get(name) ?? this.#learn(name);
+      previous.followerName = info.name === name ? info.name : info.spelling;
+      previous.follower = info;
+    }
+    this.#previous = info;
+    return info;
+  }
+
   #learn(name: string): NameInfo {
-    const lower = name.toLowerCase();
-    const known = lower === name ? undefined : this.#names.get(lower);
-    const info = known ?? new NameInfo(flatCopy(lower));
-    if (this.#names.size < MAX_NAMES) {
-      this.#names.set(flatCopy(name), info);
+    if (this.#names.size + 2 > MAX_NAMES) this.#forgetNames();
+    const lower = ownText(name.toLowerCase());
+    const info = this.#names.get(lower) ?? new NameInfo(lower);
+    this.#names.set(lower, info);
+    if (lower !== name) {
+      info.spelling = ownText(name);
+      this.#names.set(info.spelling, info);
     }
     return info;
   }
-}
 
-/** The characters without the larger text they may be part of, which would be kept alive with them. */
-function flatCopy(text: string): string {
-  return Buffer.from(text, "latin1").latin1Slice();
+  /** Forgets names that have no entry in the table, and spellings that are not in lower case. */
+  #forgetNames(): void {
+    for (const [name, info] of this.#names) {
+      info.followerName = "";
+      info.follower = null;
+      if (info.newest === null || info.name !== name) this.#names.delete(name);
+    }
+    this.#start.followerName = "";
+    this.#start.follower = null;
+  }
 }

@@ -28,8 +28,6 @@ STATIC_TABLE.forEach(([name, value], index) => {
   if (value !== "") known.entries.push({ name: null, value, sequence: 0, staticIndex: index });
 });
 
-/** Values of which a fingerprint is kept. */
-const RECENT = 4;
 /** A value that was seen a moment ago earns this, one that was not loses a quarter; an entry costs four times as much. */
 const EARNED = 4;
 const LOST = 1;
@@ -42,14 +40,23 @@ export class NameInfo {
   readonly staticIndex: number;
   /** A `Secrecy`. */
   readonly secrecy: number;
+  /** Another spelling in which it came ("Content-Type"). */
+  spelling = "";
+  /** What was encoded after it the last time: the name as it was given, "" for none, and what is known of it. */
+  followerName = "";
+  follower: NameInfo | null = null;
   /** The newest entry of the dynamic table that has this name. */
   newest: TableEntry | null = null;
   /** The entry that was used last. */
   #last: TableEntry | null = null;
   /** All entries by value, once there is one. */
   #entries: Map<string, TableEntry> | null = null;
-  #recent: number[] = [];
-  #turn = 0;
+  #count = 0;
+  /** Fingerprints of the last values that had no entry, the newest first. */
+  #recent0 = 0;
+  #recent1 = 0;
+  #recent2 = 0;
+  #recent3 = 0;
   #credit = PRICE;
   #seen = false;
 
@@ -65,8 +72,8 @@ export class NameInfo {
   find(value: string): TableEntry | null {
     const last = this.#last;
     if (last !== null && last.value === value) return last;
-    if (this.#entries === null || this.#entries.size === 0) return null;
-    const entry = this.#entries.get(value);
+    if (this.#count <= (last === null ? 0 : 1)) return null;
+    const entry = this.#entries?.get(value);
     if (entry === undefined) return null;
     this.#last = entry;
     if (this.#credit < MOST) this.#credit += EARNED;
@@ -76,15 +83,17 @@ export class NameInfo {
   /** True if a value without an entry is to get one; `nameless`: no entry of either table has its name. */
   deservesEntry(value: string, nameless: boolean): boolean {
     const print = fingerprint(value);
-    if (this.#recent.includes(print)) {
+    if (print === this.#recent0 || print === this.#recent1 || print === this.#recent2 || print === this.#recent3) {
       if (this.#credit < MOST) this.#credit += EARNED;
       if (this.#credit >= PRICE) {
         this.#credit -= PRICE;
         return true;
       }
     } else {
-      this.#recent[this.#turn] = print;
-      this.#turn = (this.#turn + 1) % RECENT;
+      this.#recent3 = this.#recent2;
+      this.#recent2 = this.#recent1;
+      this.#recent1 = this.#recent0;
+      this.#recent0 = print;
       if (this.#credit > 0) this.#credit -= LOST;
     }
     // The name alone is worth an entry if it comes again.
@@ -96,6 +105,7 @@ export class NameInfo {
   add(entry: TableEntry): void {
     this.#entries ??= new Map();
     this.#entries.set(entry.value, entry);
+    this.#count++;
     this.#last = entry;
     if (entry.staticIndex === 0) this.newest = entry;
   }
@@ -103,17 +113,18 @@ export class NameInfo {
   /** The entry has left the dynamic table. */
   forget(entry: TableEntry): void {
     this.#entries?.delete(entry.value);
+    this.#count--;
     if (this.#last === entry) this.#last = null;
     // Entries leave in the order in which they came: none is left behind the newest.
     if (this.newest === entry) this.newest = null;
   }
 }
 
-/** Tells values apart that are not the same, mostly: all of a short one, some characters of a long one. */
+/** Tells values apart that are not the same, mostly: by all of a short one, by eight characters of a long one. Never 0. */
 function fingerprint(value: string): number {
   const { length } = value;
-  const step = length <= 12 ? 1 : length / 12;
+  const step = (length >> 3) + 1;
   let print = length;
-  for (let at = 0; at < length; at += step) print = (Math.imul(print, 31) + value.charCodeAt(at | 0)) | 0;
-  return print;
+  for (let at = 0; at < length; at += step) print = Math.imul(print, 31) + value.charCodeAt(at);
+  return print | 0x40000000;
 }
