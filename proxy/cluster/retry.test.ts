@@ -313,6 +313,14 @@ describe("Outrigger's own policy", () => {
     assert.equal(state.gaveUp, false);
   });
 
+  test("except after a grpc-status that the policy names, as every gRPC call is a POST", () => {
+    const grpc = (status: string) =>
+      retries({ own: true, method: "POST", policy: { on: ["unavailable", "5xx"] } }, 200, { "grpc-status": status });
+    assert.equal(grpc("14"), true);
+    assert.equal(grpc("13"), false);
+    assert.equal(retries({ own: true, method: "POST", policy: { on: ["unavailable", "5xx"] } }, 503), false);
+  });
+
   test("headers of the caller do not change that", () => {
     const { state } = begin({ own: true, method: "PATCH", policy: null, headers: { "x-envoy-retry-on": "5xx" } });
     assert.equal(state.shouldRetryResponse(503, none), -1);

@@ -132,6 +132,8 @@ export class RetryState {
    * cluster's retries is held until the next decision or `finish`. The caller counts `upstream_rq_retry`.
    */
   shouldRetryResponse(status: number, headers: HeaderMap): number {
+    // gRPC calls are all POST, whatever they do: who names a `grpc-status` says that they may be repeated after it.
+    if (this.#matchesGrpcStatus(headers)) return this.#decide(headers);
     if (!this.#matchesResponse(status, headers)) return this.#noMatch();
     if (this.#policy?.onlySafe === true && !this.#idempotent) return this.#refuse("unsafe");
     return this.#decide(headers);
@@ -165,7 +167,12 @@ export class RetryState {
     if ((on & RetryOn.retriableHeaders) !== 0) {
       for (const test of this.#responseTests) if (test(status, headers)) return true;
     }
-    if (!hasGrpcCondition(on)) return false;
+    return false;
+  }
+
+  #matchesGrpcStatus(headers: HeaderMap): boolean {
+    const on = this.#conditions;
+    if (!hasGrpcCondition(on) || headers.has("x-envoy-ratelimited")) return false;
     const grpcStatus = parseUnsigned(headers.get("grpc-status"));
     return grpcStatus !== null && (on & grpcStatusBit(grpcStatus)) !== 0;
   }
