@@ -25,6 +25,13 @@ export class Http2Connections implements Http2Owner {
     return this.#all.size;
   }
 
+  /** Those that carry no stream at the moment. */
+  get idle(): number {
+    let idle = 0;
+    for (const connection of this.#all) if (connection.activeStreams === 0) idle++;
+    return idle;
+  }
+
   add(connection: Http2ClientConnection): void {
     this.#all.add(connection);
     connection.idleSince = this.#deps.clock.now();

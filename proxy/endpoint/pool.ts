@@ -104,7 +104,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   }
 
   get idleConnections(): number {
-    return this.#http1.idle;
+    return this.#http1.idle + this.#http2.idle;
   }
 
   get draining(): boolean {
