@@ -33,6 +33,16 @@ export class HpackEncoder {
   #smallest = -1;
   #tableSize = DEFAULT_TABLE_SIZE;
 
+  /** Bytes in the dynamic table, as RFC 7541 (section 4.1) reckons them. */
+  get tableSize(): number {
+    return this.#table.size;
+  }
+
+  /** Names that are remembered, spellings included. */
+  get knownNames(): number {
+    return this.#names.size;
+  }
+
   /** The peer's SETTINGS_HEADER_TABLE_SIZE, in bytes; it holds from the next block on. */
   setMaxTableSize(size: number): void {
     this.#tableSize = Math.min(size, DEFAULT_TABLE_SIZE);

@@ -29,7 +29,21 @@ test("names are known by their kind", () => {
 });
 
 test("names that no lower-case token is are invalid", () => {
-  for (const name of ["", ":", "::path", "X-Custom", ":Path", "a b", "a:b", "a\r\n", "a\n", "a\0", "a\x7f", "\xe9", "a,b"]) {
+  for (const name of [
+    "",
+    ":",
+    "::path",
+    "X-Custom",
+    ":Path",
+    "a b",
+    "a:b",
+    "a\r\n",
+    "a\n",
+    "a\0",
+    "a\x7f",
+    "\xe9",
+    "a,b",
+  ]) {
     assert.equal(kindOfName(name), FieldKind.invalid, JSON.stringify(name));
   }
 });
