@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Http2ProtocolOptionsSchema } from "../generated/envoy/config/core/v3/protocol_pb.js";
-import type { Http2Options } from "../model/http.ts";
-import { decodeHttp2 } from "./http2-options.ts";
+import { DEFAULT_HTTP2, type Http2Options } from "../model/http.ts";
+import { decodeHttp2, encodeHttp2 } from "./http2-options.ts";
 import type { Decoded } from "./place.ts";
 import type { Json } from "./testing/bootstrap-json.ts";
 import { accepted, decodeJson, refused } from "./testing/decode-json.ts";
@@ -29,6 +29,13 @@ test("what is not given has Envoy's defaults", () => {
   });
 });
 
+test("a bucket without a bottom survives", () => {
+  const { value } = accepted(decode({ stream_reset_burst: "18446744073709551615", stream_reset_rate: 0 }));
+  assert.equal(value.streamResetBurst, Number.MAX_SAFE_INTEGER);
+  assert.equal(value.streamResetRate, 0);
+  assert.equal(encodeHttp2(value).streamResetBurst, BigInt(Number.MAX_SAFE_INTEGER));
+});
+
 test("keepalive has a jitter of 15 % and no pings unless a time is given", () => {
   assert.deepEqual(accepted(decode({ connection_keepalive: { timeout: "2s" } })).value.keepalive, {
     intervalMs: 0,
@@ -51,6 +58,13 @@ for (const [who, json, manager, expected] of MALFORMED) {
     assert.equal(accepted(decode(json, manager)).value.streamErrorOnInvalidMessage, expected);
   });
 }
+
+test("limits that are Envoy's defaults are left to it", () => {
+  const { hpackTableSize, maxOutboundFrames, streamResetBurst, maxConcurrentStreams } = encodeHttp2(DEFAULT_HTTP2);
+  assert.deepEqual([hpackTableSize, maxOutboundFrames, streamResetBurst], [undefined, undefined, undefined]);
+  assert.equal(maxConcurrentStreams, 1024);
+  assert.equal(encodeHttp2({ ...DEFAULT_HTTP2, maxOutboundFrames: 5 }).maxOutboundFrames, 5);
+});
 
 const REFUSED: readonly [Json, string][] = [
   [{ max_concurrent_streams: 0 }, "max_concurrent_streams: must be from 1 to 2147483647, got 0"],

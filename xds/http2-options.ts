@@ -30,6 +30,15 @@ const BOUNDS = {
   maxInboundWindowUpdateFramesPerDataFrameSent: ["max_inbound_window_update_frames_per_data_frame_sent", 1, MAX_UINT32],
 } as const;
 
+const LIMITS = [
+  "hpackTableSize",
+  "maxOutboundFrames",
+  "maxOutboundControlFrames",
+  "maxConsecutiveInboundFramesWithEmptyPayload",
+  "maxInboundPriorityFramesPerStream",
+  "maxInboundWindowUpdateFramesPerDataFrameSent",
+] as const;
+
 /**
  * The options of a message; undefined is Envoy's defaults. `streamErrors` is what the connection manager says about
  * malformed messages, where the options themselves do not.
@@ -61,14 +70,19 @@ export function decodeHttp2(
     maxConsecutiveInboundFramesWithEmptyPayload: number("maxConsecutiveInboundFramesWithEmptyPayload"),
     maxInboundPriorityFramesPerStream: number("maxInboundPriorityFramesPerStream"),
     maxInboundWindowUpdateFramesPerDataFrameSent: number("maxInboundWindowUpdateFramesPerDataFrameSent"),
-    streamResetBurst: Number(message.streamResetBurst ?? DEFAULT_HTTP2.streamResetBurst),
-    streamResetRate: Number(message.streamResetRate ?? DEFAULT_HTTP2.streamResetRate),
+    streamResetBurst: countOf(message.streamResetBurst, DEFAULT_HTTP2.streamResetBurst),
+    streamResetRate: countOf(message.streamResetRate, DEFAULT_HTTP2.streamResetRate),
     streamErrorOnInvalidMessage:
       message.overrideStreamErrorOnInvalidHttpMessage ?? streamErrors ?? message.streamErrorOnInvalidHttpMessaging,
     keepalive: message.connectionKeepalive
       ? decodeKeepalive(message.connectionKeepalive, at.field("connection_keepalive"))
       : null,
   };
+}
+
+/** What a double cannot hold exactly is no limit anyway. */
+function countOf(value: bigint | undefined, fallback: number): number {
+  return value === undefined ? fallback : Math.min(Number(value), Number.MAX_SAFE_INTEGER);
 }
 
 function decodeKeepalive(message: KeepaliveSettings, at: Place): Http2Options["keepalive"] {
@@ -87,15 +101,22 @@ function decodeKeepalive(message: KeepaliveSettings, at: Place): Http2Options["k
   };
 }
 
+/** Says what differs from Envoy's defaults, so that older Envoys take it, and what those once had other defaults for. */
 export function encodeHttp2(options: Http2Options): Http2ProtocolOptions {
-  const { streamErrorOnInvalidMessage, keepalive, streamResetBurst, streamResetRate, ...plain } = options;
-  return create(Http2ProtocolOptionsSchema, {
-    ...plain,
-    streamResetBurst: BigInt(streamResetBurst),
-    streamResetRate: BigInt(streamResetRate),
+  const { streamResetBurst, streamResetRate, streamErrorOnInvalidMessage, keepalive } = options;
+  const message = create(Http2ProtocolOptionsSchema, {
+    maxConcurrentStreams: options.maxConcurrentStreams,
+    initialStreamWindowSize: options.initialStreamWindowSize,
+    initialConnectionWindowSize: options.initialConnectionWindowSize,
+    allowConnect: options.allowConnect,
+    // Without it the connection manager's switch would decide.
     overrideStreamErrorOnInvalidHttpMessage: streamErrorOnInvalidMessage,
-    ...(keepalive ? { connectionKeepalive: encodeKeepalive(keepalive) } : {}),
   });
+  for (const key of LIMITS) if (options[key] !== DEFAULT_HTTP2[key]) message[key] = options[key];
+  if (streamResetBurst !== DEFAULT_HTTP2.streamResetBurst) message.streamResetBurst = BigInt(streamResetBurst);
+  if (streamResetRate !== DEFAULT_HTTP2.streamResetRate) message.streamResetRate = BigInt(streamResetRate);
+  if (keepalive) message.connectionKeepalive = encodeKeepalive(keepalive);
+  return message;
 }
 
 function encodeKeepalive(keepalive: NonNullable<Http2Options["keepalive"]>): KeepaliveSettings {

@@ -4,7 +4,6 @@ import type { Http2Options } from "../../model/http.ts";
 import { durationMs, orNull, positiveMs, uint32 } from "./arbitrary-text.ts";
 
 const window = fc.integer({ min: 65_535, max: 2 ** 31 - 1 });
-/** Numbers beyond these lose their last digits, where they mean no limit anyway. */
 const count = fc.oneof(uint32, fc.maxSafeNat());
 const atLeastOne = uint32.map((value) => value || 1);
 
