@@ -10,6 +10,7 @@ import { grpcArea } from "./grpc.ts";
 import { http2Bridge, http2Connect } from "./http2-bridge.ts";
 import { http2Limits } from "./http2-limits.ts";
 import { http2Malformed } from "./http2-malformed.ts";
+import { http2Logs, http2Tls } from "./http2-tls.ts";
 import { http2Upstream } from "./http2-upstream.ts";
 import { identity } from "./identity.ts";
 import { logs } from "./logs.ts";
@@ -59,4 +60,6 @@ export const areas: readonly Area[] = [
   http2Connect,
   http2Malformed,
   http2Upstream,
+  http2Tls,
+  http2Logs,
 ];

@@ -2,7 +2,17 @@
 import type { Answer, Area, Case, Http2Step, JsonObject } from "../harness/case.ts";
 import { ANY, cluster, filter, host, to, typed } from "../harness/config.ts";
 import { call as call1, hangsUp, late, respond, sends } from "../harness/http.ts";
-import { answers, from2, type HeaderOptions, head, LOG, overHttp2, send, status } from "../harness/http2/build.ts";
+import {
+  answers,
+  endings,
+  from2,
+  type HeaderOptions,
+  head,
+  LOG,
+  overHttp2,
+  send,
+  status,
+} from "../harness/http2/build.ts";
 import type { ErrorName } from "../harness/http2/frames.ts";
 
 const GRPC = { "content-type": "application/grpc", te: "trailers" };
@@ -274,6 +284,7 @@ const locals: Case[] = [
   local("upstream's protocol is broken", {
     cluster: overHttp2(),
     answers: [answers({ headers: [["x", "1"]], end: true })],
+    view: endings,
   }),
   local("HTTP/1.1 upstream hangs up", { answers: [hangsUp] }),
   local("headers of the route", {

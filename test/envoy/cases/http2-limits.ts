@@ -285,12 +285,9 @@ const inFlight = (name: string, ...steps: readonly Http2Step[]): Case =>
 const frames: Case[] = [
   inFlight("DATA on stream 0", { frame: { type: TYPE.data, payload: "abc" } }),
   inFlight("DATA on a stream that nobody opened", { data: "abc", stream: 9 }),
-  inFlight("DATA after the end", { data: "abc" }),
   inFlight("a second head after the end", { headers: head("GET", "/"), end: true }),
   inFlight("a stream of even number", ...send("GET", "/", { stream: 2 })),
-  inFlight("WINDOW_UPDATE of 0", { frame: { type: TYPE.window, stream: 1, payload: uint32(0) } }),
   inFlight("WINDOW_UPDATE of 0 for the connection", { frame: { type: TYPE.window, payload: uint32(0) } }),
-  inFlight("a window that grows too large", { frame: { type: TYPE.window, stream: 1, payload: uint32(0x7fffffff) } }),
   inFlight("a connection window that grows too large", { frame: { type: TYPE.window, payload: uint32(0x7fffffff) } }),
   inFlight("RST_STREAM of a stream that nobody opened", { reset: "CANCEL", stream: 9 }),
   inFlight("RST_STREAM of the wrong length", { frame: { type: TYPE.reset, stream: 1, payload: "abc" } }),
@@ -320,7 +317,6 @@ const frames: Case[] = [
   inFlight("PUSH_PROMISE", { frame: { type: TYPE.push, flags: FLAG.endHeaders, stream: 1, payload: "\0\0\0\x02" } }),
   inFlight("a frame of an unknown type", { frame: { type: 0x42, stream: 1, payload: "abc" } }),
   inFlight("PRIORITY", { frame: { type: TYPE.priority, stream: 1, payload: "\0\0\0\0\x10" } }),
-  inFlight("PRIORITY on itself", { frame: { type: TYPE.priority, stream: 1, payload: "\0\0\0\x01\x10" } }),
   frame(
     "padding longer than the frame",
     { headers: head("POST", "/") },
@@ -331,8 +327,61 @@ const frames: Case[] = [
     { headers: head("POST", "/") },
     { frame: { type: TYPE.data, flags: FLAG.padded | FLAG.endStream, stream: 1, payload: "\x02abc\0\0" } },
   ),
-  frame("a stream number that goes back", ...call("GET", "/", { stream: 5 }), ...send("GET", "/", { stream: 3 })),
 ].map((one): Case => ({ ...one, view: withoutRest }));
+
+/** Breaches where Outrigger does what the RFC says, and Envoy more, or nothing. */
+const byTheBook = (
+  name: string,
+  why: string,
+  steps: readonly Http2Step[],
+  envoy: string[],
+  outrigger: string[],
+): Case => ({
+  ...from2(`frame: ${name}`, [...steps, { until: "end" }], {
+    cluster: overHttp2(),
+    answers: [late(200, respond(200))],
+  }),
+  view: (lines) => endings(lines).filter((line) => /^s\d< reset|^s\d< {3}:status|^connection/.test(line)),
+  differs: { why, envoy, outrigger },
+});
+
+const judged: Case[] = [
+  byTheBook(
+    "PRIORITY on itself",
+    "RFC 7540, section 5.3.1: a stream cannot depend on itself",
+    [...send("GET", "/"), { waitMs: 50 }, { frame: { type: TYPE.priority, stream: 1, payload: "\0\0\0\x01\x10" } }],
+    ["s1<   :status: 200"],
+    ["s1< reset PROTOCOL_ERROR"],
+  ),
+  byTheBook(
+    "a stream number that goes back",
+    "RFC 9113, section 5.1.1: a new stream has a higher number, or the connection ends",
+    [...call("GET", "/", { stream: 5 }), ...send("GET", "/", { stream: 3 })],
+    ["connection: kept"],
+    ["connection: closed"],
+  ),
+  byTheBook(
+    "DATA after the end",
+    "RFC 9113, section 5.1: that is an error of the stream",
+    [...send("GET", "/"), { waitMs: 50 }, { data: "abc" }],
+    ["connection: closed"],
+    ["s1< reset STREAM_CLOSED", "connection: kept"],
+  ),
+  byTheBook(
+    "WINDOW_UPDATE of 0",
+    "RFC 9113, section 6.9: that is an error of the stream",
+    [...send("GET", "/"), { waitMs: 50 }, { frame: { type: TYPE.window, stream: 1, payload: uint32(0) } }],
+    ["connection: closed"],
+    ["s1< reset PROTOCOL_ERROR", "connection: kept"],
+  ),
+  byTheBook(
+    "a window that grows too large",
+    "RFC 9113, section 6.9.1: that is an error of the stream",
+    [...send("GET", "/"), { waitMs: 50 }, { frame: { type: TYPE.window, stream: 1, payload: uint32(0x7fffffff) } }],
+    ["connection: closed"],
+    ["s1< reset FLOW_CONTROL_ERROR", "connection: kept"],
+  ),
+];
 
 /** What the body of a refused call looked like upstream is chance. */
 function withoutRest(lines: readonly string[]): readonly string[] {
@@ -341,5 +390,5 @@ function withoutRest(lines: readonly string[]): readonly string[] {
 
 export const http2Limits: Area = {
   name: "http2-limits",
-  cases: [...heads, ...streams, ...times, ...leaving, ...frames],
+  cases: [...heads, ...streams, ...times, ...leaving, ...frames, ...judged],
 };

@@ -2,7 +2,7 @@
 import type { Answer, Area, Case, Http2UpstreamStep } from "../harness/case.ts";
 import { ANY, cluster, host, to } from "../harness/config.ts";
 import { get as get1, hangsUp, late, resets, respond } from "../harness/http.ts";
-import { answers, call, from2, get, head, overHttp2, status } from "../harness/http2/build.ts";
+import { answers, call, endings, from2, get, head, overHttp2, status } from "../harness/http2/build.ts";
 import { type ErrorName, errorNames, FLAG, TYPE, uint32 } from "../harness/http2/frames.ts";
 import { encodeFields } from "../harness/http2/hpack.ts";
 
@@ -134,7 +134,14 @@ const malformed: Case[] = [
   bad("trailers with a pseudo-header", { headers: OK }, { data: "abc" }, { headers: [[":status", "200"]], end: true }),
   bad("trailers with upper case", { headers: OK }, { data: "abc" }, { headers: [["X-T", "1"]], end: true }),
   bad("trailers with connection", { headers: OK }, { data: "abc" }, { headers: [["connection", "close"]], end: true }),
-  bad("DATA after its end", { headers: OK, end: true }, { data: "abc" }),
+  {
+    ...bad("DATA after its end", { headers: OK, end: true }, { data: "abc" }),
+    differs: {
+      why: "RFC 9113, section 5.1: DATA on a closed stream is an error of that stream",
+      envoy: [],
+      outrigger: ["up 1> reset STREAM_CLOSED"],
+    },
+  },
   bad("204 with a body", { headers: status(204) }, { data: "abc", end: true }),
   bad("304 with a length", { headers: status(304, { "content-length": "5" }), end: true }),
   bad("1xx that ends the stream", { headers: status(103, { link: "a" }), end: true }),
@@ -211,7 +218,9 @@ const again: Case[] = [
 
 /** What of the body goes on before its length turns out to be wrong is chance. */
 const withoutBody: NonNullable<Case["view"]> = (lines) =>
-  lines.filter((line) => !/ cut http2 /.test(line)).map((line) => line.replace(/ tx=\S+/, ""));
+  endings(lines)
+    .filter((line) => !/ cut http2 /.test(line))
+    .map((line) => line.replace(/ tx=\S+/, ""));
 
 export const http2Upstream: Area = {
   name: "http2-upstream",

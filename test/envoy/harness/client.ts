@@ -160,6 +160,7 @@ async function probe(
 
 /** The connection serves requests; unless what came is the refusal of something that was sent before. */
 function outcomeOf(answer: HttpText): string {
+  if (!answer.startLine.startsWith("HTTP/")) return "closed";
   const closes = answer.headers.some(([name, value]) => name.toLowerCase() === "connection" && value === "close");
   return closes ? `closed after ${answer.startLine}` : "kept";
 }
