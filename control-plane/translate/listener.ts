@@ -23,6 +23,12 @@ export const HTTP_PROXY_LISTENER = "http_proxy";
 /** A head that takes longer than this is an attack or a dead peer. */
 const HEAD_DEADLINE_MS = 15_000;
 
+/**
+ * Silence of a call that comes from a peer: the peer's sidecar knows what its policies allow, and ends it in time. Only
+ * what a peer that is gone has left behind is cleared away here. (gRPC calls have pings for that.)
+ */
+const ABANDONED_AFTER_MS = 60 * 60 * 1000;
+
 const ROUTER: HttpFilter = {
   kind: "router",
   name: "envoy.filters.http.router",
@@ -103,6 +109,7 @@ export function inboundListener(
     routes: { kind: "inline", table: routeTable(name, [virtualHost(name, ["*"], toApplication)]) },
     filters: [...accessFilters(policies, trustDomain), ROUTER],
     http2: PEER_HTTP2,
+    streamIdleTimeoutMs: ABANDONED_AFTER_MS,
     forwardClientCert: { ...HTTP_CONNECTION_MANAGER.forwardClientCert, mode: "sanitize_set", uri: true },
     http1: http1Options(authority({ name: workload.service, namespace: workload.namespace }, workload.appPort)),
     ...(strictPaths ? { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashes: "reject" as const } : {}),
