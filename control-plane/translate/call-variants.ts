@@ -1,7 +1,8 @@
 /**
  * One rule treats gRPC calls and others differently, where both may come: a gRPC call may be a stream that lives for
  * days, so its limits are its caller's, while others are held to limits that suit a single answer. Envoy's routes know
- * one treatment each, so that a rule becomes a route for each kind of call, tried in this order.
+ * one treatment each, so that a rule becomes a route for each kind of call, tried in this order
+ * (docs/decisions/0022-grpc-calls-in-translation.md).
  */
 import type { HeaderMatch } from "../../model/matcher.ts";
 import type { ForwardAction, RetryPolicy, RouteMatch } from "../../model/route.ts";
