@@ -11,6 +11,7 @@ export class ClusterStats {
   upstream_cx_connect_timeout = 0;
   upstream_cx_overflow = 0;
   upstream_cx_idle_timeout = 0;
+  upstream_cx_max_duration_reached = 0;
   upstream_cx_destroy = 0;
   upstream_cx_destroy_with_active_rq = 0;
   upstream_cx_rx_bytes_total = 0;

@@ -25,11 +25,6 @@ export interface RouteTimeouts {
   readonly maxGrpcMs: number | null;
   /** Taken off what `grpc-timeout` says, unless nothing would be left. */
   readonly grpcOffsetMs: number;
-  /**
-   * Outrigger's own rule where `maxGrpcMs` is null: `grpc-timeout` of gRPC requests is a deadline for the whole call, from
-   * its arrival, and shrinks on its way; the route's limit is for the wait for the first message of the answer.
-   */
-  readonly callDeadline: boolean;
 }
 
 /** What the router filter is configured to do with the headers. */
@@ -40,10 +35,8 @@ export interface TimeoutOptions {
   readonly respectExpected: boolean;
 }
 
-/**
- * `retryPolicy` is the one in force: the route's or its virtual host's. `own`: the cluster is under Outrigger's own policy.
- */
-export function compileTimeouts(action: ForwardAction, retryPolicy: RetryPolicy | null, own = false): RouteTimeouts {
+/** `retryPolicy` is the one in force: the route's or its virtual host's. */
+export function compileTimeouts(action: ForwardAction, retryPolicy: RetryPolicy | null): RouteTimeouts {
   // A route with `max_stream_duration` takes its limits from there alone: `timeout` and its default do not apply.
   const newTimeouts = action.maxStreamDurationMs !== null || action.grpcStreamTimeout !== undefined;
   return {
@@ -52,7 +45,6 @@ export function compileTimeouts(action: ForwardAction, retryPolicy: RetryPolicy 
     perTryIdleMs: retryPolicy?.perTryIdleTimeoutMs ?? 0,
     maxGrpcMs: newTimeouts ? null : action.maxGrpcTimeoutMs,
     grpcOffsetMs: action.grpcTimeoutOffsetMs ?? 0,
-    callDeadline: own && !newTimeouts && action.maxGrpcTimeoutMs === null,
   };
 }
 
@@ -61,14 +53,11 @@ export class RequestTimeouts {
   routeMs = 0;
   perTryMs = 0;
   perTryIdleMs = 0;
-  /** The deadline that the caller of a gRPC call set, where it is a rule of the route's. */
-  callMs = 0;
 
   /** Merges the route's limits with the request's headers, and takes out and sets the headers that Envoy does. */
   set(route: RouteTimeouts, headers: HeaderMap, grpc: boolean, options: TimeoutOptions): void {
     const { maxGrpcMs, grpcOffsetMs } = route;
     this.routeMs = grpc && maxGrpcMs !== null ? grpcTimeout(headers, maxGrpcMs, grpcOffsetMs) : route.routeMs;
-    this.callMs = grpc && route.callDeadline ? (parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0) : 0;
     this.perTryMs = route.perTryMs;
     this.perTryIdleMs = route.perTryIdleMs;
     if (mayHaveTimeoutHeaders(headers)) this.#merge(headers, options.respectExpected);
@@ -93,11 +82,6 @@ export class RequestTimeouts {
     expected = Math.floor(expected);
     if (options.tellUpstream) headers.set(EXPECTED_TIMEOUT, String(expected));
     if (grpc && route.maxGrpcMs !== null) headers.set("grpc-timeout", formatGrpcTimeout(expected));
-  }
-
-  /** Tells the upstream what is left of the caller's deadline, `elapsedMs` after the request came. */
-  tellDeadline(headers: HeaderMap, elapsedMs: number): void {
-    headers.set("grpc-timeout", formatGrpcTimeout(Math.max(1, Math.floor(this.callMs - elapsedMs))));
   }
 
   #merge(headers: HeaderMap, respectExpected: boolean): void {
@@ -136,4 +120,9 @@ export function streamDuration(action: ForwardAction, headers: HeaderMap, grpc: 
   if (grpc) headers.set("grpc-timeout", formatGrpcTimeout(left));
   // Nothing left is no time at all, while 0 would mean that there is no limit.
   return Math.max(1, left);
+}
+
+/** Tells the upstream how much of a gRPC call's deadline is left; never 0, which would be no time at all. */
+export function tellDeadline(headers: HeaderMap, leftMs: number): void {
+  headers.set("grpc-timeout", formatGrpcTimeout(Math.max(1, Math.floor(leftMs))));
 }

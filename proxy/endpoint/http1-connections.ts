@@ -1,4 +1,5 @@
 /** The HTTP/1 connections of a pool: the most recently used idle one first, each with one request to itself. */
+import type { Socket } from "node:net";
 import { WheelTimer } from "../../core/timer-wheel.ts";
 import type { ClientOwner, Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import type { IdleLearner } from "./idle-learner.ts";
@@ -8,8 +9,24 @@ import type { PoolCluster, PoolDeps } from "./pool.ts";
 export interface ConnectionsOwner {
   /** A connection can take a request: true if somebody took it. */
   serve(): boolean;
-  onConnectionClosed(socket: Http1ClientConnection["socket"]): void;
+  onConnectionClosed(socket: Socket): void;
   readonly draining: boolean;
+}
+
+/** Envoy's `max_connection_duration`: past it a connection takes no more requests. */
+export function retireWhenOld(
+  socket: Socket,
+  { config, stats }: PoolCluster,
+  { wheel }: PoolDeps,
+  retire: () => void,
+): void {
+  const limit = config.http.maxConnectionDurationMs;
+  if (limit <= 0) return;
+  const timer = wheel.after(limit, () => {
+    stats.upstream_cx_max_duration_reached++;
+    retire();
+  });
+  socket.once("close", () => wheel.cancel(timer));
 }
 
 export class Http1Connections implements ClientOwner {
@@ -39,6 +56,11 @@ export class Http1Connections implements ClientOwner {
 
   add(connection: Http1ClientConnection): void {
     this.#all.add(connection);
+    retireWhenOld(connection.socket, this.#cluster, this.#deps, () => {
+      const at = this.#idle.indexOf(connection);
+      if (at >= 0) this.#idle.splice(at, 1);
+      connection.retire();
+    });
     this.onIdle(connection);
   }
 

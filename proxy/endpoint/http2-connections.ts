@@ -2,7 +2,7 @@
 import { WheelTimer } from "../../core/timer-wheel.ts";
 import type { Http2ClientConnection, Http2Owner } from "../codec/http2/client-connection.ts";
 import type { Http2ClientStream } from "../codec/http2/client-stream.ts";
-import type { ConnectionsOwner } from "./http1-connections.ts";
+import { type ConnectionsOwner, retireWhenOld } from "./http1-connections.ts";
 import type { PoolCluster, PoolDeps } from "./pool.ts";
 
 export class Http2Connections implements Http2Owner {
@@ -34,6 +34,7 @@ export class Http2Connections implements Http2Owner {
 
   add(connection: Http2ClientConnection): void {
     this.#all.add(connection);
+    retireWhenOld(connection.socket, this.#cluster, this.#deps, () => connection.retire());
     connection.idleSince = this.#deps.clock.now();
     if (!connection.draining) this.#usable.push(connection);
     this.onCapacity(connection);

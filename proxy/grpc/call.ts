@@ -17,6 +17,8 @@ export interface AnsweringEndpoint {
 
 export class GrpcCall implements GrpcInfo {
   status: number | null = null;
+  /** When the deadline is over that the caller set (`grpc-timeout`), on the monotonic clock; 0: none that holds here. */
+  deadlineAt = 0;
   readonly #requests = new MessageCounter();
   readonly #responses = new MessageCounter();
   #countsRequests = false;
@@ -32,6 +34,7 @@ export class GrpcCall implements GrpcInfo {
   /** `counts`: the request's bytes come without chunk framing, and its messages can be counted. */
   begin(counts: boolean): void {
     this.status = null;
+    this.deadlineAt = 0;
     this.#requests.reset();
     this.#responses.reset();
     this.#countsRequests = counts;

@@ -80,7 +80,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#upstream = new UpstreamRequest(this);
     this.#response = this.#localResponse;
     this.#idleTimer = new WheelTimer(() => this.#onIdle());
-    this.#durationTimer = new WheelTimer(() => this.fail(failures.maxDuration));
+    this.#durationTimer = new WheelTimer(() => this.#onDuration());
   }
 
   /** Starts the clock; the request's head has been parsed into `request`. */
@@ -116,7 +116,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#body = body;
     this.#requestEnded = body === Body.none;
     if (this.#requestEnded) info.requestEndAt = info.startedAt;
-    if (connection.tls !== null && request.scheme === "http") request.scheme = "https";
+    if (connection.tls !== null && request.scheme === "http" && stream.ownsConnection) request.scheme = "https";
     this.upgrading = false;
     this.#webSocket = false;
     this.#armIdle(config.streamIdleTimeoutMs);
@@ -124,7 +124,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
 
     const upgrade = wantsUpgrade ? (request.headers.get("upgrade") ?? "").toLowerCase() : "";
     // Where such a request ends only its answer tells: as in Envoy, what follows is not taken for another request.
-    if ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT") stream.closeAfterResponse();
+    if (stream.ownsConnection && ((upgrade !== "" && upgrade !== "h2c") || request.method === "CONNECT")) {
+      stream.closeAfterResponse();
+    }
     const refusal = runtime.stages.mutateRequest(request, info, upgrade);
     if (refusal !== null) {
       info.flags |= refusal.flags;
@@ -155,6 +157,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (runtime.tracer !== null) this.#trace = runtime.tracer.start(request, info, route?.route ?? null);
     if (upgrade !== "" && upgrade !== "h2c") {
       if (!allowedUpgrade(upgrade, config, route)) {
+        stream.closeAfterResponse();
         this.fail(failures.upgradeRefused);
         return;
       }
@@ -254,8 +257,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const duration = streamDuration(action, request.headers, this.grpc !== null);
     if (duration !== null) {
       wheel.cancel(this.#durationTimer);
-      if (duration > 0) wheel.arm(this.#durationTimer, duration);
+      // It began with the request, whatever time filters took.
+      const left = Math.max(1, duration - (runtime.context.clock.now() - info.startedAt));
+      if (duration > 0) wheel.arm(this.#durationTimer, left);
     }
+    if (this.grpc !== null && duration !== null && duration > 0) this.#noteDeadline(this.grpc, action, duration);
     route.applyRequest(request, info, runtime.keepOriginals);
     if (this.#trace !== null) this.#trace.inject(request.headers);
     this.#phase = Phase.upstream;
@@ -269,6 +275,12 @@ export class Exchange implements DownstreamHandler, FilterContext {
       for (const bytes of early) this.#passData(bytes);
       if (this.#requestEnded) this.#passEnd(this.#trailers);
     }
+  }
+
+  /** A limit of the stream that its caller set, and not only the route. */
+  #noteDeadline(call: GrpcCall, action: ForwardAction, durationMs: number): void {
+    if (action.grpcStreamTimeout === undefined || !this.request.headers.has("grpc-timeout")) return;
+    call.deadlineAt = this.info.startedAt + durationMs;
   }
 
   #armIdle(ms: number): void {
@@ -285,6 +297,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const left = this.#lastActivity + this.#idleTimeoutMs - runtime.context.clock.now();
     if (left > 1) runtime.context.wheel.arm(this.#idleTimer, left);
     else this.fail(this.#requestEnded ? failures.streamIdle : failures.requestIdle);
+  }
+
+  #onDuration(): void {
+    if (this.grpc !== null && this.grpc.deadlineAt > 0) this.#upstream.onCallDeadline();
+    this.fail(failures.maxDuration);
   }
 
   // The caller's side.
@@ -315,7 +332,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const kept = this.#carriesTrailers ? trailers : null;
     this.#trailers = kept;
     this.info.requestEndAt = runtime.context.clock.now();
-    if (this.#phase === Phase.responding && this.#response.status === 101) this.#noteCallerGone();
+    if (this.#phase === Phase.responding && this.#response.status === 101 && this.#stream?.ownsConnection) {
+      this.#noteCallerGone();
+    }
     if (this.#phase !== Phase.filters) this.#passEnd(kept);
   }
 
@@ -467,7 +486,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (runtime === null || stream === null) return;
     this.info.upstreamLastByteReceivedAt = runtime.context.clock.now();
     const kept = this.#carriesTrailers ? trailers : null;
-    this.#responseTrailers = kept;
+    // What is not passed on is logged all the same.
+    this.#responseTrailers = trailers;
     const { info } = this;
     if (info.responseCode === 101 && (info.flags & Flag.DC) === 0) {
       info.flags |= failures.connection_termination.flags;
@@ -513,7 +533,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const { info, request } = this;
     const head = this.#localHead(status, details);
     write(head.headers);
-    describeBody(head, "", this.headRequest);
+    describeBody(head, "", this.headRequest || !stream.ownsConnection);
     this.#changeResponse(head);
     this.#response = head;
     runtime.stages.mutateLocalResponse(head, info, request);
@@ -580,7 +600,9 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const { info, request } = this;
     this.#response = head;
     // As in Envoy a 400 means that the message was broken, whoever says so: what follows on the connection may be too.
-    if (head.status === 400 && !runtime.config.keepConnectionOnInvalidMessage) stream.closeAfterResponse();
+    if (head.status === 400 && stream.ownsConnection && !runtime.config.keepConnectionOnInvalidMessage) {
+      stream.closeAfterResponse();
+    }
     // Envoy gives the response headers of a route that forwards to whatever is answered in the upstream's place, and those
     // of a route that answers itself to its own answer only. The response has no code yet as far as their formats can see.
     if (this.#route !== null && (byRoute || forwards(this.#route))) {
@@ -593,11 +615,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
       toGrpcReply(head, body, grpcStatus, request.protocol !== "HTTP/2");
       if (this.headRequest) head.headers.remove("content-length");
       body = "";
-    } else describeBody(head, body, this.headRequest);
+    } else describeBody(head, body, this.headRequest || (body === "" && !stream.ownsConnection));
     this.#changeResponse(head);
     runtime.stages.mutateLocalResponse(head, info, request);
     if (this.headRequest) frameHeadResponse(head);
-    if (request.method === "CONNECT") stream.closeAfterResponse();
+    if (request.method === "CONNECT" && stream.ownsConnection) stream.closeAfterResponse();
     info.responseCode = head.status;
     this.#phase = Phase.responding;
     // RFC 9110, section 6.4.1: 204 and 304 end with their head; bytes after it would be taken for the next response.
@@ -658,10 +680,10 @@ function forwards({ route }: CompiledRoute): boolean {
 }
 
 /** Length and type of a local reply's body: after all changes of headers, as in Envoy, which none of them can undo. */
-function describeBody({ status, headers }: ResponseHead, body: string, headRequest: boolean): void {
+function describeBody({ status, headers }: ResponseHead, body: string, implied: boolean): void {
   headers.remove("content-length");
-  // RFC 9110, section 8.6: a 204 has no length; nor has, in Envoy, the answer to HEAD where there is no body at all.
-  if (status !== 204 && !(body === "" && headRequest)) {
+  // RFC 9110, section 8.6: a 204 has no length; nor has, in Envoy, the answer to HEAD, or one of HTTP/2, without a body.
+  if (status !== 204 && !(body === "" && implied)) {
     headers.append("content-length", String(Buffer.byteLength(body)));
   }
   if (body === "") headers.remove("content-type");

@@ -68,11 +68,6 @@ export const failures = {
   },
   noHealthyUpstream: plain(503, Flag.UH, "no healthy upstream", "no_healthy_upstream", "no endpoint is in service"),
   timeout: plain(504, Flag.UT, "upstream request timeout", "response_timeout", "the upstream did not answer in time"),
-  /** Under Outrigger's own policy: the deadline that a gRPC caller set (`grpc-timeout`) is over. */
-  callDeadline: {
-    ...plain(504, Flag.UT, "Deadline Exceeded", "grpc_deadline_exceeded", "the deadline that the caller set is over"),
-    grpcStatus: GrpcStatus.deadlineExceeded,
-  },
   perTryTimeout: plain(
     504,
     Flag.UT,

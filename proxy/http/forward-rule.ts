@@ -7,10 +7,8 @@ import type { CompiledRoute } from "../router/compile-routes.ts";
 export interface ForwardRule {
   readonly priority: ForwardAction["priority"];
   readonly timeouts: RouteTimeouts;
-  /** For clusters under Outrigger's own policy, like `safeRetry`. */
-  readonly ownTimeouts: RouteTimeouts;
   readonly retry: CompiledRetryPolicy;
-  /** Only what is safe is sent twice. */
+  /** For clusters under Outrigger's own policy: only what is safe is sent twice. */
   readonly safeRetry: CompiledRetryPolicy;
   /** Bytes of a request's body that are kept for retries, where the configuration says less than the connection's limit. */
   readonly bufferLimit: number;
@@ -20,7 +18,6 @@ export function compileForwardRule(route: CompiledRoute, action: ForwardAction):
   return {
     priority: action.priority,
     timeouts: compileTimeouts(action, route.retryPolicy),
-    ownTimeouts: compileTimeouts(action, route.retryPolicy, true),
     retry: compileRetryPolicy(route.retryPolicy, false),
     safeRetry: compileRetryPolicy(route.retryPolicy, true),
     bufferLimit: route.route.requestBufferLimitBytes ?? route.virtualHost.requestBufferLimitBytes ?? Infinity,

@@ -9,7 +9,7 @@ import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ResetKind, RetryState } from "../cluster/retry.ts";
-import { RequestTimeouts, type RouteTimeouts } from "../cluster/timeouts.ts";
+import { RequestTimeouts, tellDeadline } from "../cluster/timeouts.ts";
 import { owned } from "../codec/socket-reader.ts";
 import {
   Body,
@@ -40,8 +40,6 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   #context: HttpContext | null = null;
   #cluster: UpstreamCluster | null = null;
   #rule: ForwardRule | null = null;
-  /** Those of the rule that hold for the cluster. */
-  #routeTimeouts: RouteTimeouts | null = null;
   #limits: ResourceLimits | null = null;
   #endpoint: EndpointState<EndpointPool> | null = null;
   #connection: UpstreamStream | null = null;
@@ -67,8 +65,6 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
   /** The breaker is to be told how a gRPC call ends whose answer has begun. */
   #undecided = false;
   readonly #deadline: WheelTimer;
-  /** The gRPC caller's own, over the whole call. */
-  readonly #callDeadline: WheelTimer;
   readonly #tryDeadline: WheelTimer;
   readonly #tryIdle: WheelTimer;
   /** When something last came from the upstream, or its attempt began; kept where `per_try_idle_timeout` asks for it. */
@@ -77,8 +73,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
-    this.#deadline = new WheelTimer(() => this.#onDeadline(failures.timeout));
-    this.#callDeadline = new WheelTimer(() => this.#onDeadline(failures.callDeadline));
+    this.#deadline = new WheelTimer(() => this.#onDeadline());
     this.#tryDeadline = new WheelTimer(() => this.#onTryDeadline(failures.perTryTimeout));
     this.#tryIdle = new WheelTimer(() => this.#onTryIdle());
     this.#backoff = new WheelTimer(() => this.#retryNow());
@@ -108,15 +103,13 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#limits = cluster.limitsFor(rule.priority);
     this.#explains = runtime.callerIsLocal;
     this.#bufferLimit = Math.min(runtime.bufferLimit, rule.bufferLimit);
-    const own = cluster.config.outrigger !== null;
-    const policy = own ? rule.safeRetry : rule.retry;
-    this.#routeTimeouts = own ? rule.ownTimeouts : rule.timeouts;
+    const policy = cluster.config.outrigger !== null ? rule.safeRetry : rule.retry;
     this.#retryState ??= new RetryState(context.clock, context.random);
     // The cluster itself is the target of default priority: nothing is made for the usual request.
     const target = rule.priority === "default" ? cluster : { stats: cluster.stats, limits: this.#limits };
     this.#retry = this.#retryState.begin(policy, request, target) ? this.#retryState : null;
     const grpc = this.#exchange.grpc !== null;
-    this.#timeouts.set(this.#routeTimeouts, request.headers, grpc, runtime.timeoutOptions);
+    this.#timeouts.set(rule.timeouts, request.headers, grpc, runtime.timeoutOptions);
   }
 
   /** Begins; the request's head is final. `ended`: it has no body. */
@@ -136,8 +129,6 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       this.#exchange.fail(failures.breakerOpen);
       return;
     }
-    const { callMs } = this.#timeouts;
-    if (callMs > 0) context.wheel.arm(this.#callDeadline, Math.max(1, callMs - (context.clock.now() - now)));
     if (ended && this.#timeouts.routeMs > 0) context.wheel.arm(this.#deadline, this.#timeouts.routeMs);
     this.#attempt(cluster);
   }
@@ -213,11 +204,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   #retryNow(): void {
     const cluster = this.#cluster;
-    if (cluster === null || this.#routeTimeouts === null || this.#context === null) return;
+    if (cluster === null || this.#rule === null || this.#context === null) return;
     const { request } = this.#exchange;
     const elapsed = this.#context.clock.now() - this.#startedAt;
     const grpc = this.#exchange.grpc !== null;
-    this.#timeouts.tellUpstream(this.#routeTimeouts, request.headers, grpc, this.#exchange.timeoutOptions, elapsed);
+    this.#timeouts.tellUpstream(this.#rule.timeouts, request.headers, grpc, this.#exchange.timeoutOptions, elapsed);
     this.#attempt(cluster);
   }
 
@@ -281,7 +272,9 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     stats.upstream_rq_active++;
     connection.begin(this, exchange.wantsUnframed);
     exchange.onAttempt();
-    if (this.#timeouts.callMs > 0) this.#timeouts.tellDeadline(exchange.request.headers, now - this.#startedAt);
+    const deadline = exchange.grpc?.deadlineAt ?? 0;
+    // Time has passed in queues and in earlier attempts. Envoy tells each attempt the same.
+    if (deadline > 0 && cluster.config.outrigger !== null) tellDeadline(exchange.request.headers, deadline - now);
     connection.sendHead(exchange.request, this.#body, exchange.upgrading);
     for (const bytes of this.#buffer) connection.sendData(bytes);
     if (this.#requestEnded) connection.sendEnd(this.#trailersFor(connection));
@@ -364,7 +357,6 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const cluster = this.#cluster;
     const endpoint = this.#endpoint;
     if (cluster === null || endpoint === null) return;
-    if (this.#routeTimeouts?.callDeadline) this.#context?.wheel.cancel(this.#deadline);
     // Who waits for a probe to succeed can't wait for a stream to end.
     if (endpoint.ejected) this.#exchange.grpc?.onFirstMessage(endpoint);
     if (this.#undecided && cluster.breaker?.state === "half_open") this.#decide(true);
@@ -454,7 +446,18 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#context?.wheel.arm(this.#backoff, delay);
   }
 
-  #onDeadline(failure: Failure): void {
+  /** The deadline that a gRPC caller set is over. A service that has sent no message by then was too slow. */
+  onCallDeadline(): void {
+    const cluster = this.#cluster;
+    // Under plain Envoy configuration that is no failure of an endpoint, and there is no breaker.
+    if (cluster === null || this.#context === null || cluster.config.outrigger === null) return;
+    if (this.#answered && !this.#awaitsMessage) return;
+    if (this.#connection !== null) this.#endpoint?.recordLocalOriginFailure("timeout");
+    if (this.#answered) this.#decide(false);
+    else cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
+  }
+
+  #onDeadline(): void {
     const cluster = this.#cluster;
     if (cluster === null || this.#context === null) return;
     // An endpoint is charged only once the request was with it, not while it waited for a connection.
@@ -463,12 +466,12 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     if (this.#answered) this.#decide(false);
     else {
       cluster.breaker?.record(false, this.#context.clock.now() - this.#startedAt);
-      cluster.stats.countStatus(failure.status);
+      cluster.stats.countStatus(failures.timeout.status);
       if (this.#connection !== null) this.#endpoint?.countResponse(false);
     }
     this.#dropAttempt();
     this.#release();
-    this.#exchange.fail(failure);
+    this.#exchange.fail(failures.timeout);
   }
 
   /** The timer is not armed anew for each byte: when it fires it looks when something last moved. */
@@ -534,7 +537,6 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const context = this.#context;
     if (context === null) return;
     context.wheel.cancel(this.#deadline);
-    if (this.#callDeadline.armed) context.wheel.cancel(this.#callDeadline);
     this.#stopTryTimers();
     context.wheel.cancel(this.#backoff);
     this.#retry?.finish(this.#answered);
@@ -543,7 +545,6 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#context = null;
     this.#cluster = null;
     this.#rule = null;
-    this.#routeTimeouts = null;
     this.#limits = null;
     this.#endpoint = null;
     this.#tunnel = false;

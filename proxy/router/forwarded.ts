@@ -80,9 +80,11 @@ function compileInner(hops: number): RequestStage {
 
 /**
  * The scheme that `x-forwarded-proto` names, else the connection's. On a plaintext connection an absolute request URI
- * (RFC 9112, section 3.2.2) may have set https already, and stands. Empty stays empty: such a request has no route.
+ * (RFC 9112, section 3.2.2) may have set https already, and stands. Empty stays empty: such a request has no route. A
+ * request of HTTP/2 names its own.
  */
 function settleScheme(request: RequestHead, info: StreamInfo, forwarded: string): void {
+  if (request.protocol === "HTTP/2") return;
   const { tls } = info.connection;
   if (tls === null && request.scheme === "https") return;
   const lower = forwarded === "http" || forwarded === "https" ? forwarded : forwarded.toLowerCase();

@@ -48,7 +48,11 @@ export class Http2ClientConnection extends Http2Connection {
     this.#owner = owner;
     this.#decoder = decoder;
     this.fields = new ResponseFields(options);
-    this.start([[Setting.enablePush, 0]], PREFACE, false);
+    const settings: [number, number][] = [
+      [Setting.enablePush, 0],
+      [Setting.maxConcurrentStreams, options.http2.maxConcurrentStreams],
+    ];
+    this.start(settings, PREFACE, false);
   }
 
   /** Asked of the system once. */
@@ -143,8 +147,6 @@ export class Http2ClientConnection extends Http2Connection {
     }
     if (this.activeStreams === 0) this.finish();
   }
-
-  protected onPingAnswered(): void {}
 
   protected onCapacity(): void {
     if (!this.#draining && !this.over) this.#owner.onCapacity(this);

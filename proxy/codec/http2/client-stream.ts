@@ -71,9 +71,10 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     else this.reset(ErrorCode.internalError);
   }
 
-  /** A stream costs nothing to give up, unlike a connection. */
+  /** What is left may be here already: only what is not by the end of this read is given up. */
   discard(_wheel: TimerWheel): void {
-    this.cancel();
+    this.#handler = null;
+    this.connection.resetUnlessEnded(this, ErrorCode.internalError);
   }
 
   giveBack(): void {
@@ -130,7 +131,7 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
       // RFC 8441: to the data plane the tunnel that this opens is the one of HTTP/1.
       response.status = 101;
       response.headers.append("upgrade", this.#upgrade);
-      response.headers.append("connection", "Upgrade");
+      response.headers.append("connection", "upgrade");
     }
     const bodiless = handler.headRequest || response.status === 204 || response.status === 304;
     if (!bodiless) this.announced = fields.contentLength;
@@ -139,11 +140,15 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
         this.#malformed("the content is shorter than its content-length");
         return;
       }
+      // Whoever gives the stream up now needs no reset.
+      this.remoteEnded = true;
       handler.onResponseHead(Body.none);
       if (!this.closed) this.receiveEnd(null);
       return;
     }
-    handler.onResponseHead(bodiless ? Body.none : fields.contentLength >= 0 ? Body.length : Body.unbounded);
+    handler.onResponseHead(
+      bodiless || response.status === 101 ? Body.none : fields.contentLength >= 0 ? Body.length : Body.unbounded,
+    );
   }
 
   #onInformational(handler: UpstreamHandler, endStream: boolean): void {

@@ -77,6 +77,9 @@ export abstract class Http2Connection implements FrameSink {
   /** The stream whose DATA is being read; null: nobody wants it. */
   #dataStream: Http2Stream | null = null;
   #dataEnds = false;
+  #reading = false;
+  /** Streams that are given up unless they end by themselves in what is being read. */
+  readonly #abandoned: { readonly stream: Http2Stream; readonly code: number }[] = [];
   readonly #waiting = new Set<Http2Stream>();
   readonly #reset = new Set<number>();
   #goawaySent = -1;
@@ -176,7 +179,13 @@ export abstract class Http2Connection implements FrameSink {
   /** Bytes from the peer. */
   feed(bytes: Buffer): void {
     this.keepalive?.onActivity();
+    this.#reading = true;
     this.#reader.feed(bytes, 0);
+    this.#reading = false;
+    if (this.#abandoned.length === 0) return;
+    for (const { stream, code } of this.#abandoned.splice(0)) {
+      if (!stream.remoteEnded || !stream.localEnded) this.resetStream(stream, code);
+    }
   }
 
   // Frames that come.
@@ -461,16 +470,12 @@ export abstract class Http2Connection implements FrameSink {
   #onPing(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
     if (streamId !== 0) this.fail(ErrorCode.protocolError, "PING is for a stream");
     else if (end - start !== 8) this.fail(ErrorCode.frameSizeError, "PING has a wrong length");
-    else if ((flags & FrameFlag.ack) !== 0) this.onPingAnswered(buf.readUInt32BE(start + 4));
-    else if (!this.#floods(this.flood.onControl())) {
+    else if ((flags & FrameFlag.ack) === 0 && !this.#floods(this.flood.onControl())) {
       const out = this.outbox.frame(FrameType.ping, FrameFlag.ack, 0, 8);
       buf.copy(out.buf, out.at, start, end);
       this.#checkUnsent();
     }
   }
-
-  /** The peer has answered a PING of ours with that number in it. */
-  protected abstract onPingAnswered(number: number): void;
 
   /** The peer does not answer. */
   onKeepaliveTimeout(): void {
@@ -654,10 +659,16 @@ export abstract class Http2Connection implements FrameSink {
     this.#remove(stream);
   }
 
+  /** Ends a stream whose owner is done with it, unless the peer's end of it comes in the bytes that are being read. */
+  resetUnlessEnded(stream: Http2Stream, code: number): void {
+    if (!this.#reading) this.resetStream(stream, code);
+    else this.#abandoned.push({ stream, code });
+  }
+
   /** Ends a stream of ours without a word to its owner, who knows. */
   resetStream(stream: Http2Stream, code: number): void {
     if (stream.closed) return;
-    this.writeReset(stream.id, code);
+    if (!stream.localEnded || !stream.remoteEnded) this.writeReset(stream.id, code);
     stream.dispose();
     this.#remove(stream);
   }

@@ -235,7 +235,7 @@ export class RequestFields implements FieldSink {
   #toUpgrade(head: RequestHead): void {
     head.method = "GET";
     head.headers.append("upgrade", this.#protocol);
-    head.headers.append("connection", "Upgrade");
+    head.headers.append("connection", "upgrade");
   }
 
   get isUpgrade(): boolean {

@@ -15,9 +15,6 @@ export interface Http2ServerOptions extends Http2ConnectionOptions, ServerTimes 
   readonly underscores: "allow" | "reject_request" | "drop_header";
 }
 
-/** Tells the PING of a drain apart from those that keep a connection alive. */
-const DRAIN_PING = 2;
-
 const MESSAGE = { flag: Flag.DPE, details: "http2.violation.of.messaging.rule" };
 /** Envoy's flags and details for each `Malformed`. */
 const REFUSALS: readonly { readonly flag: number; readonly details: string }[] = [
@@ -100,19 +97,14 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   }
 
   /**
-   * Asks the peer to open no more streams; those that are on their way are still served. Then, once the peer is known to
-   * have heard it or after `graceMs`, more are refused, and the connection ends with its last stream (RFC 9113, 6.8).
+   * Asks the peer to open no more streams; those that it opens all the same are still served. After `graceMs` more are
+   * refused, and the connection ends with its last stream (RFC 9113, section 6.8).
    */
   drain(graceMs: number): void {
     if (this.#draining > 0 || this.over) return;
     this.#draining = 1;
     this.writeGoaway(MAX_STREAM_ID, ErrorCode.noError, "");
-    this.ping(DRAIN_PING);
     this.wheel.arm(this.#drainTimer, Math.max(1, graceMs));
-  }
-
-  protected onPingAnswered(number: number): void {
-    if (number === DRAIN_PING && this.#draining === 1) this.#refuseMore();
   }
 
   #refuseMore(): void {
@@ -141,8 +133,12 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     const { head, handler } = this.handler.nextRequest();
     this.register(new Http2ServerStream(streamId, this, head, handler));
     this.#opened++;
-    const { maxRequests, drainMs } = this.serverOptions;
-    if (maxRequests > 0 && this.#opened >= maxRequests) this.drain(drainMs);
+    const { maxRequests } = this.serverOptions;
+    if (maxRequests > 0 && this.#opened >= maxRequests && this.#draining === 0) {
+      // As in Envoy: this was the last, and no more are waited for.
+      this.#draining = 2;
+      this.writeGoaway(MAX_STREAM_ID, ErrorCode.noError, "");
+    }
     return true;
   }
 

@@ -61,9 +61,11 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     const handler = this.#handler;
     if (this.#head === null) {
       const trailers = this.#trailers;
-      if (!endStream) server.messageError(this, "trailers do not end the stream");
+      if (!endStream) server.refuseTrailers(this, Malformed.message, "trailers do not end the stream");
       else if (fields.detail !== "") server.refuseTrailers(this, fields.verdict, fields.detail);
-      else if (!this.receiveEnd(trailers)) server.messageError(this, "the content is shorter than its content-length");
+      else if (this.announced > 0) {
+        server.refuseTrailers(this, Malformed.message, "the content is shorter than its content-length");
+      } else this.receiveEnd(trailers);
       return;
     }
     if (handler === null) return;
@@ -115,12 +117,17 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     this.#handler?.onDownstreamWritable();
   }
 
-  onReset(code: number, connectionEnded: boolean): void {
+  onReset(code: number, connectionEnded: boolean, detail: string): void {
     this.#disarmTimer();
     const handler = this.#handler;
     this.#handler = null;
     if (handler === null) return;
-    if (connectionEnded) {
+    if (this.#head !== null) {
+      // Its head had not come whole.
+      const [flag, details] =
+        code === ErrorCode.noError ? [Flag.DC, DISCONNECTED] : [Flag.DPE, this.#server.failureDetails];
+      this.#server.handler.onRefused(handler, { flag, details, sentence: detail });
+    } else if (connectionEnded) {
       if (code === ErrorCode.noError) handler.onDownstreamReset(Flag.DC, DISCONNECTED);
       else handler.onDownstreamReset(Flag.DPE, this.#server.failureDetails);
     } else if (code === ErrorCode.noError) handler.onDownstreamReset(0, "");
@@ -168,7 +175,7 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
 
   protected override onLocalEnd(): void {
     // RFC 9113, section 8.1: the response is complete, the rest of the request is not wanted.
-    if (!this.remoteEnded) this.reset(ErrorCode.noError);
+    if (!this.remoteEnded) this.connection.resetUnlessEnded(this, ErrorCode.noError);
   }
 
   /** Frames leave together at the end of the turn. */
@@ -193,6 +200,8 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     this.resumeReading();
   }
 
-  /** Other streams go on. */
-  closeAfterResponse(): void {}
+  /** Other streams go on: no new ones come. */
+  closeAfterResponse(): void {
+    this.#server.drain(this.#server.serverOptions.drainMs);
+  }
 }

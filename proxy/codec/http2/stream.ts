@@ -5,7 +5,6 @@
 import type { HeaderMap } from "../../../core/header-map.ts";
 import { owned } from "../socket-reader.ts";
 import type { Http2Connection } from "./connection.ts";
-import { ErrorCode } from "./protocol.ts";
 
 export abstract class Http2Stream {
   /** 0: not opened yet. */
@@ -183,8 +182,8 @@ export abstract class Http2Stream {
     this.#endHeld = false;
   }
 
-  /** Gives the stream up and tells the peer why. */
-  protected reset(code: number = ErrorCode.cancel): void {
+  /** Gives the stream up and tells the peer why, unless both sides have ended. */
+  protected reset(code: number): void {
     if (!this.closed) this.connection.resetStream(this, code);
   }
 }
