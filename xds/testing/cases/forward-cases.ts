@@ -8,6 +8,8 @@ const retry = (fields: Json): Json => withForward({ retry_policy: { retry_on: "5
 const hash = (policy: Json): Json => withForward({ hash_policy: [policy] });
 const PREVIOUS_HOSTS = any("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate");
 
+const GRPC_RETRY = { retry_on: "cancelled,deadline-exceeded,internal,resource-exhausted,unavailable" };
+
 export const FORWARD_CASES = cases(
   ["no cluster", withRoute({ route: {} }), "routes[0].route", /one of cluster, cluster_header/],
   ["an empty cluster", withForward({ cluster: "" }), "route.cluster", /must not be empty/],
@@ -67,6 +69,17 @@ export const FORWARD_CASES = cases(
     withForward({ upgrade_configs: [{ upgrade_type: "websocket" }, { upgrade_type: "WebSocket" }] }),
     "upgrade_configs[1].upgrade_type",
     /twice/,
+  ],
+  [
+    "the end of a tunnel",
+    withForward({ upgrade_configs: [{ upgrade_type: "CONNECT", connect_config: {} }] }),
+    "connect_config",
+    /is not supported/,
+    "tunnels are to come",
+  ],
+  [
+    "a deadline of gRPC",
+    withForward({ timeout: "5s", max_grpc_timeout: "2s", grpc_timeout_offset: "0.1s", retry_policy: GRPC_RETRY }),
   ],
   ["an upgrade to nothing", withForward({ upgrade_configs: [{}] }), "upgrade_type", /is required/],
   [

@@ -68,7 +68,11 @@ export const LISTENER_CASES = cases(
   ],
   [
     "inspectors",
-    on({ listener_filters: [named("f", any("extensions.filters.listener.tls_inspector.v3.TlsInspector"))] }),
+    on({
+      listener_filters: ["tls_inspector.v3.TlsInspector", "http_inspector.v3.HttpInspector"].map((type) =>
+        named(type, any(`extensions.filters.listener.${type}`)),
+      ),
+    }),
   ],
   [
     "a listener filter of another kind",

@@ -46,6 +46,25 @@ export const MANAGER_CASES = cases(
     /twice/,
   ],
   [
+    "tunnels",
+    withHcm({ upgrade_configs: [{ upgrade_type: "CONNECT" }] }),
+    "upgrade_configs[0].upgrade_type",
+    /CONNECT is not supported yet/,
+    "tunnels are to come",
+  ],
+  [
+    "WebSockets in HTTP/2",
+    withHcm({ http2_protocol_options: { allow_connect: true }, upgrade_configs: [{ upgrade_type: "websocket" }] }),
+  ],
+  [
+    "pings to callers",
+    withHcm({ http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "5s" } } }),
+  ],
+  [
+    "streams of callers limited in time and number",
+    withHcm({ common_http_protocol_options: { max_stream_duration: "60s", max_requests_per_connection: 100 } }),
+  ],
+  [
     "a small HTTP/2 window",
     withHcm({ http2_protocol_options: { initial_stream_window_size: 100 } }),
     "initial_stream_window_size",

@@ -38,6 +38,8 @@ export const MATCH_CASES = cases(
   ["no match", withRoute({ match: undefined }), "routes[0].match", /is required/],
   ["a match without a path", match({}), "match", /one of prefix, path/],
   ["an empty prefix", match({ prefix: "" })],
+  ["gRPC calls only", match({ prefix: "/shop.v1.Orders/", grpc: {} })],
+  ["tunnels", match({ connect_matcher: {} }), "connect_matcher", /is not supported/, "tunnels are to come"],
   ["an empty path", match({ path: "" })],
   ["a prefix without a slash", match({ prefix: "a" })],
   ["a separated prefix of a slash", match({ path_separated_prefix: "/" }), "path_separated_prefix", /must have two/],
@@ -200,7 +202,7 @@ export const ACTION_CASES = cases(
   ["an unknown field", withRoute({ foo_bar: 1 }), "routes[0].foo_bar", /has no field "foo_bar"/],
   [
     "a field that is not supported",
-    withRoute({ filter_action: {} }),
+    withAction({ filter_action: {} }),
     "filter_action",
     /is not supported/,
     "a field to come",
