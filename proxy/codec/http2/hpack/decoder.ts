@@ -1,5 +1,5 @@
 /** HPACK decompression (RFC 7541) of one connection's header blocks, checking names and values once per table entry. */
-import { DecoderTable } from "./decoder-table.ts";
+import { DecoderTable, type FieldEntry, share, shareName } from "./decoder-table.ts";
 import { FieldKind, type FieldSink, isValue, kindOfName, tagOfName } from "./field.ts";
 import { decodingBuffer, huffmanDecode } from "./huffman.ts";
 import { cursor, readInteger } from "./integer.ts";
@@ -7,10 +7,18 @@ import { LiteralCache } from "./literal-cache.ts";
 import { FIRST_DYNAMIC, STATIC_TABLE } from "./static-table.ts";
 import { readText } from "./text.ts";
 
-const STATIC_NAMES = STATIC_TABLE.map(([name]) => name);
-const STATIC_VALUES = STATIC_TABLE.map(([, value]) => value);
-const STATIC_TAGS = STATIC_NAMES.map(tagOfName);
-const STATIC_KINDS = STATIC_NAMES.map(kindOfName);
+const STATIC_ENTRIES: readonly FieldEntry[] = STATIC_TABLE.map(([name, value]) => {
+  const kind = kindOfName(name);
+  return {
+    name,
+    value,
+    tag: tagOfName(name),
+    kind,
+    nameKind: kind,
+    shared: true,
+    nameShared: true,
+  };
+});
 
 /** A sender has reason for two at most: the smallest size since the last block, and the one that holds (section 4.2). */
 const MAX_SIZE_UPDATES = 2;
@@ -48,7 +56,6 @@ export class HpackDecoder {
    * with COMPRESSION_ERROR.
    */
   decode(buf: Buffer, start: number, end: number, sink: FieldSink): boolean {
-    const table = this.#table;
     this.#at = start;
     if (!this.#sizeUpdates(buf, end)) return false;
     while (this.#at < end) {
@@ -56,25 +63,10 @@ export class HpackDecoder {
       if (byte >= 0x80) {
         let index = byte & 0x7f;
         if (index === 0x7f && (index = this.#integer(buf, end, 0x7f)) < 0) return false;
-        if (index < FIRST_DYNAMIC) {
-          if (index === 0) return false;
-          sink.onField(
-            STATIC_NAMES[index] as string,
-            STATIC_VALUES[index] as string,
-            STATIC_TAGS[index] as number,
-            STATIC_KINDS[index] as number,
-          );
-          continue;
-        }
-        const age = index - FIRST_DYNAMIC;
-        if (age >= table.count) return false;
-        const slot = table.slot(age);
-        sink.onField(
-          table.names[slot] as string,
-          table.values[slot] as string,
-          table.tags[slot] as number,
-          table.kinds[slot] as number,
-        );
+        const entry = this.#entry(index);
+        if (entry === null) return false;
+        if (!entry.shared) share(entry);
+        sink.onField(entry.name, entry.value, entry.tag, entry.kind);
         continue;
       }
       if (byte >= 0x40) {
@@ -102,35 +94,36 @@ export class HpackDecoder {
   }
 
   #literal(buf: Buffer, end: number, prefix: number, max: number, index: boolean, sink: FieldSink): boolean {
-    const table = this.#table;
     const nameIndex = prefix === max ? this.#integer(buf, end, max) : prefix;
     let name: string;
     let tag: number;
     let nameKind: number;
+    let nameShared = true;
     if (nameIndex === 0) {
       if (!this.#string(buf, end, !index)) return false;
       name = this.#text;
-      tag = name === "" ? 0 : tagOfName(name);
+      tag = tagOfName(name);
       nameKind = kindOfName(name);
-    } else if (nameIndex < FIRST_DYNAMIC) {
-      if (nameIndex < 0) return false;
-      name = STATIC_NAMES[nameIndex] as string;
-      tag = STATIC_TAGS[nameIndex] as number;
-      nameKind = STATIC_KINDS[nameIndex] as number;
+      nameShared = false;
     } else {
-      const age = nameIndex - FIRST_DYNAMIC;
-      if (age >= table.count) return false;
-      const slot = table.slot(age);
-      name = table.names[slot] as string;
-      tag = table.tags[slot] as number;
-      nameKind = table.nameKinds[slot] as number;
+      const entry = this.#entry(nameIndex);
+      if (entry === null) return false;
+      if (!entry.nameShared) shareName(entry);
+      ({ name, tag, nameKind } = entry);
     }
     if (!this.#string(buf, end, !index)) return false;
     const value = this.#text;
     const kind = this.#valid ? nameKind : FieldKind.invalid;
-    if (index) table.insert(name, value, tag, kind, nameKind);
+    if (index) this.#table.insert({ name, value, tag, kind, nameKind, shared: false, nameShared });
     sink.onField(name, value, tag, kind);
     return true;
+  }
+
+  /** null: there is none of that index. */
+  #entry(index: number): FieldEntry | null {
+    if (index < FIRST_DYNAMIC) return index > 0 ? (STATIC_ENTRIES[index] as FieldEntry) : null;
+    const age = index - FIRST_DYNAMIC;
+    return age < this.#table.count ? this.#table.at(age) : null;
   }
 
   /** The rest of an integer whose prefix was full; -1 if it is malformed. */

@@ -3,6 +3,8 @@
  * string that is found is neither decoded nor checked again, and brings the hash that maps further on need.
  */
 
+import { sharedText } from "./text.ts";
+
 /** A power of two. */
 const SLOTS = 32;
 /** Shorter ones cost nothing, longer ones cost memory. */
@@ -53,6 +55,7 @@ export class LiteralCache {
 
   /** Keeps a `wanted` string. */
   store(buf: Buffer, start: number, end: number, text: string, valid: boolean): void {
-    this.#literals[this.#slot] = { bytes: Uint8Array.prototype.slice.call(buf, start, end), text, valid };
+    const bytes = Uint8Array.prototype.slice.call(buf, start, end);
+    this.#literals[this.#slot] = { bytes, text: sharedText(text), valid };
   }
 }

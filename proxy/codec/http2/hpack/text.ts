@@ -26,7 +26,29 @@ export function writeText(out: Buffer, at: number, text: string): number {
   return at + length;
 }
 
-/** The characters without the larger text they may be part of, which would be kept alive with them. */
+/** Longer strings are compared too seldom to be shared. */
+const LONGEST_SHARED = 256;
+/** A dictionary with no key but, for a moment, the one whose text is asked for. */
+const keys: Record<string, boolean> = Object.create(null);
+
+/**
+ * The runtime's one string with these characters, the one that a literal in a source is. Two of them are compared by their
+ * address, from connection to connection, where others are compared character by character. Costs about 0.5 µs.
+ */
+export function sharedText(text: string): string {
+  const { length } = text;
+  if (length === 0 || length > LONGEST_SHARED) return text;
+  const first = text.charCodeAt(0);
+  // What may be an array's index is no key of a dictionary.
+  if (first >= 0x30 && first <= 0x39 && length <= 10) return text;
+  keys[text] = true;
+  let shared = text;
+  for (const key in keys) shared = key;
+  delete keys[text];
+  return shared;
+}
+
+/** To be kept: the characters without the larger text they may be part of, which would be kept alive with them. */
 export function ownText(text: string): string {
-  return Buffer.from(text, "latin1").latin1Slice();
+  return sharedText(Buffer.from(text, "latin1").latin1Slice());
 }
