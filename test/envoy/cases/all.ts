@@ -8,6 +8,7 @@ import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
 import { grpcArea } from "./grpc.ts";
 import { http2Bridge, http2Connect } from "./http2-bridge.ts";
+import { http2Flow } from "./http2-flow.ts";
 import { http2Limits } from "./http2-limits.ts";
 import { http2Malformed } from "./http2-malformed.ts";
 import { http2Logs, http2Tls } from "./http2-tls.ts";
@@ -55,6 +56,7 @@ export const areas: readonly Area[] = [
   filters,
   paths,
   http2Limits,
+  http2Flow,
   grpcArea,
   http2Bridge,
   http2Connect,

@@ -11,6 +11,7 @@ import {
   get,
   head,
   LOG,
+  onlyEnd,
   overHttp2,
   send,
   status,
@@ -380,6 +381,7 @@ const tunnels: Case[] = [
     manager: { http2_protocol_options: { allow_connect: true } },
   }),
   from2("WebSocket over HTTP/2 without allow_connect", [{ headers: extended() }, { until: "end" }], {
+    view: endings,
     manager: upgrades,
   }),
   from2(

@@ -79,13 +79,13 @@ export const from2 = (name: string, http2: readonly Http2Step[], more: Partial<C
 });
 
 /**
- * An error GOAWAY before the end of a connection, towards callers and upstreams, is left out: RFC 9113, section 5.4.1, asks for it, Envoy sends it after some
- * breaches and not after others.
+ * An error GOAWAY before the end of a connection, towards callers and upstreams, is left out: RFC 9113, section 5.4.1, asks
+ * for it; Envoy sends it after some breaches and not after others.
  */
 export function endings(lines: readonly string[]): readonly string[] {
-  return lines.map((line) =>
-    line.replace(/^connection: (?:GOAWAY (?!NO_ERROR)\S+ last=\d+, )+closed$/, "connection: closed"),
-  );
+  return lines
+    .filter((line) => !/^\S+ \d+> GOAWAY (?!NO_ERROR)/.test(line))
+    .map((line) => line.replace(/^connection: (?:GOAWAY (?!NO_ERROR)\S+ last=\d+, )+closed$/, "connection: closed"));
 }
 
 /** What a listener of HTTP/2 says to someone who speaks another protocol is its own affair. */
