@@ -204,22 +204,6 @@ const upstreams: Case[] = [
     },
   ),
   from2(
-    "an upstream that shrinks its window",
-    [...get("/1"), { waitMs: 30 }, ...call("POST", "/2", { stream: 3, body: BODY }), { waitMs: 30 }],
-    {
-      cluster: overHttp2(),
-      answers: ({ number }) =>
-        number === 1
-          ? answers(
-              { frame: { type: TYPE.settings, payload: encodeSettings({ 4: 5 }) } },
-              { headers: status(200), end: true },
-            )
-          : { early: true, ...answers({ until: 5 }, { waitMs: 50 }, { headers: status(200), end: true }) },
-      // What was buffered counts or not; the upstream saw five bytes.
-      view: (lines) => lines.filter((line) => !line.startsWith("log")),
-    },
-  ),
-  from2(
     "an upstream's window that grows",
     [...get("/1"), { waitMs: 30 }, ...call("POST", "/2", { stream: 3, body: BODY })],
     {

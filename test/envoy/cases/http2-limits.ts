@@ -183,7 +183,13 @@ const times: Case[] = [
   }),
   from2(
     "timeout of a request's head",
-    [{ frame: { type: TYPE.headers, flags: FLAG.endStream, stream: 1, payload: "\0\x01a\x01b" } }, { until: "closed" }],
+    [
+      // The acknowledgement of SETTINGS must not come in the middle of the block.
+      { waitMs: 50 },
+      { frame: { type: TYPE.headers, flags: FLAG.endStream, stream: 1, payload: "\0\x01a\x01b" } },
+      { waitMs: 400 },
+      { end: "close" },
+    ],
     { manager: { request_headers_timeout: "0.2s" } },
   ),
   from2("route timeout", [...get("/"), { waitMs: 30 }], {
