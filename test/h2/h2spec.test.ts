@@ -34,6 +34,7 @@ const http2Backend = (t: TestContext): Promise<number> => {
   server.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.on("error", () => undefined);
     stream.resume().on("end", () => {
+      if (stream.destroyed) return;
       stream.respond({ ":status": 200 });
       stream.end(ANSWER);
     });
