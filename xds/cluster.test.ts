@@ -62,7 +62,7 @@ test("a cluster of little more than a name has Envoy's defaults", () => {
       maxConnectionDurationMs: 0,
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
-      maxResponseHeadersKb: 80,
+      maxResponseHeadersKb: null,
       http2: DEFAULT_HTTP2,
     },
     perConnectionBufferLimitBytes: 1_048_576,

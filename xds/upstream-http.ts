@@ -31,7 +31,6 @@ export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpPro
 
 const IDLE_TIMEOUT_MS = 3_600_000;
 const MAX_HEADERS = 100;
-const MAX_RESPONSE_HEADERS_KB = 80;
 /** Envoy refuses more than this. */
 const MAX_RESPONSE_HEADERS_KB_LIMIT = 8192;
 
@@ -124,8 +123,8 @@ function decodeCommon(message: CommonOptions | undefined, at: Place): Omit<Upstr
   }
   const maxHeadersCount = message?.maxHeadersCount ?? MAX_HEADERS;
   if (maxHeadersCount === 0) at.field("max_headers_count").error("must be at least 1");
-  const maxResponseHeadersKb = message?.maxResponseHeadersKb ?? MAX_RESPONSE_HEADERS_KB;
-  if (maxResponseHeadersKb === 0 || maxResponseHeadersKb > MAX_RESPONSE_HEADERS_KB_LIMIT) {
+  const maxResponseHeadersKb = message?.maxResponseHeadersKb ?? null;
+  if (maxResponseHeadersKb === 0 || (maxResponseHeadersKb ?? 1) > MAX_RESPONSE_HEADERS_KB_LIMIT) {
     at.field("max_response_headers_kb").error(`must be from 1 to ${MAX_RESPONSE_HEADERS_KB_LIMIT}`);
   }
   return {
@@ -163,7 +162,7 @@ export function encodeUpstreamHttp(http: UpstreamHttp): HttpProtocolOptions {
     commonHttpProtocolOptions: {
       idleTimeout: duration(http.idleTimeoutMs),
       maxHeadersCount: http.maxHeadersCount,
-      maxResponseHeadersKb: http.maxResponseHeadersKb,
+      ...(http.maxResponseHeadersKb === null ? {} : { maxResponseHeadersKb: http.maxResponseHeadersKb }),
       ...(http.maxConnectionDurationMs > 0 ? { maxConnectionDuration: duration(http.maxConnectionDurationMs) } : {}),
       ...(http.maxRequestsPerConnection > 0 ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
     },

@@ -30,7 +30,7 @@ export function edsCluster(name: string, overrides: Partial<Cluster> = {}): Clus
       maxConnectionDurationMs: 0,
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
-      maxResponseHeadersKb: 80,
+      maxResponseHeadersKb: null,
       http2: DEFAULT_HTTP2,
     },
     perConnectionBufferLimitBytes: 1_048_576,

@@ -129,7 +129,7 @@ export const CLUSTER: Omit<Cluster, "name" | "discovery"> = {
     maxConnectionDurationMs: 0,
     maxRequestsPerConnection: 0,
     maxHeadersCount: 100,
-    maxResponseHeadersKb: 80,
+    maxResponseHeadersKb: null,
     http2: DEFAULT_HTTP2,
   },
   perConnectionBufferLimitBytes: 1024 * 1024,

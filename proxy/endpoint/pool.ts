@@ -60,6 +60,10 @@ const ALPN: Readonly<Record<PoolProtocol, readonly string[]>> = {
 /** How many requests one connection that is being opened will carry at least. */
 const EXPECTED_STREAMS = 100;
 
+/** Envoy's defaults where the cluster does not say how large a response's head may be. */
+const HTTP1_RESPONSE_HEAD_KB = 80;
+const HTTP2_RESPONSE_HEAD_KB = 60;
+
 /** How many bytes of a connection's life a pool reports when it ends. */
 function countBytes(stats: ClusterStats, socket: Socket): void {
   stats.upstream_cx_rx_bytes_total += socket.bytesRead;
@@ -297,11 +301,13 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     stats.upstream_cx_active++;
     this.#endpoint.activeConnections++;
     this.#endpoint.recordConnectSuccess(false);
-    const limits = { maxHeadBytes: http.maxResponseHeadersKb * 1024, maxFields: http.maxHeadersCount };
     const protocol = this.#protocol;
     const negotiated = socket instanceof TLSSocket && socket.alpnProtocol === "h2";
     this.#negotiatedHttp2 = protocol === "auto" && negotiated;
-    if (protocol === "http2" || this.#negotiatedHttp2) {
+    const isHttp2 = protocol === "http2" || this.#negotiatedHttp2;
+    const headKb = http.maxResponseHeadersKb ?? (isHttp2 ? HTTP2_RESPONSE_HEAD_KB : HTTP1_RESPONSE_HEAD_KB);
+    const limits = { maxHeadBytes: headKb * 1024, maxFields: http.maxHeadersCount };
+    if (isHttp2) {
       const options = { ...limits, http2: http.http2 };
       this.#http2.add(new Http2ClientConnection(socket, options, this.#http2, stats.http2, this.#deps));
     } else this.#http1.add(new Http1ClientConnection(socket, limits, this.#http1, this.#deps.clock));

@@ -61,7 +61,7 @@ export function cluster(fields: Partial<Cluster> = {}): Cluster {
       maxConnectionDurationMs: 0,
       maxRequestsPerConnection: 0,
       maxHeadersCount: 100,
-      maxResponseHeadersKb: 80,
+      maxResponseHeadersKb: null,
       http2: DEFAULT_HTTP2,
     },
     perConnectionBufferLimitBytes: 1_048_576,

@@ -152,7 +152,7 @@ const plainHttp = fc
     maxConnectionDurationMs: durationMs,
     maxRequestsPerConnection: uint32,
     maxHeadersCount: fc.integer({ min: 1, max: 1000 }),
-    maxResponseHeadersKb: fc.integer({ min: 1, max: 8192 }),
+    maxResponseHeadersKb: orNull(fc.integer({ min: 1, max: 8192 })),
     http2: http2Options,
   })
   // Explicit HTTP/1 has no HTTP/2 options to carry.
