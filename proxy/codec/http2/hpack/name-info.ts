@@ -49,7 +49,7 @@ export class NameInfo {
   newest: TableEntry | null = null;
   /** The entry that was used last. */
   #last: TableEntry | null = null;
-  /** All entries by value, once there is one. */
+  /** All entries by value, once there is more than one: most names never have two. */
   #entries: Map<string, TableEntry> | null = null;
   #count = 0;
   /** Fingerprints of the last values that had no entry, the newest first. */
@@ -103,8 +103,9 @@ export class NameInfo {
   }
 
   add(entry: TableEntry): void {
-    this.#entries ??= new Map();
-    this.#entries.set(entry.value, entry);
+    const only = this.#last;
+    if (this.#entries === null && only !== null) this.#entries = new Map([[only.value, only]]);
+    this.#entries?.set(entry.value, entry);
     this.#count++;
     this.#last = entry;
     if (entry.staticIndex === 0) this.newest = entry;
