@@ -68,6 +68,15 @@ test("windows that are smaller than an answer are kept", async () => {
   });
 });
 
+test("a peer without a header table gets answers that need none", async () => {
+  await withSession(250, { headerTableSize: 0 }, async (session) => {
+    for (let i = 0; i < 3; i++) {
+      const { status, type, trailers } = await call(session, Buffer.alloc(50));
+      assert.deepEqual([status, type, trailers], [200, "application/grpc", "0"]);
+    }
+  });
+});
+
 test("an answer longer than any window arrives whole, and so does a request", { timeout: 10_000 }, async () => {
   const bytes = 40 << 20;
   await withSession(bytes, {}, async (session) => {

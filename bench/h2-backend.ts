@@ -54,6 +54,8 @@ const FIRST = {
   head: Buffer.concat([STATUS_200, field(REMEMBER, CONTENT_TYPE, "application/grpc")]),
   trailers: field(REMEMBER, "grpc-status", "0"),
 };
+/** For peers without a table, which want to be told that it is empty (RFC 7541, 4.2); nginx is one. */
+const NO_TABLE = { head: Buffer.concat([Buffer.of(0x20), PLAIN.head]), trailers: PLAIN.trailers };
 const LATER = { head: Buffer.of(0x88, 0x80 | 63), trailers: Buffer.of(0x80 | 62) };
 
 /** Messages of `length` bytes together, each as long as a frame where there are several (gRPC: flag, length, bytes). */
@@ -91,8 +93,9 @@ class Connection {
   readonly #socket: net.Socket;
   readonly #bytes: number;
   readonly #message: Buffer;
-  readonly #first: ShortAnswer;
-  readonly #later: ShortAnswer;
+  #first: ShortAnswer;
+  #later: ShortAnswer;
+  #plainHead = PLAIN.head;
   #answered = false;
   #window = DEFAULT_WINDOW;
   #initialWindow = DEFAULT_WINDOW;
@@ -165,8 +168,12 @@ class Connection {
       for (const answer of this.#answers.values()) answer.window += value - this.#initialWindow;
       this.#initialWindow = value;
     }
-    // Answers refer to a table of the default size; with a smaller one they say everything each time.
-    if (id === SETTING.headerTableSize && value < 4096) this.#socket.destroy(new Error("needs a header table of 4096"));
+    // Answers refer to a table of the default size; without one they say everything each time.
+    if (id === SETTING.headerTableSize && value < 4096) {
+      this.#first = shortAnswer(NO_TABLE, this.#message);
+      this.#later = this.#first;
+      this.#plainHead = NO_TABLE.head;
+    }
   }
 
   #answer(stream: number): void {
@@ -205,7 +212,7 @@ class Connection {
   }
 
   #sendPieces(answer: Answer): void {
-    if (!answer.started) this.#out.push(frame(FRAME.headers, END_HEADERS, answer.stream, PLAIN.head));
+    if (!answer.started) this.#out.push(frame(FRAME.headers, END_HEADERS, answer.stream, this.#plainHead));
     answer.started = true;
     while (answer.left > 0 && !this.#full) {
       const offset = (this.#bytes - answer.left) % FRAME_BYTES;

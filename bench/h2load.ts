@@ -10,6 +10,9 @@ import { LOAD_CORE } from "./processes.ts";
 
 const run = promisify(execFile);
 
+/** A proxy that lets a load hang must not hang the benchmark. */
+const LIMIT_MS = 60_000;
+
 export interface LatencyResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -42,7 +45,7 @@ async function h2load(options: readonly string[], request: Buffer | number | nul
     if (typeof request === "number") truncateSync(body, request);
     const data = request === null ? [] : ["-d", body, ...GRPC_HEADERS];
     const args = ["-c", String(LOAD_CORE), "h2load", "-t1", `--log-file=${log}`, ...options, ...data, url];
-    const { stdout } = await run("taskset", args, { maxBuffer: 1 << 24 });
+    const { stdout } = await run("taskset", args, { maxBuffer: 1 << 24, timeout: LIMIT_MS });
     const seconds = /finished in ([\d.]+)(us|ms|s|m),/.exec(stdout);
     const dataBytes = /\((\d+)\) data/.exec(stdout)?.[1];
     if (!seconds || dataBytes === undefined) throw new Error(`h2load printed no report:\n${stdout}`);
@@ -104,8 +107,8 @@ export async function atRate(
   const even = [`-c${connections}`, `--rps=${(rate / connections).toFixed(3)}`, `-D${seconds}`];
   const load =
     protocol === "h2" ? await h2load(["-m32", ...even], GRPC_REQUEST, url) : await h2load(["--h1", ...even], null, url);
-  // A proxy that answers nothing must not look fast.
-  const missing = Math.max(0, Math.floor(rate * seconds * 0.95) - load.latencies.length - load.errors);
+  // A proxy that leaves calls unanswered must not look fast; a load that is late on a busy machine is no error.
+  const missing = Math.max(0, Math.floor(rate * seconds * 0.8) - load.latencies.length - load.errors);
   return {
     p50Ms: percentile(load.latencies, 0.5),
     p99Ms: percentile(load.latencies, 0.99),

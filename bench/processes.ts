@@ -13,12 +13,14 @@ const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 export interface Running {
   readonly pid: number;
   stop(): Promise<void>;
   /** What it wrote, for errors. */
   output(): string;
+  ended(): boolean;
 }
 
 export function start(command: readonly string[], core: number, env: NodeJS.ProcessEnv = {}): Running {
@@ -47,6 +49,7 @@ export function start(command: readonly string[], core: number, env: NodeJS.Proc
   return {
     pid: child.pid ?? -1,
     output: () => text,
+    ended: () => !running.has(child),
     async stop() {
       child.kill("SIGTERM");
       const late = setTimeout(() => child.kill("SIGKILL"), 3000);
@@ -84,6 +87,8 @@ export async function untilListening(port: number, process: Running, limitMs = 2
       });
       socket.once("error", () => resolve(false));
     });
+    // Who listens may be somebody else.
+    if (process.ended()) throw new Error(`ended before it listened on port ${port}:\n${process.output()}`);
     if (open) return performance.now() - begin;
     await wait(2);
   }
