@@ -11,6 +11,7 @@ import { http2Bridge, http2Connect } from "./http2-bridge.ts";
 import { http2Flow } from "./http2-flow.ts";
 import { http2Limits } from "./http2-limits.ts";
 import { http2Malformed } from "./http2-malformed.ts";
+import { http2Policies } from "./http2-policies.ts";
 import { http2Logs, http2Tls } from "./http2-tls.ts";
 import { http2Upstream } from "./http2-upstream.ts";
 import { identity } from "./identity.ts";
@@ -62,6 +63,7 @@ export const areas: readonly Area[] = [
   http2Connect,
   http2Malformed,
   http2Upstream,
+  http2Policies,
   http2Tls,
   http2Logs,
 ];

@@ -73,19 +73,9 @@ const streams: Case[] = [
   ),
   from2("requests per connection", [...get("/1"), ...call("GET", "/2", { stream: 3 }), { waitMs: 30 }], {
     manager: { common_http_protocol_options: { max_requests_per_connection: 2 }, drain_timeout: "0.1s" },
-    differs: {
-      why: "RFC 9113, section 6.8: a second GOAWAY says which streams were taken",
-      envoy: ["connection: GOAWAY NO_ERROR last=2147483647, closed"],
-      outrigger: ["connection: GOAWAY NO_ERROR last=2147483647, GOAWAY NO_ERROR last=3, closed"],
-    },
   }),
   from2("requests per connection: the last one is in flight", [...get("/1")], {
     manager: { common_http_protocol_options: { max_requests_per_connection: 1 }, drain_timeout: "0.1s" },
-    differs: {
-      why: "RFC 9113, section 6.8: a second GOAWAY says which streams were taken",
-      envoy: ["connection: GOAWAY NO_ERROR last=2147483647, closed"],
-      outrigger: ["connection: GOAWAY NO_ERROR last=2147483647, GOAWAY NO_ERROR last=1, closed"],
-    },
   }),
   from2(
     "requests per upstream connection",
@@ -406,7 +396,9 @@ const judged: Case[] = [
 
 /** What the body of a refused call looked like upstream is chance. */
 function withoutRest(lines: readonly string[]): readonly string[] {
-  return endings(lines).filter((line) => !/^up \d+> {3}(?:cut|chunked)/.test(line));
+  const seen = endings(lines).filter((line) => !/^up \d+> {3}(?:cut|chunked)/.test(line));
+  // Which of the broken calls is logged first is nobody's promise.
+  return [...seen.filter((line) => !line.startsWith("log")), ...seen.filter((line) => line.startsWith("log")).sort()];
 }
 
 export const http2Limits: Area = {
