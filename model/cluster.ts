@@ -123,7 +123,7 @@ export interface UpstreamHttp {
   readonly maxRequestsPerConnection: number;
   /** Of a response; in HTTP/2 `:status` counts, too. */
   readonly maxHeadersCount: number;
-  /** Whole response head, KiB; null: Envoy's defaults, 80 in HTTP/1 and 60 in HTTP/2. */
+  /** Names and values of a response's head, KiB; null: Envoy's defaults, 80 in HTTP/1 and 60 in HTTP/2. */
   readonly maxResponseHeadersKb: number | null;
   readonly http2: Http2Options;
   /** The server that TLS asks for is the one that the request is for; absent: the TLS context decides. */

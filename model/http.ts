@@ -61,8 +61,9 @@ export interface HttpConnectionManager {
   readonly maxStreamDurationMs: number;
   /** 0: no limit. */
   readonly maxRequestsPerConnection: number;
+  /** Of a request; in HTTP/2 pseudo-headers and each `cookie` field count, too. */
   readonly maxHeadersCount: number;
-  /** Whole request head, KiB. Envoy's default: 60. */
+  /** Names and values of a request's head, KiB. Envoy's default: 60. */
   readonly maxRequestHeadersKb: number;
   readonly headersWithUnderscores: "allow" | "reject_request" | "drop_header";
   readonly http1: Http1ServerOptions;
