@@ -365,10 +365,31 @@ test("the status of a gRPC call comes from trailers, else from the HTTP status, 
   c.request.headers = HeaderMap.of({ "content-type": "application/grpc+proto" });
   const format = compileFormat("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%");
   assert.equal(format(c), "Unknown UNKNOWN 2");
+  c.info.responseCode = 0;
+  assert.equal(format(c), "- - -");
   c.info.responseCode = 503;
   assert.equal(format(c), "Unavailable UNAVAILABLE 14");
   c.responseTrailers = HeaderMap.of({ "grpc-status": "4" });
   assert.equal(format(c), "DeadlineExceeded DEADLINE_EXCEEDED 4");
+  c.responseTrailers = HeaderMap.of({ "grpc-status": "abc" });
+  assert.equal(format(c), "-1 -1 -1");
+  c.request.headers = HeaderMap.of({ "content-type": "application/grpc-web" });
+  assert.equal(format(c), "- - -");
+});
+
+test("the numbers of a gRPC call's messages are Envoy's filter state, where its filter emits it", () => {
+  const c = forwarded();
+  const name = "envoy.filters.http.grpc_stats";
+  const format = compileFormat(`%FILTER_STATE(${name})% %FILTER_STATE(${name}:PLAIN)% %FILTER_STATE(${name}:FIELD:x)%`);
+  assert.equal(format(c), "- - -");
+  c.info.grpc = { status: 0, requestMessages: 3, responseMessages: 0 };
+  assert.equal(format(c), "- - -");
+  c.info.showsGrpcMessages = true;
+  assert.equal(format(c), '{"requestMessageCount":"3"} 3,0 -');
+  c.info.grpc = { status: 0, requestMessages: 0, responseMessages: 2 };
+  assert.equal(format(c), '{"responseMessageCount":"2"} 0,2 -');
+  c.info.grpc = { status: 0, requestMessages: 0, responseMessages: 0 };
+  assert.equal(format(c), "- - -");
 });
 
 test("a peer's bytes pass unchanged and text of our own is UTF-8", () => {

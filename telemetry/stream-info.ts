@@ -122,6 +122,8 @@ export class StreamInfo {
   setCookies: string[] | null = null;
   /** null: not a gRPC call. */
   grpc: GrpcInfo | null = null;
+  /** A `grpc_stats` filter lets logs read the numbers of messages. */
+  showsGrpcMessages = false;
 
   constructor(connection: ConnectionInfo) {
     this.connection = connection;
@@ -158,5 +160,6 @@ export class StreamInfo {
     this.explanation = "";
     this.setCookies = null;
     this.grpc = null;
+    this.showsGrpcMessages = false;
   }
 }

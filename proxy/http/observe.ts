@@ -64,7 +64,13 @@ export function compileObserve(parts: ObserveParts): Observe {
 
   const grpcFilters = parts.filters.flatMap((filter) =>
     filter.kind === "grpc_stats" && !filter.disabled
-      ? [{ name: filter.name, record: parts.grpcStats.recorder(filter.stats) }]
+      ? [
+          {
+            name: filter.name,
+            record: parts.grpcStats.recorder(filter.stats),
+            shows: filter.stats.emitFilterState,
+          },
+        ]
       : [],
   );
 
@@ -72,8 +78,10 @@ export function compileObserve(parts: ObserveParts): Observe {
     recorderOf(info, route).record(info);
     const responseHeaders = info.responseCode === 0 ? null : response.headers;
     if (info.grpc !== null) {
-      for (const { name, record } of grpcFilters) {
-        if (route?.filterOverride(name)?.kind !== "disabled") record(info, responseHeaders, trailers);
+      for (const { name, record, shows } of grpcFilters) {
+        if (route?.filterOverride(name)?.kind === "disabled") continue;
+        record(info, responseHeaders, trailers);
+        if (shows) info.showsGrpcMessages = true;
       }
     }
     if (accessLogs.length === 0) return;

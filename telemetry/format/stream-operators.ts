@@ -3,6 +3,7 @@ import type { JsonValue } from "../../model/bootstrap.ts";
 import { formatFlags, formatFlagsLong } from "../../model/flags.ts";
 import type { StreamInfo } from "../stream-info.ts";
 import { type Command, type Extract, FormatError } from "./context.ts";
+import { filterState } from "./grpc-status.ts";
 import { type OperatorTable, optionalArgument, orNull, plain, withArgument } from "./operator.ts";
 
 /** Whole milliseconds from one time point to another, null where either has not happened. */
@@ -93,8 +94,7 @@ export const STREAM_OPERATORS: OperatorTable = {
   SPAN_ID: plain((c) => orNull(c.info.spanId)),
   STREAM_ID: plain((c) => c.request.headers.get("x-request-id")),
   DYNAMIC_METADATA: withArgument(compileMetadata),
-  // No filter keeps state objects here, so every name is absent, as it is in Envoy until one is set.
-  FILTER_STATE: withArgument(() => () => null),
+  FILTER_STATE: withArgument(filterState),
   // Outrigger's own, which Envoy does not know.
   OUTRIGGER_EXPLANATION: plain((c) => orNull(c.info.explanation)),
 };
