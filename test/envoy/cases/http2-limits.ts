@@ -29,7 +29,7 @@ const heads: Case[] = [
     manager: { common_http_protocol_options: { max_headers_count: 200 } },
   }),
   from2("trailers that are too many", call("POST", "/", { body: "a", trailers: many(101) }), { view: onlyOutcome }),
-  from2("trailers that are too large", call("POST", "/", { body: "a", trailers: large(70) }), { view: onlyOutcome }),
+  from2("trailers that are too large", call("POST", "/", { body: "a", trailers: large(61) }), { view: onlyOutcome }),
   from2("an answer's head of 58 KiB", get("/"), { cluster: overHttp2(), answers: [respond(200, large(58))] }),
   from2("an answer's head of 61 KiB", get("/"), { cluster: overHttp2(), answers: [respond(200, large(61))] }),
   from2("an answer's head above a small limit", get("/"), {
