@@ -7,6 +7,7 @@ import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
+import { MULTIPLEXED } from "./codec/http2/protocol.ts";
 import { HttpConnection, type HttpVersion } from "./http/connection.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
 import { type ConnectionFacts, compileFilterChains, needsClientHello } from "./listener/filter-chain-match.ts";
@@ -210,7 +211,8 @@ export class InboundListener {
 }
 
 /** What the codec of a connection is, as Envoy's AUTO settles it: by ALPN, else by the first bytes. */
-function httpVersion(codecType: HttpVersion, tls: ConnectionTls | null): HttpVersion {
+function httpVersion(codecType: CompiledFilterChain["codecType"], tls: ConnectionTls | null): HttpVersion {
+  if (tls?.alpn === MULTIPLEXED) return "multiplexed";
   if (codecType !== "auto") return codecType;
   if (tls?.alpn === "h2") return "http2";
   return tls?.alpn === "http/1.1" ? "http1" : "auto";

@@ -13,11 +13,13 @@ import type { Pool } from "../cluster/pool.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { Http2ClientConnection } from "../codec/http2/client-connection.ts";
+import { MULTIPLEXED } from "../codec/http2/protocol.ts";
 import type { UpstreamFailure, UpstreamStream } from "../codec/stream.ts";
 import { connect, type TlsServerName, type UpstreamTlsConnector } from "./connector.ts";
 import { type ConnectionsOwner, Http1Connections } from "./http1-connections.ts";
 import { Http2Connections } from "./http2-connections.ts";
 import { IdleLearner } from "./idle-learner.ts";
+import { MultiplexChoice } from "./multiplex-choice.ts";
 
 /** Who wants a connection. */
 export interface PoolWaiter {
@@ -35,7 +37,7 @@ export interface PoolCluster {
 }
 
 /** What the connections of a pool speak; `auto`: what ALPN says. */
-export type PoolProtocol = "http1" | "http2" | "auto";
+export type PoolProtocol = "http1" | "http2" | "auto" | "multiplexed";
 
 /** An endpoint's connections of one kind, where it has several. */
 interface PoolPart {
@@ -44,6 +46,8 @@ interface PoolPart {
   readonly protocol: PoolProtocol;
   readonly learner: IdleLearner;
   readonly onEmpty: () => void;
+  /** The peer does not take calls as streams. */
+  readonly onRefused: () => void;
 }
 
 export interface PoolDeps {
@@ -55,10 +59,17 @@ const ALPN: Readonly<Record<PoolProtocol, readonly string[]>> = {
   http1: ["http/1.1"],
   http2: ["h2"],
   auto: ["h2", "http/1.1"],
+  multiplexed: [MULTIPLEXED, "http/1.1"],
 };
 
 /** How many requests one connection that is being opened will carry at least. */
 const EXPECTED_STREAMS = 100;
+
+/** A peer that does not take calls as streams may be replaced by one that does, ms. */
+const ASK_AGAIN_MS = 60_000;
+
+/** What keeps a shared connection honest where the cluster says nothing (ms). */
+const KEEPALIVE = { intervalMs: 60_000, timeoutMs: 20_000, intervalJitterPercent: 15, idleIntervalMs: 0 };
 
 /** Envoy's defaults where the cluster does not say how large a response's head may be. */
 const HTTP1_RESPONSE_HEAD_KB = 80;
@@ -86,6 +97,9 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   readonly #part: PoolPart | null;
   /** Whether the last connection spoke HTTP/2, where ALPN settles it. */
   #negotiatedHttp2 = false;
+  readonly #choice = new MultiplexChoice();
+  /** Until then the peer is not asked again whether it takes calls as streams. */
+  #unsharedUntil = 0;
   #draining = false;
 
   constructor(
@@ -132,7 +146,22 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     return this.#partOf(http2 ? "http2" : "http1", this.#part?.server ?? null, http2 ? "http2" : "http1");
   }
 
-  #partOf(key: string, server: TlsServerName | null, protocol: PoolProtocol): EndpointPool {
+  /**
+   * The connections that carry a call of HTTP/1 to another sidecar: streams of a few, while there are many calls, or one to
+   * each.
+   */
+  forLoad(): EndpointPool {
+    const { config, tls } = this.#cluster;
+    if (config.outrigger?.multiplex !== true || this.#protocol !== "http1") return this;
+    const now = this.#deps.clock.now();
+    if (!this.#choice.choose(this.#endpoint.activeRequests, now) || now < this.#unsharedUntil) return this;
+    if (tls(this.#endpoint) === null) return this;
+    return this.#partOf("multiplexed", this.#part?.server ?? null, "multiplexed", () => {
+      this.#unsharedUntil = this.#deps.clock.now() + ASK_AGAIN_MS;
+    });
+  }
+
+  #partOf(key: string, server: TlsServerName | null, protocol: PoolProtocol, onRefused = ignore): EndpointPool {
     let pool = this.#parts.get(key);
     if (pool === undefined) {
       const onEmpty = (): void => {
@@ -144,6 +173,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
         protocol,
         learner: this.#learner,
         onEmpty,
+        onRefused,
       });
       this.#parts.set(key, pool);
     }
@@ -246,7 +276,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   /** As many connections as those that wait need; with ALPN that is not known before the first one stands. */
   #openForWaiting(): void {
     const protocol = this.#protocol;
-    const many = protocol === "http2" || (protocol === "auto" && (this.#negotiatedHttp2 || this.#http1.size === 0));
+    const many = protocol !== "http1" && (protocol === "http2" || this.#negotiatedHttp2 || this.#http1.size === 0);
     const needed = many ? Math.ceil(this.#waiting.length / EXPECTED_STREAMS) : this.#waiting.length;
     while (this.#opening.size < needed) if (!this.#open()) break;
   }
@@ -302,14 +332,17 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     this.#endpoint.activeConnections++;
     this.#endpoint.recordConnectSuccess(false);
     const protocol = this.#protocol;
-    const negotiated = socket instanceof TLSSocket && socket.alpnProtocol === "h2";
-    this.#negotiatedHttp2 = protocol === "auto" && negotiated;
+    const alpn = socket instanceof TLSSocket ? socket.alpnProtocol : null;
+    const multiplexed = protocol === "multiplexed" && alpn === MULTIPLEXED;
+    this.#negotiatedHttp2 = multiplexed || (protocol === "auto" && alpn === "h2");
+    if (protocol === "multiplexed" && !multiplexed) this.#part?.onRefused();
     const isHttp2 = protocol === "http2" || this.#negotiatedHttp2;
     const headKb = http.maxResponseHeadersKb ?? (isHttp2 ? HTTP2_RESPONSE_HEAD_KB : HTTP1_RESPONSE_HEAD_KB);
     const limits = { maxHeadBytes: headKb * 1024, maxFields: http.maxHeadersCount };
     if (isHttp2) {
-      const options = { ...limits, http2: http.http2 };
-      this.#http2.add(new Http2ClientConnection(socket, options, this.#http2, stats.http2, this.#deps));
+      const keepalive = http.http2.keepalive ?? (multiplexed ? KEEPALIVE : null);
+      const options = { ...limits, http2: { ...http.http2, keepalive } };
+      this.#http2.add(new Http2ClientConnection(socket, options, multiplexed, this.#http2, stats.http2, this.#deps));
     } else this.#http1.add(new Http1ClientConnection(socket, limits, this.#http1, this.#deps.clock));
     this.#openForWaiting();
   }
@@ -327,3 +360,5 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     }
   }
 }
+
+function ignore(): void {}

@@ -12,7 +12,18 @@ export function serverNameRule({ http, tls, tlsMatches }: Cluster): RequestSni |
 }
 
 /** The endpoint's connections that may carry a request: of its caller's version, and opened for its host, where that counts. */
-export function poolForRequest(pool: EndpointPool, cluster: Cluster, request: RequestHead): EndpointPool {
+export function poolForRequest(
+  pool: EndpointPool,
+  cluster: Cluster,
+  request: RequestHead,
+  upgrading: boolean,
+): EndpointPool {
+  const chosen = poolForServer(pool, cluster, request);
+  // A tunnel has a connection to itself.
+  return cluster.outrigger === null || upgrading || request.protocol === "HTTP/2" ? chosen : chosen.forLoad();
+}
+
+function poolForServer(pool: EndpointPool, cluster: Cluster, request: RequestHead): EndpointPool {
   const versioned = cluster.http.protocol === "use_downstream" ? pool.forVersion(request.protocol === "HTTP/2") : pool;
   const rule = serverNameRule(cluster);
   if (rule === undefined) return versioned;

@@ -62,6 +62,8 @@ export function compileRuntime(parts: RuntimeParts): HttpRuntime {
 export interface HttpServerOptions {
   readonly http1: ServerOptions;
   readonly http2: Http2ServerOptions;
+  /** Between two sidecars: HTTP/1 in streams. */
+  readonly multiplexed: Http2ServerOptions;
 }
 
 export function serverOptions(config: HttpConnectionManager): HttpServerOptions {
@@ -76,16 +78,15 @@ export function serverOptions(config: HttpConnectionManager): HttpServerOptions 
     maxRequests: config.maxRequestsPerConnection,
     maxDurationMs: config.maxConnectionDurationMs,
   };
-  return {
-    http1: {
-      ...common,
-      acceptHttp10: config.http1.acceptHttp10,
-      defaultHostForHttp10: config.http1.defaultHostForHttp10,
-      allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
-      allowChunkedLength: config.http1.allowChunkedLength,
-      allowCustomMethods: config.http1.allowCustomMethods,
-      headTimeoutMs: config.requestHeadersTimeoutMs,
-    },
-    http2: { ...common, http2: config.http2 },
+  const http1 = {
+    ...common,
+    acceptHttp10: config.http1.acceptHttp10,
+    defaultHostForHttp10: config.http1.defaultHostForHttp10,
+    allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
+    allowChunkedLength: config.http1.allowChunkedLength,
+    allowCustomMethods: config.http1.allowCustomMethods,
+    headTimeoutMs: config.requestHeadersTimeoutMs,
   };
+  const http2 = { ...common, http2: config.http2, text: null };
+  return { http1, http2, multiplexed: { ...http2, text: http1 } };
 }

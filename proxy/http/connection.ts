@@ -64,7 +64,7 @@ const MALFORMED = new Map<number, Failure>([
 const OTHER = badRequest("http1.codec_error");
 
 /** What a connection speaks; `auto`: its first bytes tell. */
-export type HttpVersion = "http1" | "http2" | "auto";
+export type HttpVersion = "http1" | "http2" | "multiplexed" | "auto";
 
 export class HttpConnection implements ServerHandler {
   #connection: ServerConnection;
@@ -88,8 +88,8 @@ export class HttpConnection implements ServerHandler {
     this.#info = info;
     this.#onClosed = onClosed;
     const { context, http2Stats } = runtime();
-    if (version === "http2") {
-      this.#connection = new Http2ServerConnection(socket, options.http2, this, http2Stats, context);
+    if (version === "http2" || version === "multiplexed") {
+      this.#connection = new Http2ServerConnection(socket, options[version], this, http2Stats, context);
       return;
     }
     const http1 = new Http1ServerConnection(socket, options.http1, this, context);

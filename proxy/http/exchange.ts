@@ -116,7 +116,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#body = body;
     this.#requestEnded = body === Body.none;
     if (this.#requestEnded) info.requestEndAt = info.startedAt;
-    if (connection.tls !== null && request.scheme === "http" && stream.ownsConnection) request.scheme = "https";
+    if (connection.tls !== null && request.scheme === "http" && request.protocol !== "HTTP/2") request.scheme = "https";
     this.upgrading = false;
     this.#webSocket = false;
     this.#armIdle(config.streamIdleTimeoutMs);
@@ -439,7 +439,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       return;
     }
     // HTTP/2 needs no length to say that there is no body.
-    if (body === Body.none && stream.ownsConnection && head.protocol === "HTTP/2") this.#describeNothing(head);
+    if (body === Body.none && stream.ownsConnection) this.#describeNothing(head);
     stream.sendHead(head, body);
     if (head.status === 101) {
       stream.startTunnel();

@@ -231,7 +231,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     endpoint.rq_total++;
     this.#retry?.onHostAttempted(endpoint);
     if (this.#requestEnded) this.#armTryDeadline();
-    const pool = poolForRequest(cluster.poolOf(endpoint), cluster.config, exchange.request);
+    const pool = poolForRequest(cluster.poolOf(endpoint), cluster.config, exchange.request, exchange.upgrading);
     this.#waitsAt = pool;
     const connection = pool.acquire(this);
     if (connection !== null) this.onConnection(connection);

@@ -2,11 +2,15 @@
 import type { Socket } from "node:net";
 import { Http2ClientStream } from "./client-stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
+import type { ResponseReader } from "./heads.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
+import { HpackWriter } from "./hpack-writer.ts";
 import { ErrorCode, errorName, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
 import { ResponseFields } from "./response-fields.ts";
+import { ResponseText } from "./response-text.ts";
 import type { Http2Stats } from "./stats.ts";
 import type { Http2Stream } from "./stream.ts";
+import { TextWriter } from "./text-writer.ts";
 
 /** The pool that owns the connection. */
 export interface Http2Owner {
@@ -26,9 +30,8 @@ export class Http2ClientConnection extends Http2Connection {
   requests = 0;
   /** Monotonic ms of the last time that its last stream ended; the pool's. */
   idleSince = 0;
-  readonly fields: ResponseFields;
+  readonly fields: ResponseReader;
   readonly #owner: Http2Owner;
-  readonly #decoder: HpackDecoder;
   #nextId = 1;
   /** Streams that were handed out and whose heads have not been sent. */
   #promised = 0;
@@ -36,18 +39,19 @@ export class Http2ClientConnection extends Http2Connection {
   #localAddress: string | null = null;
   #gone = false;
 
+  /** `text`: both sides have agreed to send the heads of HTTP/1 as they are. */
   constructor(
     socket: Socket,
     options: Http2ConnectionOptions,
+    text: boolean,
     owner: Http2Owner,
     stats: Http2Stats,
     time: ConnectionTime,
   ) {
     const decoder = new HpackDecoder(4096);
-    super(socket, options, decoder, stats, time);
+    super(socket, options, decoder, (outbox) => (text ? new TextWriter(outbox) : new HpackWriter(outbox)), stats, time);
     this.#owner = owner;
-    this.#decoder = decoder;
-    this.fields = new ResponseFields(options);
+    this.fields = text ? new ResponseText(options) : new ResponseFields(options, decoder);
     const settings: [number, number][] = [
       [Setting.enablePush, 0],
       [Setting.maxConcurrentStreams, options.http2.maxConcurrentStreams],
@@ -130,8 +134,8 @@ export class Http2ClientConnection extends Http2Connection {
 
   protected decodeBlock(buf: Buffer, start: number, end: number, stream: Http2Stream | null): boolean {
     if (stream instanceof Http2ClientStream) stream.beginBlock();
-    else this.fields.begin(null, false);
-    return this.#decoder.decode(buf, start, end, this.fields);
+    else this.fields.begin(null, null);
+    return this.fields.read(buf, start, end);
   }
 
   /** RFC 9113, section 6.8: streams above the last one that the peer names were not processed. */

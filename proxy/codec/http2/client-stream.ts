@@ -9,7 +9,6 @@ import { ErrorCode } from "./protocol.ts";
 import { Http2Stream } from "./stream.ts";
 
 export class Http2ClientStream extends Http2Stream implements UpstreamStream {
-  readonly protocol = "HTTP/2";
   readonly requests: number;
   answered = false;
   readonly #client: Http2ClientConnection;
@@ -27,6 +26,10 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     this.requests = requests;
   }
 
+  get protocol(): string {
+    return this.connection.heads.protocol;
+  }
+
   get localAddress(): string {
     return this.#client.localAddress;
   }
@@ -40,8 +43,7 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     if (!this.#client.activate(this)) return;
     this.#upgrade = upgrading ? (request.headers.get("upgrade") ?? "") : "";
     this.#unchunker = body === Body.chunked ? new Unchunker() : null;
-    const pseudo = upgrading ? extendedConnect(request) : requestFields(request);
-    const at = this.connection.headers.writeHead(this.id, pseudo, request.headers);
+    const at = this.connection.heads.writeRequest(this.id, request, body, upgrading);
     this.wrote(this.connection.outbox.generation, at);
   }
 
@@ -93,13 +95,13 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
   beginBlock(): void {
     const { fields } = this.#client;
     const handler = this.#handler;
-    if (handler === null) fields.begin(null, false);
+    if (handler === null) fields.begin(null, null);
     else if (!this.#headSeen) {
       handler.response.clear();
-      fields.begin(handler.response.headers, false);
+      fields.begin(handler.response.headers, handler.response);
     } else {
       this.#trailers = new HeaderMap();
-      fields.begin(this.#trailers, true);
+      fields.begin(this.#trailers, null);
     }
   }
 
@@ -109,14 +111,14 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     if (handler === null) return;
     this.answered = true;
     if (this.#headSeen) {
-      fields.finish(null);
+      fields.finish();
       if (!endStream) this.#malformed("trailers do not end the stream");
       else if (fields.problem !== "") this.#malformed(fields.problem);
       else if (!this.receiveEnd(this.#trailers)) this.#malformed("the content is shorter than its content-length");
       return;
     }
     const { response } = handler;
-    fields.finish(response);
+    fields.finish();
     if (fields.problem !== "") {
       if (fields.excess) this.#client.streamError(this, ErrorCode.internalError, fields.problem);
       else this.#malformed(fields.problem);
@@ -157,10 +159,9 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
       this.#malformed("an informational response is out of place");
       return;
     }
-    const { status, headers } = handler.response;
+    const { status, reason, protocol, headers } = handler.response;
     const head = new ResponseHead();
-    head.status = status;
-    head.protocol = "HTTP/2";
+    Object.assign(head, { status, reason, protocol });
     headers.forEach((name, value) => {
       head.headers.append(name, value);
     });
@@ -199,25 +200,4 @@ function failureOf(code: number, connectionEnded: boolean, answered: boolean): U
   if (connectionEnded) return code === ErrorCode.noError ? "connection_termination" : "protocol_error";
   if (code === ErrorCode.protocolError) return "protocol_error";
   return "remote_reset";
-}
-
-function requestFields(request: RequestHead): readonly string[] {
-  if (request.method === "CONNECT") return [":method", "CONNECT", ":authority", request.authority];
-  return [":method", request.method, ":scheme", request.scheme, ":path", request.path, ":authority", request.authority];
-}
-
-/** RFC 8441: what an HTTP/1 caller asks for with `Upgrade`. */
-function extendedConnect(request: RequestHead): readonly string[] {
-  return [
-    ":method",
-    "CONNECT",
-    ":scheme",
-    request.scheme,
-    ":path",
-    request.path,
-    ":authority",
-    request.authority,
-    ":protocol",
-    request.headers.get("upgrade") ?? "",
-  ];
 }

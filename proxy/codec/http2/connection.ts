@@ -11,7 +11,7 @@ import { readSocket } from "../socket-reader.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { HeaderBlock } from "./header-block.ts";
-import { HeaderWriter } from "./header-writer.ts";
+import type { HeadWriter } from "./heads.ts";
 import type { HpackDecoder } from "./hpack/decoder.ts";
 import { Keepalive } from "./keepalive.ts";
 import { Outbox } from "./outbox.ts";
@@ -60,7 +60,7 @@ export abstract class Http2Connection implements FrameSink {
   protected readonly streams = new Map<number, Http2Stream>();
   protected readonly flood: FloodGuard;
   protected readonly peer = new PeerSettings();
-  readonly headers: HeaderWriter;
+  readonly heads: HeadWriter;
   /** The highest stream that the peer has opened. */
   protected lastPeerStream = 0;
   /** The connection is over: nothing is read or written. */
@@ -88,6 +88,7 @@ export abstract class Http2Connection implements FrameSink {
     socket: Socket,
     options: Http2ConnectionOptions,
     decoder: HpackDecoder,
+    heads: (outbox: Outbox) => HeadWriter,
     stats: Http2Stats,
     time: ConnectionTime,
   ) {
@@ -97,7 +98,7 @@ export abstract class Http2Connection implements FrameSink {
     this.stats = stats;
     this.time = time;
     this.outbox = new Outbox(socket);
-    this.headers = new HeaderWriter(this.outbox);
+    this.heads = heads(this.outbox);
     this.flood = new FloodGuard(http2, stats, time.clock);
     this.initialWindow = http2.initialStreamWindowSize;
     this.#receiveWindow = http2.initialConnectionWindowSize;
@@ -450,7 +451,7 @@ export abstract class Http2Connection implements FrameSink {
       this.fail(refused.code, refused.message);
       return;
     }
-    this.headers.setTableSize(this.peer.headerTableSize);
+    this.heads.setTableSize(this.peer.headerTableSize);
     this.outbox.frame(FrameType.settings, FrameFlag.ack, 0, 0);
     const change = this.peer.initialWindow - before;
     if (change !== 0) {
@@ -554,7 +555,7 @@ export abstract class Http2Connection implements FrameSink {
   }
 
   writeTrailers(stream: Http2Stream, trailers: HeaderMap): void {
-    this.headers.writeTrailers(stream.id, trailers);
+    this.heads.writeTrailers(stream.id, trailers);
   }
 
   /** The stream has more to send and is told when it can. */

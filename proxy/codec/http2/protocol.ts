@@ -54,6 +54,9 @@ export const Setting = {
 /** RFC 9113, section 3.4. */
 export const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/** ALPN of two Outrigger sidecars that carry HTTP/1 calls as streams; peers that don't know it choose another. */
+export const MULTIPLEXED = "outrigger-mux/1";
+
 export const FRAME_HEADER = 9;
 /** RFC 9113, section 6.5.2: what holds until SETTINGS say otherwise. */
 export const DEFAULT_WINDOW = 65_535;

@@ -4,6 +4,8 @@
  */
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { RequestHead } from "../../http/message.ts";
+import type { RequestReader } from "./heads.ts";
+import type { HpackDecoder } from "./hpack/decoder.ts";
 import { FieldKind, type FieldSink } from "./hpack/field.ts";
 
 /** RFC 9113, section 6.5.2: what a field counts beside its characters. */
@@ -33,8 +35,10 @@ export const Malformed = {
   message: 5,
 } as const;
 
-export class RequestFields implements FieldSink {
+export class RequestFields implements FieldSink, RequestReader {
+  readonly headError = 0;
   readonly #limits: RequestFieldLimits;
+  readonly #decoder: HpackDecoder;
   #headers: HeaderMap | null = null;
   /** null: trailers are read. */
   #head: RequestHead | null = null;
@@ -50,21 +54,20 @@ export class RequestFields implements FieldSink {
   #authorities = 0;
   #protocol = "";
   #lengths = 0;
-  /** A `Malformed`. */
   verdict: number = Malformed.none;
-  /** What is wrong, in words. */
   detail = "";
   contentLength = -1;
   expectContinue = false;
 
-  constructor(limits: RequestFieldLimits) {
+  constructor(limits: RequestFieldLimits, decoder: HpackDecoder) {
     this.#limits = limits;
+    this.#decoder = decoder;
   }
 
-  /**
-   * Begins a block: a head's, or with `head` null trailers', whose names are regular only. Without `headers` it is read
-   * for its effect on the table.
-   */
+  read(buf: Buffer, start: number, end: number): boolean {
+    return this.#decoder.decode(buf, start, end, this);
+  }
+
   begin(headers: HeaderMap | null, head: RequestHead | null): void {
     this.#headers = headers;
     this.#head = head;
@@ -199,7 +202,6 @@ export class RequestFields implements FieldSink {
     if (++this.#fields > this.#limits.maxFields) this.#refuse(Malformed.tooManyFields, "there are too many fields");
   }
 
-  /** The block has come whole: the head is completed, or `verdict` says why not. Trailers need no more. */
   finish(): void {
     const head = this.#head;
     const headers = this.#headers;

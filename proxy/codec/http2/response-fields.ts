@@ -1,6 +1,8 @@
 /** Header fields of a response as HPACK gives them, checked by RFC 9113 (section 8.3.2). */
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { ResponseHead } from "../../http/message.ts";
+import type { ResponseReader } from "./heads.ts";
+import type { HpackDecoder } from "./hpack/decoder.ts";
 import { FieldKind, type FieldSink } from "./hpack/field.ts";
 
 const FIELD_OVERHEAD = 32;
@@ -10,10 +12,11 @@ export interface ResponseFieldLimits {
   readonly maxFields: number;
 }
 
-export class ResponseFields implements FieldSink {
+export class ResponseFields implements FieldSink, ResponseReader {
   readonly #limits: ResponseFieldLimits;
+  readonly #decoder: HpackDecoder;
   #headers: HeaderMap | null = null;
-  #trailers = false;
+  #head: ResponseHead | null = null;
   #size = 0;
   #fields = 0;
   #regular = false;
@@ -21,22 +24,24 @@ export class ResponseFields implements FieldSink {
   #lengths = 0;
   status = 0;
   contentLength = -1;
-  /** What is wrong is only that there is too much of it. */
   excess = false;
-  /** What is wrong with the message; "" if nothing is. */
   problem = "";
 
-  constructor(limits: ResponseFieldLimits) {
+  constructor(limits: ResponseFieldLimits, decoder: HpackDecoder) {
     this.#limits = limits;
+    this.#decoder = decoder;
   }
 
-  /** Begins a head or trailers. null: the block is read for its effect on the table only. */
-  begin(headers: HeaderMap | null, trailers: boolean): void {
+  read(buf: Buffer, start: number, end: number): boolean {
+    return this.#decoder.decode(buf, start, end, this);
+  }
+
+  begin(headers: HeaderMap | null, head: ResponseHead | null): void {
     this.#headers = headers;
-    this.#trailers = trailers;
+    this.#head = head;
     this.#size = 0;
     this.#fields = 0;
-    this.#regular = trailers;
+    this.#regular = head === null;
     this.#statuses = 0;
     this.#lengths = 0;
     this.status = 0;
@@ -83,11 +88,11 @@ export class ResponseFields implements FieldSink {
     } else headers.appendTagged(name, value, tag);
   }
 
-  /** The block has come whole: `problem` says what is wrong with it. */
-  finish(head: ResponseHead | null): void {
-    if (this.problem !== "" || this.#trailers) return;
+  finish(): void {
+    const head = this.#head;
+    if (this.problem !== "" || head === null) return;
     if (this.#statuses === 0) this.problem = ":status is missing";
-    else if (head !== null) {
+    else {
       head.status = this.status;
       head.protocol = "HTTP/2";
     }

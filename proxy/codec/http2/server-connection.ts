@@ -2,17 +2,24 @@
 import type { Socket } from "node:net";
 import { type TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import { Flag } from "../../../model/flags.ts";
+import type { RequestHeadLimits } from "../http1/request-head.ts";
 import type { DownstreamHandler, ServerConnection, ServerHandler, ServerTimes } from "../stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
+import type { RequestReader } from "./heads.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
+import { HpackWriter } from "./hpack-writer.ts";
 import { ErrorCode, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
 import { RequestFields } from "./request-fields.ts";
+import { RequestText } from "./request-text.ts";
 import { Http2ServerStream } from "./server-stream.ts";
 import type { Http2Stats } from "./stats.ts";
 import type { Http2Stream } from "./stream.ts";
+import { TextWriter } from "./text-writer.ts";
 
 export interface Http2ServerOptions extends Http2ConnectionOptions, ServerTimes {
   readonly underscores: "allow" | "reject_request" | "drop_header";
+  /** Not null between two sidecars that have agreed to send the heads of HTTP/1 as they are. */
+  readonly text: RequestHeadLimits | null;
 }
 
 const MESSAGE = { flag: Flag.DPE, details: "http2.violation.of.messaging.rule" };
@@ -29,9 +36,8 @@ const REFUSALS: readonly { readonly flag: number; readonly details: string }[] =
 export class Http2ServerConnection extends Http2Connection implements ServerConnection {
   readonly handler: ServerHandler;
   readonly serverOptions: Http2ServerOptions;
-  readonly fields: RequestFields;
+  readonly fields: RequestReader;
   readonly wheel: TimerWheel;
-  readonly #decoder: HpackDecoder;
   /** Bytes of the preface that have come; -1: all of it. */
   #preface = 0;
   /** 0: serving; 1: the peer was asked to open no more; 2: what it opens is refused. */
@@ -53,18 +59,17 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     fed = false,
   ) {
     const decoder = new HpackDecoder(4096);
-    super(socket, options, decoder, stats, time);
+    const { text } = options;
+    super(socket, options, decoder, (outbox) => (text ? new TextWriter(outbox) : new HpackWriter(outbox)), stats, time);
     const { wheel } = time;
     this.handler = handler;
     this.serverOptions = options;
     this.wheel = wheel;
-    this.#decoder = decoder;
-    this.fields = new RequestFields({
-      maxHeadBytes: options.maxHeadBytes,
-      maxFields: options.maxFields,
-      underscores: options.underscores,
-      allowConnect: options.http2.allowConnect,
-    });
+    const { maxHeadBytes, maxFields, underscores } = options;
+    const { allowConnect } = options.http2;
+    this.fields = text
+      ? new RequestText(text, maxHeadBytes)
+      : new RequestFields({ maxHeadBytes, maxFields, underscores, allowConnect }, decoder);
     this.#idleTimer = new WheelTimer(() => this.#onIdle());
     this.#durationTimer = new WheelTimer(() => this.drain(options.drainMs));
     this.#drainTimer = new WheelTimer(() => this.#refuseMore());
@@ -145,7 +150,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   protected decodeBlock(buf: Buffer, start: number, end: number, stream: Http2Stream | null): boolean {
     if (stream instanceof Http2ServerStream) stream.begin();
     else this.fields.begin(null, null);
-    return this.#decoder.decode(buf, start, end, this.fields);
+    return this.fields.read(buf, start, end);
   }
 
   /** Envoy's words for what calls under way are told when the connection fails. */

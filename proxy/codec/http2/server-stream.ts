@@ -9,20 +9,6 @@ import { Malformed } from "./request-fields.ts";
 import type { Http2ServerConnection } from "./server-connection.ts";
 import { Http2Stream } from "./stream.ts";
 
-const NO_HEADERS = new HeaderMap();
-
-/** `:status` and its value, for each status seen. */
-const statuses = new Map<number, readonly string[]>();
-
-function statusField(status: number): readonly string[] {
-  let field = statuses.get(status);
-  if (field === undefined) {
-    field = [":status", String(status)];
-    statuses.set(status, field);
-  }
-  return field;
-}
-
 export class Http2ServerStream extends Http2Stream implements DownstreamStream {
   readonly wantsUnframed = true;
   readonly ownsConnection = false;
@@ -70,6 +56,10 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     }
     if (handler === null) return;
     this.#head = null;
+    if (fields.headError !== 0) {
+      server.handler.onMalformed(this, handler, fields.headError);
+      return;
+    }
     if (fields.detail !== "") {
       this.#handler = null;
       server.refuse(this, handler, fields.verdict, fields.detail);
@@ -144,22 +134,20 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
 
   sendInformational(head: ResponseHead): boolean {
     if (this.closed || this.localEnded) return true;
-    this.connection.headers.writeHead(this.id, statusField(head.status), head.headers);
+    this.connection.heads.writeResponse(this.id, head);
     return !this.connection.blocked;
   }
 
   sendContinue(): void {
     if (!this.#expectContinue || this.#headSent || this.closed) return;
     this.#expectContinue = false;
-    this.connection.headers.writeHead(this.id, statusField(100), NO_HEADERS);
+    this.connection.heads.writeContinue(this.id);
   }
 
   sendHead(head: ResponseHead, _body: BodyKind): void {
     if (this.closed) return;
     this.#headSent = true;
-    // RFC 8441, section 4: what switches protocols in HTTP/1 is an ordinary success here.
-    const status = head.status === 101 ? 200 : head.status;
-    const at = this.connection.headers.writeHead(this.id, statusField(status), head.headers);
+    const at = this.connection.heads.writeResponse(this.id, head);
     this.wrote(this.connection.outbox.generation, at);
   }
 

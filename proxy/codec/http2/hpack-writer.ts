@@ -1,5 +1,8 @@
-/** Heads and trailers as HEADERS frames; what doesn't fit into one goes on in CONTINUATION (RFC 9113, section 6.2). */
-import type { HeaderMap } from "../../../core/header-map.ts";
+/** Heads and trailers as HPACK header lists in HEADERS frames; what doesn't fit into one goes on in CONTINUATION (RFC 9113, section 6.2). */
+import { HeaderMap } from "../../../core/header-map.ts";
+import type { RequestHead, ResponseHead } from "../../http/message.ts";
+import type { BodyKind } from "../stream.ts";
+import type { HeadWriter } from "./heads.ts";
 import { fieldRoom, HpackEncoder } from "./hpack/encoder.ts";
 import type { Outbox } from "./outbox.ts";
 import { DEFAULT_MAX_FRAME, FRAME_HEADER, FrameFlag, FrameType, writeFrameHeader } from "./protocol.ts";
@@ -16,7 +19,24 @@ const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-export class HeaderWriter {
+const NONE: readonly string[] = [];
+const CONTINUE: readonly string[] = [":status", "100"];
+const NO_HEADERS = new HeaderMap();
+
+/** `:status` and its value, for each status seen. */
+const statuses = new Map<number, readonly string[]>();
+
+function statusField(status: number): readonly string[] {
+  let field = statuses.get(status);
+  if (field === undefined) {
+    field = [":status", String(status)];
+    statuses.set(status, field);
+  }
+  return field;
+}
+
+export class HpackWriter implements HeadWriter {
+  readonly protocol = "HTTP/2";
   readonly #outbox: Outbox;
   readonly #encoder = new HpackEncoder();
 
@@ -24,21 +44,25 @@ export class HeaderWriter {
     this.#outbox = outbox;
   }
 
-  /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
   setTableSize(size: number): void {
     this.#encoder.setMaxTableSize(size);
   }
 
-  /**
-   * Writes a head: pseudo-header fields as name and value in turn, then `headers`. Returns where its frame lies if END_STREAM
-   * can still be added to it.
-   */
-  writeHead(streamId: number, pseudo: readonly string[], headers: HeaderMap): number {
-    return this.#write(streamId, pseudo, headers, 0);
+  writeRequest(streamId: number, request: RequestHead, _body: BodyKind, upgrading: boolean): number {
+    return this.#write(streamId, requestFields(request, upgrading), request.headers, 0);
+  }
+
+  writeResponse(streamId: number, head: ResponseHead): number {
+    // RFC 8441, section 4: what switches protocols in HTTP/1 is an ordinary success here.
+    return this.#write(streamId, statusField(head.status === 101 ? 200 : head.status), head.headers, 0);
+  }
+
+  writeContinue(streamId: number): void {
+    this.#write(streamId, CONTINUE, NO_HEADERS, 0);
   }
 
   writeTrailers(streamId: number, trailers: HeaderMap): void {
-    this.#write(streamId, [], trailers, FrameFlag.endStream);
+    this.#write(streamId, NONE, trailers, FrameFlag.endStream);
   }
 
   #write(streamId: number, pseudo: readonly string[], headers: HeaderMap, flags: number): number {
@@ -83,6 +107,16 @@ export class HeaderWriter {
       pos += size;
     }
   }
+}
+
+/** The pseudo-header fields, name and value in turn. */
+function requestFields(request: RequestHead, upgrading: boolean): readonly string[] {
+  const { method, scheme, path, authority } = request;
+  if (method === "CONNECT") return [":method", "CONNECT", ":authority", authority];
+  if (!upgrading) return [":method", method, ":scheme", scheme, ":path", path, ":authority", authority];
+  // RFC 8441: what a caller of HTTP/1 asks for with `Upgrade`.
+  const protocol = request.headers.get("upgrade") ?? "";
+  return [":method", "CONNECT", ":scheme", scheme, ":path", path, ":authority", authority, ":protocol", protocol];
 }
 
 /** Upper bound of what a field needs beside its characters. */
