@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { HeaderMap } from "../../core/header-map.ts";
 import type { ForwardAction, RetryPolicy } from "../../model/route.ts";
 import { formatGrpcTimeout, parseGrpcTimeout } from "./grpc-timeout.ts";
-import { compileTimeouts, RequestTimeouts, streamDuration, type TimeoutOptions } from "./timeouts.ts";
+import { compileTimeouts, RequestTimeouts, streamDuration, type TimeoutOptions, tellDeadline } from "./timeouts.ts";
 
 const ACTION: ForwardAction = {
   kind: "forward",
@@ -182,4 +182,19 @@ test("what is written as grpc-timeout is read as no more than it was, and off by
       assert.ok(back > 0.99 * ms, text);
     }),
   );
+});
+
+test("what is left of a deadline is told in whole milliseconds, and never as nothing", () => {
+  for (const [left, told] of [
+    [1500.9, "1500m"],
+    [1, "1m"],
+    [0.4, "1m"],
+    [0, "1m"],
+    [-20, "1m"],
+    [3_600_000_000_000, "60000000M"],
+  ] as const) {
+    const headers = HeaderMap.of({ "grpc-timeout": "9S" });
+    tellDeadline(headers, left);
+    assert.equal(headers.get("grpc-timeout"), told);
+  }
 });
