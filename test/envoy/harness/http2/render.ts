@@ -24,6 +24,8 @@ function renderStream({ id, informational, head, body, trailers, ended, reset }:
     const message: HttpText = { startLine: "HTTP/2", headers: head, body, trailers, framing: "http2", complete: ended };
     lines.push(...renderMessage(message));
   }
+  if (head === null && (ended || body.length > 0))
+    lines.push(`DATA without a head: ${JSON.stringify(body.toString("latin1"))}`);
   if (reset !== null) lines.push(`reset ${reset}`);
   return lines.map((line) => `s${id}< ${line}`);
 }
