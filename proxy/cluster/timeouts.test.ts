@@ -163,6 +163,21 @@ test("the upstream of a gRPC call is told what the cap and the offset have left 
   }
 });
 
+test("a limit of the route's own takes the place of a gRPC caller's, as in Envoy, which asks nobody", () => {
+  for (const [maxStreamDurationMs, grpc, asked, told] of [
+    [500, true, "1S", "500m"],
+    [500, true, "100m", "500m"],
+    [500, true, null, "500m"],
+    [0, true, "100m", "100m"],
+    [null, true, "100m", "100m"],
+    [500, false, "100m", "100m"],
+  ] as const) {
+    const headers = HeaderMap.of(asked === null ? {} : { "grpc-timeout": asked });
+    assert.equal(streamDuration({ ...ACTION, maxStreamDurationMs }, headers, grpc), maxStreamDurationMs);
+    assert.equal(headers.get("grpc-timeout"), told);
+  }
+});
+
 test("grpc-timeout values: units, at most eight digits, nothing else", () => {
   assert.equal(parseGrpcTimeout("1H"), 3_600_000);
   assert.equal(parseGrpcTimeout("2M"), 120_000);

@@ -107,13 +107,17 @@ function grpcTimeout(headers: HeaderMap, maxMs: number, offsetMs: number): numbe
 
 /**
  * How long the whole stream may last by its route's `max_stream_duration`, where callers may ask for their own limit in
- * `grpc-timeout` up to `grpc_timeout_header_max`, which upstreams of gRPC are told; null: the connection manager's limit
- * holds, 0: none.
+ * `grpc-timeout` up to `grpc_timeout_header_max`; null: the connection manager's limit holds, 0: none. As in Envoy,
+ * upstreams of gRPC are told of a limit of the route's.
  */
 export function streamDuration(action: ForwardAction, headers: HeaderMap, grpc: boolean): number | null {
   const { grpcStreamTimeout } = action;
   const asked = grpcStreamTimeout === undefined ? null : parseGrpcTimeout(headers.get("grpc-timeout"));
-  if (grpcStreamTimeout === undefined || asked === null) return action.maxStreamDurationMs;
+  if (grpcStreamTimeout === undefined || asked === null) {
+    const limit = action.maxStreamDurationMs;
+    if (grpc && limit !== null && limit > 0) headers.set("grpc-timeout", formatGrpcTimeout(limit));
+    return limit;
+  }
   const { maxMs, offsetMs } = grpcStreamTimeout;
   const capped = maxMs === 0 ? asked : Math.min(asked, maxMs);
   const left = Math.max(0, capped - offsetMs);
