@@ -10,6 +10,7 @@ import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import { address, any, named } from "../../xds/testing/bootstrap-json.ts";
 import { reservePorts } from "../envoy/harness/ports.ts";
 import { startProxy as startProcess, untilReady } from "../envoy/harness/proxy.ts";
+import { type ClientOptions, connectHttp2, type Http2Wire } from "./http2-wire.ts";
 import { bootstrapOf, type ProxyConfig, startProxy } from "./running-proxy.ts";
 import { connectTo, until, type Wire } from "./wire.ts";
 
@@ -22,7 +23,7 @@ export class Subject {
   readonly port: number;
   readonly #logFile: string;
   readonly #settled: () => Promise<void>;
-  readonly #clients: Wire[] = [];
+  readonly #clients: { destroy(): void }[] = [];
 
   constructor(port: number, logFile: string, settled: () => Promise<void>) {
     this.port = port;
@@ -33,6 +34,13 @@ export class Subject {
   /** A caller's plaintext connection. */
   async connect(): Promise<Wire> {
     const wire = await connectTo(this.port);
+    this.#clients.push(wire);
+    return wire;
+  }
+
+  /** A caller's connection that speaks HTTP/2 by hand. */
+  async http2(t: TestContext, options?: ClientOptions): Promise<Http2Wire> {
+    const wire = await connectHttp2(t, this.port, options);
     this.#clients.push(wire);
     return wire;
   }
