@@ -577,7 +577,9 @@ export abstract class Http2Connection implements FrameSink {
           waiting.delete(stream);
         } else if (!stream.hasPending || this.#sendWindow > 0) {
           moved = true;
-          if (stream.pump()) waiting.delete(stream);
+          // First: the writer that goes on may have to wait again.
+          waiting.delete(stream);
+          if (!stream.pump()) waiting.add(stream);
         }
       }
     }
