@@ -44,7 +44,8 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     this.#upgrade = upgrading ? (request.headers.get("upgrade") ?? "") : "";
     this.#unchunker = body === Body.chunked ? new Unchunker() : null;
     const at = this.connection.heads.writeRequest(this.id, request, body, upgrading);
-    this.wrote(this.connection.outbox.generation, at);
+    // gRPC servers tell a call without messages, which ends with DATA, from a request without a body.
+    if (body === Body.none) this.wrote(this.connection.outbox.generation, at);
   }
 
   sendData(bytes: Buffer): boolean {

@@ -144,11 +144,11 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     this.connection.heads.writeContinue(this.id);
   }
 
-  sendHead(head: ResponseHead, _body: BodyKind): void {
+  sendHead(head: ResponseHead, body: BodyKind): void {
     if (this.closed) return;
     this.#headSent = true;
     const at = this.connection.heads.writeResponse(this.id, head);
-    this.wrote(this.connection.outbox.generation, at);
+    if (body === Body.none) this.wrote(this.connection.outbox.generation, at);
   }
 
   sendData(bytes: Buffer): boolean {
