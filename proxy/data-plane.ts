@@ -14,7 +14,7 @@ import type { Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../model/snapshot.ts";
-import { Http2Stats } from "./codec/http2/stats.ts";
+import { HttpStats } from "./http/http-stats.ts";
 import { ListenerRuntime } from "./listener-runtime.ts";
 import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
@@ -47,8 +47,6 @@ const SWEEP_MS = 1000;
 export class DataPlane {
   readonly wheel: TimerWheel;
   readonly clusters: UpstreamClusters;
-  /** Of the HTTP/2 connections that callers have opened. */
-  readonly http2Stats = new Http2Stats();
   readonly #options: DataPlaneOptions;
   /** Read once per event; the data path asks for the time often. */
   readonly #clock: EventClock;
@@ -59,6 +57,8 @@ export class DataPlane {
   readonly #sweepTimer = new WheelTimer(() => this.#sweep());
   /** Compiled route tables by the data that they were compiled from. */
   readonly #tables = new WeakMap<RouteTable, CompiledRouteTable>();
+  /** By `stat_prefix`; they outlive configurations, as counters do. */
+  readonly #httpStats = new Map<string, HttpStats>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #applying: Promise<unknown> = Promise.resolve();
   #draining = false;
@@ -86,7 +86,7 @@ export class DataPlane {
       clusters: this.clusters,
       secrets,
       contexts,
-      http2Stats: this.http2Stats,
+      httpStats: (prefix) => this.#statsOf(prefix),
       table: (t) => this.#table(t),
     };
   }
@@ -96,6 +96,11 @@ export class DataPlane {
   /** The snapshot in force. */
   get snapshot(): Snapshot {
     return this.#snapshot;
+  }
+
+  /** Numbers of the connections that callers have opened, by the connection managers' `stat_prefix`. */
+  get httpStats(): ReadonlyMap<string, HttpStats> {
+    return this.#httpStats;
   }
 
   get listeners(): Iterable<ListenerRuntime> {
@@ -175,6 +180,15 @@ export class DataPlane {
     const leaving = this.#retired.size > 0 || [...this.#listeners.values()].some(({ hasLeaving }) => hasLeaving);
     if (leaving) this.wheel.arm(this.#sweepTimer, SWEEP_MS);
     else this.clusters.forgetLeaving();
+  }
+
+  #statsOf(prefix: string): HttpStats {
+    let stats = this.#httpStats.get(prefix);
+    if (stats === undefined) {
+      stats = new HttpStats();
+      this.#httpStats.set(prefix, stats);
+    }
+    return stats;
   }
 
   #table(table: RouteTable): CompiledRouteTable {

@@ -10,9 +10,9 @@ import type { HttpConnectionManager } from "../model/http.ts";
 import type { FilterChain, Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
-import type { Http2Stats } from "./codec/http2/stats.ts";
 import { compileNetworkRbac } from "./filters/rbac-network.ts";
 import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
+import type { HttpStats } from "./http/http-stats.ts";
 import { compileObserve } from "./http/observe.ts";
 import type { HttpContext, HttpRuntime } from "./http/runtime.ts";
 import { InboundListener } from "./inbound.ts";
@@ -36,7 +36,8 @@ export interface ListenerDeps {
   readonly secrets: SecretsView;
   readonly contexts: ContextCache;
   readonly workload: string;
-  readonly http2Stats: Http2Stats;
+  /** The numbers of connection managers with that `stat_prefix`. */
+  readonly httpStats: (statPrefix: string) => HttpStats;
   /** Compiles a route table, or finds it compiled. */
   readonly table: (table: RouteTable) => CompiledRouteTable;
 }
@@ -257,7 +258,7 @@ export class ListenerRuntime {
       tracer: telemetry.tracer(config),
       // Only Outrigger's own configuration says so: under plain Envoy configuration the bodies are Envoy's.
       callerIsLocal: listener.trafficDirection === "outbound" && listener.outrigger !== null,
-      http2Stats: this.#deps.http2Stats,
+      stats: this.#deps.httpStats(config.statPrefix),
       bufferLimit: listener.perConnectionBufferLimitBytes,
       routes: () => inline ?? this.#tables.get(name) ?? null,
       observe: compileObserve({

@@ -7,6 +7,7 @@ import { Http2Stats } from "../codec/http2/stats.ts";
 export class ClusterStats {
   upstream_cx_total = 0;
   upstream_cx_active = 0;
+  upstream_cx_http1_total = 0;
   upstream_cx_connect_fail = 0;
   upstream_cx_connect_timeout = 0;
   upstream_cx_overflow = 0;
@@ -55,6 +56,8 @@ export class ClusterStats {
   limits_would_overflow = 0;
 
   readonly http2 = new Http2Stats();
+  /** Of connections to other sidecars that carry HTTP/1 as streams. */
+  readonly multiplexed = new Http2Stats();
 
   /** Counts a finished response by status class. */
   countStatus(status: number): void {

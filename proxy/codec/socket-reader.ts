@@ -7,22 +7,12 @@
  */
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { isTransient, releaseBlock, takeBlock } from "./blocks.ts";
 
 /** libuv reads up to 64 KiB at once. */
 const READ_SIZE = 65_536;
 
-const landing = Buffer.allocUnsafeSlow(READ_SIZE);
-
-/** Memory that is used again when a callback returns. */
-const transient = new Set<ArrayBufferLike>([landing.buffer]);
-const scratch: Buffer[] = [];
-
-/**
- * Blocks for large writes, each back in the list once the kernel has taken it. Fresh memory for each would be counted
- * against V8's heap and bring on one full collection after another.
- */
-const blocks: Buffer[] = [];
-const MAX_FREE_BLOCKS = 64;
+const landing = takeBlock().subarray(0, READ_SIZE);
 
 /** Node's fields of a socket that was made with `onread`. */
 interface Fields {
@@ -75,27 +65,16 @@ export function readSocket(socket: Socket, onBytes: (bytes: Buffer) => void): vo
 }
 
 function moveOut(count: number, onBytes: (bytes: Buffer) => void): void {
-  let room = scratch.pop();
-  if (room === undefined) {
-    room = Buffer.allocUnsafeSlow(READ_SIZE);
-    transient.add(room.buffer);
-  }
-  room.set(landing.subarray(0, count));
+  const room = takeBlock();
+  landing.copy(room, 0, 0, count);
   onBytes(room.subarray(0, count));
-  scratch.push(room);
-}
-
-/** The same bytes, fit to be kept. */
-export function owned(bytes: Buffer): Buffer {
-  return transient.has(bytes.buffer) ? Buffer.from(bytes) : bytes;
+  releaseBlock(room);
 }
 
 /** Writes bytes that need not outlive the call. Returns false when the socket wants a pause. */
 export function writeTransient(socket: Socket, bytes: Buffer): boolean {
-  if (!transient.has(bytes.buffer)) return socket.write(bytes);
-  const block = blocks.pop() ?? Buffer.allocUnsafeSlow(READ_SIZE);
+  if (!isTransient(bytes)) return socket.write(bytes);
+  const block = takeBlock();
   block.set(bytes);
-  return socket.write(block.subarray(0, bytes.length), () => {
-    if (blocks.length < MAX_FREE_BLOCKS) blocks.push(block);
-  });
+  return socket.write(block.subarray(0, bytes.length), () => releaseBlock(block));
 }

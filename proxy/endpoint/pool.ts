@@ -342,8 +342,12 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     if (isHttp2) {
       const keepalive = http.http2.keepalive ?? (multiplexed ? KEEPALIVE : null);
       const options = { ...limits, http2: { ...http.http2, keepalive } };
-      this.#http2.add(new Http2ClientConnection(socket, options, multiplexed, this.#http2, stats.http2, this.#deps));
-    } else this.#http1.add(new Http1ClientConnection(socket, limits, this.#http1, this.#deps.clock));
+      const counts = multiplexed ? stats.multiplexed : stats.http2;
+      this.#http2.add(new Http2ClientConnection(socket, options, multiplexed, this.#http2, counts, this.#deps));
+    } else {
+      stats.upstream_cx_http1_total++;
+      this.#http1.add(new Http1ClientConnection(socket, limits, this.#http1, this.#deps.clock));
+    }
     this.#openForWaiting();
   }
 

@@ -4,11 +4,11 @@ import type { ForwardAction } from "../../model/route.ts";
 import type { RequestTracer } from "../../telemetry/tracing/tracer.ts";
 import type { ServerOptions } from "../codec/http1/server-connection.ts";
 import type { Http2ServerOptions } from "../codec/http2/server-connection.ts";
-import type { Http2Stats } from "../codec/http2/stats.ts";
 import { compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
 import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
 import { type ConnectionManagerDeps, compileConnectionManager } from "../router/connection-manager.ts";
 import { compileForwardRule, type ForwardRule } from "./forward-rule.ts";
+import type { HttpStats } from "./http-stats.ts";
 import { compileLocalReplies } from "./local-reply.ts";
 import type { HttpContext, HttpRuntime, Observe } from "./runtime.ts";
 
@@ -22,7 +22,7 @@ export interface RuntimeParts {
   readonly bufferLimit: number;
   readonly routes: () => CompiledRouteTable | null;
   readonly observe: Observe;
-  readonly http2Stats: Http2Stats;
+  readonly stats: HttpStats;
 }
 
 export function compileRuntime(parts: RuntimeParts): HttpRuntime {
@@ -54,7 +54,7 @@ export function compileRuntime(parts: RuntimeParts): HttpRuntime {
       return rule;
     },
     observe: parts.observe,
-    http2Stats: parts.http2Stats,
+    stats: parts.stats,
   };
 }
 

@@ -2,10 +2,10 @@
 import type { Socket } from "node:net";
 import { Flag } from "../../model/flags.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import { owned } from "../codec/blocks.ts";
 import { HeadError } from "../codec/http1/fields.ts";
 import { Http1ServerConnection } from "../codec/http1/server-connection.ts";
 import { Http2ServerConnection } from "../codec/http2/server-connection.ts";
-import { owned } from "../codec/socket-reader.ts";
 import type {
   BodyKind,
   DownstreamHandler,
@@ -18,6 +18,7 @@ import { HTTP2, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
 import type { HttpServerOptions } from "./compile-runtime.ts";
 import { Exchange } from "./exchange.ts";
 import { type Failure, failures } from "./failures.ts";
+import type { HttpStats } from "./http-stats.ts";
 import type { RequestHead } from "./message.ts";
 import type { HttpRuntime } from "./runtime.ts";
 
@@ -73,6 +74,8 @@ export class HttpConnection implements ServerHandler {
   readonly #runtime: () => HttpRuntime;
   readonly #info: ConnectionInfo;
   readonly #onClosed: () => void;
+  /** Where it is counted once it is known to speak HTTP/1. */
+  #http1: HttpStats | null = null;
   /** Lent for the next request, while its head is arriving. */
   #next: Exchange | null = null;
 
@@ -87,14 +90,17 @@ export class HttpConnection implements ServerHandler {
     this.#runtime = runtime;
     this.#info = info;
     this.#onClosed = onClosed;
-    const { context, http2Stats } = runtime();
+    const { context, stats } = runtime();
     if (version === "http2" || version === "multiplexed") {
-      this.#connection = new Http2ServerConnection(socket, options[version], this, http2Stats, context);
+      this.#connection = new Http2ServerConnection(socket, options[version], this, stats[version], context);
       return;
     }
     const http1 = new Http1ServerConnection(socket, options.http1, this, context);
     this.#connection = http1;
-    if (version === "http1") return;
+    if (version === "http1") {
+      this.#isHttp1(stats);
+      return;
+    }
     let held: Buffer | null = null;
     http1.divert = (bytes) => {
       const begun: Buffer = held === null ? bytes : Buffer.concat([held, bytes]);
@@ -107,13 +113,19 @@ export class HttpConnection implements ServerHandler {
       http1.divert = null;
       if (seen === HTTP2) {
         http1.detach();
-        const http2 = new Http2ServerConnection(socket, options.http2, this, http2Stats, context, true);
+        const http2 = new Http2ServerConnection(socket, options.http2, this, stats.http2, context, true);
         this.#connection = http2;
         http1.divert = (rest) => http2.feed(rest);
         if (this.#drainMs >= 0) http2.drain(this.#drainMs);
-      }
+      } else this.#isHttp1(stats);
       this.#connection.feed(begun);
     };
+  }
+
+  #isHttp1(stats: HttpStats): void {
+    this.#http1 = stats;
+    stats.downstream_cx_http1_total++;
+    stats.downstream_cx_http1_active++;
   }
 
   /** Bytes that were read before this took the socket over. */
@@ -134,8 +146,13 @@ export class HttpConnection implements ServerHandler {
   }
 
   nextRequest(): { readonly head: RequestHead; readonly handler: DownstreamHandler } {
-    this.#next ??= free.pop() ?? new Exchange(this.#info, recycle);
-    return { head: this.#next.request, handler: this.#next };
+    let next = this.#next;
+    if (next === null) {
+      next = free.pop() ?? new Exchange(this.#info, recycle);
+      this.#next = next;
+      if (this.#http1 !== null) this.#http1.downstream_rq_http1_total++;
+    }
+    return { head: next.request, handler: next };
   }
 
   onRequest(
@@ -167,6 +184,7 @@ export class HttpConnection implements ServerHandler {
     const unfinished = this.#next;
     this.#next = null;
     unfinished?.abandon(this.#runtime(), this.#info);
+    if (this.#http1 !== null) this.#http1.downstream_cx_http1_active--;
     this.#onClosed();
   }
 

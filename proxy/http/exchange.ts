@@ -9,7 +9,7 @@ import type { ForwardAction } from "../../model/route.ts";
 import { isGrpc } from "../../telemetry/grpc/status.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { streamDuration, type TimeoutOptions } from "../cluster/timeouts.ts";
-import { owned } from "../codec/socket-reader.ts";
+import { owned } from "../codec/blocks.ts";
 import {
   Body,
   type BodyKind,

@@ -5,7 +5,7 @@
 import type { HeaderMap } from "../../core/header-map.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
-import { owned } from "../codec/socket-reader.ts";
+import { owned } from "../codec/blocks.ts";
 import { Body, type BodyKind, type UpstreamHandler, type UpstreamStream } from "../codec/stream.ts";
 import type { EndpointPool, PoolWaiter } from "../endpoint/pool.ts";
 import { requestServerName, serverNameRule, tlsServerName } from "../endpoint/request-server.ts";

@@ -9,12 +9,12 @@ import type { ForwardAction } from "../../model/route.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { RequestTrace, RequestTracer } from "../../telemetry/tracing/tracer.ts";
 import type { TimeoutOptions } from "../cluster/timeouts.ts";
-import type { Http2Stats } from "../codec/http2/stats.ts";
 import type { FilterStage } from "../filters/filter.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
 import type { ConnectionManagerStages } from "../router/connection-manager.ts";
 import type { ForwardRule } from "./forward-rule.ts";
+import type { HttpStats } from "./http-stats.ts";
 import type { LocalReplies } from "./local-reply.ts";
 import type { RequestHead, ResponseHead } from "./message.ts";
 
@@ -59,8 +59,8 @@ export interface HttpRuntime {
   routes(): CompiledRouteTable | null;
   /** HTTP filters of a route, the router excluded. Without a route: those that run before one is needed. */
   filters(route: CompiledRoute | null): readonly FilterStage[];
-  /** Of all HTTP/2 connections that callers have opened. */
-  readonly http2Stats: Http2Stats;
+  /** Numbers of its connections. */
+  readonly stats: HttpStats;
   /** Metrics and access logs, at the end of an exchange. */
   readonly observe: Observe;
 }

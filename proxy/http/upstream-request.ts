@@ -10,7 +10,7 @@ import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ResetKind, RetryState } from "../cluster/retry.ts";
 import { RequestTimeouts, tellDeadline } from "../cluster/timeouts.ts";
-import { owned } from "../codec/socket-reader.ts";
+import { owned } from "../codec/blocks.ts";
 import {
   Body,
   type BodyKind,
@@ -266,6 +266,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const { info } = exchange;
     const now = this.#context?.clock.now() ?? 0;
     info.upstreamLocalAddress = connection.localAddress;
+    info.upstreamProtocol = connection.protocol;
     info.upstreamFirstByteSentAt = now;
     if (this.#requestEnded) info.upstreamLastByteSentAt = now;
     stats.upstream_rq_total++;

@@ -9,7 +9,8 @@ import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import { WheelTimer } from "../../../core/timer-wheel.ts";
 import { Flag } from "../../../model/flags.ts";
 import type { ResponseHead } from "../../http/message.ts";
-import { owned, readSocket } from "../socket-reader.ts";
+import { owned } from "../blocks.ts";
+import { readSocket } from "../socket-reader.ts";
 import {
   Body,
   type BodyKind,

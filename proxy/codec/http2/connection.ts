@@ -113,8 +113,10 @@ export abstract class Http2Connection implements FrameSink {
    * before everything.
    */
   protected start(settings: readonly (readonly [number, number])[], preface: string, fed: boolean): void {
-    const { socket, outbox } = this;
+    const { socket, outbox, stats } = this;
     const { clock } = this.time;
+    stats.connections_total++;
+    stats.connections_active++;
     if (preface !== "") {
       const buf = outbox.reserve(preface.length);
       buf.latin1Write(preface, outbox.at);
@@ -141,6 +143,7 @@ export abstract class Http2Connection implements FrameSink {
     socket.on("close", () => {
       clock.refresh();
       this.#onEnded("the connection was cut");
+      stats.connections_active--;
       this.onSocketClosed();
     });
   }
@@ -738,6 +741,7 @@ export abstract class Http2Connection implements FrameSink {
   protected register(stream: Http2Stream): void {
     this.streams.set(stream.id, stream);
     this.stats.streams_active++;
+    this.stats.streams_total++;
     this.flood.streams++;
   }
 }

@@ -3,15 +3,12 @@
  * write: system calls, not parsing, are what HTTP/2 costs most.
  */
 import type { Socket } from "node:net";
+import { releaseBlock, takeBlock } from "../blocks.ts";
 import { FRAME_HEADER, FrameFlag, writeFrameHeader } from "./protocol.ts";
 
-/** Room for the frames that 64 KiB of body make, and some heads. */
-const BLOCK = 98_304;
-const MAX_FREE_BLOCKS = 64;
 /** With more than this on its way the socket is behind: nothing but what must go is added. */
 const HIGH_WATER = 65_536;
 
-const free: Buffer[] = [];
 /** Those with frames that have not been given to their sockets. */
 let dirty: Outbox[] = [];
 let spare: Outbox[] = [];
@@ -49,7 +46,7 @@ export class Outbox {
   reserve(size: number): Buffer {
     if (this.#at + size > this.#block.length) {
       if (this.#at > 0) this.#write();
-      this.#block = free.pop() ?? Buffer.allocUnsafeSlow(Math.max(BLOCK, size));
+      this.#block = takeBlock();
       this.#at = 0;
     }
     if (!this.#listed) {
@@ -102,16 +99,12 @@ export class Outbox {
     this.#at = 0;
     this.generation++;
     if (this.#socket.destroyed || this.#socket.writableEnded) {
-      release(block);
+      releaseBlock(block);
       return;
     }
-    this.#socket.write(bytes, () => release(block));
+    this.#socket.write(bytes, () => releaseBlock(block));
     if (this.#socket.writableLength === 0) this.unsent = 0;
   }
 }
 
 const EMPTY = Buffer.alloc(0);
-
-function release(block: Buffer): void {
-  if (block.length === BLOCK && free.length < MAX_FREE_BLOCKS) free.push(block);
-}

@@ -14,4 +14,8 @@ export class Http2Stats {
   premature_reset_flood = 0;
   keepalive_timeout = 0;
   streams_active = 0;
+  /** Streams and connections that were opened, which Envoy counts where they come from (`downstream_rq_http2_total`). */
+  streams_total = 0;
+  connections_total = 0;
+  connections_active = 0;
 }

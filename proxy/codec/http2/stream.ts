@@ -3,7 +3,7 @@
  * waits for a window, what has come and is held because its reader is slow.
  */
 import type { HeaderMap } from "../../../core/header-map.ts";
-import { owned } from "../socket-reader.ts";
+import { ByteQueue } from "../byte-queue.ts";
 import type { Http2Connection } from "./connection.ts";
 
 export abstract class Http2Stream {
@@ -24,14 +24,14 @@ export abstract class Http2Stream {
   announced = -1;
   protected readonly connection: Http2Connection;
   /** Made when first needed: most streams never wait. */
-  #pending: Buffer[] | null = null;
+  #pending: ByteQueue | null = null;
   /** What END_STREAM waits for behind `#pending`. */
   #endPending = false;
   #trailersPending: HeaderMap | null = null;
   /** The writer was told to stop. */
   #stopped = false;
   #paused = false;
-  #held: Buffer[] | null = null;
+  #held: ByteQueue | null = null;
   #endHeld = false;
   #trailersHeld: HeaderMap | null = null;
   /** Where the last frame of this stream lies, while it has not left. */
@@ -73,8 +73,8 @@ export abstract class Http2Stream {
       if (sent === bytes.length && !connection.blocked) return true;
     }
     if (sent < bytes.length) {
-      this.#pending ??= [];
-      this.#pending.push(owned(sent === 0 ? bytes : bytes.subarray(sent)));
+      this.#pending ??= new ByteQueue();
+      this.#pending.push(sent === 0 ? bytes : bytes.subarray(sent));
     }
     this.#stopped = true;
     connection.awaitRoom(this);
@@ -112,11 +112,8 @@ export abstract class Http2Stream {
   /** Room has come: sends one frame's worth, so that others have their turn. True if there is no more to send. */
   pump(): boolean {
     const pending = this.#pending;
-    const bytes = pending?.[0];
-    if (pending && bytes !== undefined) {
-      const sent = this.connection.writeData(this, bytes, 0, true);
-      if (sent === bytes.length) pending.shift();
-      else if (sent > 0) pending[0] = bytes.subarray(sent);
+    if (pending !== null && pending.length > 0) {
+      pending.consume(this.connection.writeData(this, pending.peek(), 0, true));
       if (pending.length > 0) return false;
     }
     if (this.#endPending) {
@@ -139,7 +136,13 @@ export abstract class Http2Stream {
     if (!this.#paused) return;
     this.#paused = false;
     const held = this.#held;
-    while (held !== null && held.length > 0 && !this.#paused && !this.closed) this.#handOn(held.shift() as Buffer);
+    while (held !== null && held.length > 0 && !this.#paused && !this.closed) {
+      const bytes = held.peek();
+      const { length } = bytes;
+      this.#handOn(bytes);
+      // Disposed of meanwhile, it is empty.
+      if (held.length > 0) held.consume(length);
+    }
     if (this.#endHeld && !this.#paused && !this.closed) {
       this.#endHeld = false;
       this.deliverEnd(this.#trailersHeld);
@@ -149,8 +152,8 @@ export abstract class Http2Stream {
   /** Content has come, within the windows. */
   receive(bytes: Buffer): void {
     if (this.#paused) {
-      this.#held ??= [];
-      this.#held.push(owned(bytes));
+      this.#held ??= new ByteQueue();
+      this.#held.push(bytes);
     } else this.#handOn(bytes);
   }
 
@@ -175,10 +178,10 @@ export abstract class Http2Stream {
   /** Nothing of this stream is to be sent or handed on any more. */
   dispose(): void {
     this.closed = true;
-    this.#pending = null;
+    this.#pending?.clear();
     this.#endPending = false;
-    if (this.#held !== null) for (const bytes of this.#held) this.connection.giveBack(null, bytes.length);
-    this.#held = null;
+    if (this.#held !== null && this.#held.length > 0) this.connection.giveBack(null, this.#held.length);
+    this.#held?.clear();
     this.#endHeld = false;
   }
 

@@ -1,0 +1,14 @@
+/**
+ * What the connections of connection managers with one `stat_prefix` have carried, under Envoy's names (`http.PREFIX.…`):
+ * the data plane increments them, telemetry reads them when it is scraped.
+ */
+import { Http2Stats } from "../codec/http2/stats.ts";
+
+export class HttpStats {
+  downstream_cx_http1_total = 0;
+  downstream_cx_http1_active = 0;
+  downstream_rq_http1_total = 0;
+  readonly http2 = new Http2Stats();
+  /** Of connections between sidecars that carry HTTP/1 as streams. */
+  readonly multiplexed = new Http2Stats();
+}
