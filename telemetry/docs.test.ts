@@ -12,6 +12,7 @@ import { PROCESS_OPERATORS } from "./format/process-operators.ts";
 import { STREAM_OPERATORS } from "./format/stream-operators.ts";
 import { MetricsRegistry } from "./metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
+import { registerProtocolMetrics } from "./protocol-metrics.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
 
@@ -27,6 +28,7 @@ test("docs/metrics.md lists every metric with its type, and nothing else", (t) =
   new XdsMetrics(registry, clock);
   new ClusterEventMetrics(registry);
   registerClusterMetrics(registry, () => []);
+  registerProtocolMetrics(registry, () => []);
   registerCertificateMetrics(registry, clock, () => []);
   const handle = registerProcessMetrics(registry, { clock, version: "", revision: () => "" });
   t.after(() => handle.stop());

@@ -105,6 +105,8 @@ export class StreamInfo {
   cluster = "";
   upstreamHost = "";
   upstreamLocalAddress = "";
+  /** What the upstream connection speaks (`HTTP/2`), "" while there is none. */
+  upstreamProtocol = "";
   upstreamTransportFailure = "";
   /** Attempts made, retries included. */
   attempts = 0;
@@ -150,6 +152,7 @@ export class StreamInfo {
     this.cluster = "";
     this.upstreamHost = "";
     this.upstreamLocalAddress = "";
+    this.upstreamProtocol = "";
     this.upstreamTransportFailure = "";
     this.attempts = 0;
     this.originalPath = "";

@@ -9,16 +9,27 @@ import type { Secret } from "../../model/secret.ts";
 import { WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import type { CertificateView } from "../../telemetry/certificate-metrics.ts";
 import type { ClusterSource } from "../../telemetry/cluster-view.ts";
+import { downstreamView, type ProtocolSource, upstreamView } from "../../telemetry/protocol-view.ts";
 import { EXTENSION_TYPES } from "../../xds/registry.ts";
 import { encodeResource } from "../../xds/resources.ts";
 import type { ProxyProcess } from "../proxy-process.ts";
 import { VERSION } from "../version.ts";
 import type { AdminSource, ConfigDumpQuery } from "./admin-source.ts";
+import { downstreamStats, upstreamStats } from "./protocol-stats.ts";
 
 /** The clusters of a process, as metrics and `/clusters` read them. */
 export function clusterSource(proxy: ProxyProcess): ClusterSource {
   return function* () {
     for (const cluster of proxy.dataPlane.clusters.all()) yield cluster.report();
+  };
+}
+
+/** What the connections of a process speak, as metrics read it. */
+export function protocolSource(proxy: ProxyProcess): ProtocolSource {
+  const { dataPlane } = proxy;
+  return function* () {
+    for (const [prefix, stats] of dataPlane.httpStats) yield downstreamView(prefix, stats);
+    for (const { name, stats } of dataPlane.clusters.all()) yield upstreamView(name, stats);
   };
 }
 
@@ -87,6 +98,8 @@ export function processSource(proxy: ProxyProcess, controls: ProcessControls): A
       yield ["server.uptime", Math.floor((clock.now() - started) / 1000)];
       for (const { config, connections } of dataPlane.listeners)
         yield [`listener.${config.name}.downstream_cx_active`, connections];
+      yield* downstreamStats(dataPlane.httpStats);
+      for (const { name, stats } of dataPlane.clusters.all()) yield* upstreamStats(name, stats);
       yield* proxy.telemetry.grpcStats.stats();
     },
     metrics: () => registry.pieces(),

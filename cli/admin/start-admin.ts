@@ -2,12 +2,19 @@
 import type { Address } from "../../model/address.ts";
 import { registerCertificateMetrics } from "../../telemetry/certificate-metrics.ts";
 import { registerClusterMetrics } from "../../telemetry/cluster-metrics.ts";
+import { registerProtocolMetrics } from "../../telemetry/protocol-metrics.ts";
 import type { ProxyProcess } from "../proxy-process.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-source.ts";
 import type { RunningServer } from "./http-server.ts";
 import { startHealthServer, startMetricsServer } from "./metrics-server.ts";
-import { certificatesInUse, clusterSource, type ProcessControls, processSource } from "./process-source.ts";
+import {
+  certificatesInUse,
+  clusterSource,
+  type ProcessControls,
+  processSource,
+  protocolSource,
+} from "./process-source.ts";
 
 export interface AdminAddresses {
   /** null: no admin interface. */
@@ -26,6 +33,7 @@ export async function startServers(
 ): Promise<RunningServer[]> {
   const source: AdminSource = processSource(proxy, controls);
   registerClusterMetrics(proxy.registry, clusterSource(proxy));
+  registerProtocolMetrics(proxy.registry, protocolSource(proxy));
   registerCertificateMetrics(proxy.registry, proxy.clock, () => certificatesInUse(proxy));
   const servers: RunningServer[] = [];
   if (addresses.admin !== null) {

@@ -83,6 +83,7 @@ export const STREAM_OPERATORS: OperatorTable = {
   VIRTUAL_CLUSTER_NAME: plain(() => null),
   UPSTREAM_CLUSTER: plain((c) => orNull(c.info.cluster)),
   UPSTREAM_CLUSTER_RAW: plain((c) => orNull(c.info.cluster)),
+  UPSTREAM_PROTOCOL: plain((c) => orNull(c.info.upstreamProtocol)),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((c) => c.info.attempts),
   UPSTREAM_TRANSPORT_FAILURE_REASON: plain((c) => underscored(c.info.upstreamTransportFailure)),
   // Said of connections that never became a request; this log is written per request.

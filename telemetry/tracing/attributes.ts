@@ -10,6 +10,11 @@ function splitAddress(address: string): { host: string; port: number } {
   return { host: match?.[1] ?? address, port: Number(match?.[2] ?? 0) };
 }
 
+/** `2` of `HTTP/2`. */
+function versionOf(protocol: string): string {
+  return protocol.replace("HTTP/", "");
+}
+
 function common(info: StreamInfo, request: RequestView, maxPathLength: number): Attributes {
   const attributes: Attributes = { "http.request.method": request.method };
   const path = (info.originalPath || request.path).slice(0, maxPathLength);
@@ -17,7 +22,6 @@ function common(info: StreamInfo, request: RequestView, maxPathLength: number): 
   attributes["url.path"] = mark < 0 ? path : path.slice(0, mark);
   if (mark >= 0) attributes["url.query"] = path.slice(mark + 1);
   attributes["url.scheme"] = request.scheme;
-  attributes["network.protocol.version"] = request.protocol.replace("HTTP/", "");
   if (info.responseCode > 0) attributes["http.response.status_code"] = info.responseCode;
   if (info.flags !== 0) attributes["outrigger.response_flags"] = formatFlags(info.flags);
   if (info.grpc !== null) {
@@ -33,6 +37,7 @@ function common(info: StreamInfo, request: RequestView, maxPathLength: number): 
 export function serverAttributes(info: StreamInfo, request: RequestView, maxPathLength: number): Attributes {
   const { connection } = info;
   const attributes = common(info, request, maxPathLength);
+  attributes["network.protocol.version"] = versionOf(request.protocol);
   const authority = splitAddress(request.authority);
   attributes["server.address"] = authority.host;
   if (authority.port > 0) attributes["server.port"] = authority.port;
@@ -52,6 +57,7 @@ export function serverAttributes(info: StreamInfo, request: RequestView, maxPath
 
 export function clientAttributes(info: StreamInfo, request: RequestView, maxPathLength: number): Attributes {
   const attributes = common(info, request, maxPathLength);
+  if (info.upstreamProtocol !== "") attributes["network.protocol.version"] = versionOf(info.upstreamProtocol);
   if (info.cluster !== "") attributes["upstream_cluster"] = info.cluster;
   if (info.upstreamHost !== "") {
     const { host, port } = splitAddress(info.upstreamHost);
