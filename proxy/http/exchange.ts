@@ -433,7 +433,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     }
     this.#changeResponse(head);
     runtime.stages.mutateResponse(head, info, request);
-    if (this.headRequest) frameHeadResponse(head);
+    if (this.headRequest && stream.ownsConnection) frameHeadResponse(head);
     if (this.#webSocket && head.status !== 101 && head.status < 400) {
       this.#refuseHandshake(stream, head);
       return;
@@ -533,7 +533,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const { info, request } = this;
     const head = this.#localHead(status, details);
     write(head.headers);
-    describeBody(head, "", this.headRequest || !stream.ownsConnection);
+    describeBody(head, "", this.headRequest || request.protocol === "HTTP/2");
     this.#changeResponse(head);
     this.#response = head;
     runtime.stages.mutateLocalResponse(head, info, request);
@@ -615,10 +615,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
       toGrpcReply(head, body, grpcStatus, request.protocol !== "HTTP/2");
       if (this.headRequest) head.headers.remove("content-length");
       body = "";
-    } else describeBody(head, body, this.headRequest || (body === "" && !stream.ownsConnection));
+    } else describeBody(head, body, this.headRequest || (body === "" && request.protocol === "HTTP/2"));
     this.#changeResponse(head);
     runtime.stages.mutateLocalResponse(head, info, request);
-    if (this.headRequest) frameHeadResponse(head);
+    if (this.headRequest && stream.ownsConnection) frameHeadResponse(head);
     if (request.method === "CONNECT" && stream.ownsConnection) stream.closeAfterResponse();
     info.responseCode = head.status;
     this.#phase = Phase.responding;
