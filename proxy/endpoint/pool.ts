@@ -337,7 +337,8 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     this.#negotiatedHttp2 = multiplexed || (protocol === "auto" && alpn === "h2");
     if (protocol === "multiplexed" && !multiplexed) this.#part?.onRefused();
     const isHttp2 = protocol === "http2" || this.#negotiatedHttp2;
-    const headKb = http.maxResponseHeadersKb ?? (isHttp2 ? HTTP2_RESPONSE_HEAD_KB : HTTP1_RESPONSE_HEAD_KB);
+    const headKb =
+      http.maxResponseHeadersKb ?? (isHttp2 && !multiplexed ? HTTP2_RESPONSE_HEAD_KB : HTTP1_RESPONSE_HEAD_KB);
     const limits = { maxHeadBytes: headKb * 1024, maxFields: http.maxHeadersCount };
     if (isHttp2) {
       const keepalive = http.http2.keepalive ?? (multiplexed ? KEEPALIVE : null);

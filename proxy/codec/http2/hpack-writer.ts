@@ -70,10 +70,7 @@ export class HpackWriter implements HeadWriter {
     let room = UPDATES_ROOM;
     for (let i = 0; i < pseudo.length; i += 2) room += fieldRoom(pseudo[i] as string, pseudo[i + 1] as string);
     room += headers.textLength + headers.slots * FIELD_OVERHEAD;
-    if (room > DEFAULT_MAX_FRAME) {
-      this.#writeLong(streamId, pseudo, headers, flags, room);
-      return -1;
-    }
+    if (room > DEFAULT_MAX_FRAME) return this.#writeLong(streamId, pseudo, headers, flags, room);
     const buf = outbox.reserve(FRAME_HEADER + room);
     const { at } = outbox;
     const end = this.#encode(buf, at + FRAME_HEADER, pseudo, headers);
@@ -95,9 +92,10 @@ export class HpackWriter implements HeadWriter {
     return at;
   }
 
-  #writeLong(streamId: number, pseudo: readonly string[], headers: HeaderMap, flags: number, room: number): void {
+  #writeLong(streamId: number, pseudo: readonly string[], headers: HeaderMap, flags: number, room: number): number {
     const block = Buffer.allocUnsafe(room);
     const end = this.#encode(block, 0, pseudo, headers);
+    const start = this.#outbox.together(end + Math.ceil(end / DEFAULT_MAX_FRAME) * FRAME_HEADER);
     for (let pos = 0; pos < end; ) {
       const size = Math.min(end - pos, DEFAULT_MAX_FRAME);
       const type = pos === 0 ? FrameType.headers : FrameType.continuation;
@@ -106,6 +104,7 @@ export class HpackWriter implements HeadWriter {
       block.copy(out.buf, out.at, pos, pos + size);
       pos += size;
     }
+    return start;
   }
 }
 

@@ -3,7 +3,7 @@
  * write: system calls, not parsing, are what HTTP/2 costs most.
  */
 import type { Socket } from "node:net";
-import { releaseBlock, takeBlock } from "../blocks.ts";
+import { BLOCK_SIZE, releaseBlock, takeBlock } from "../blocks.ts";
 import { FRAME_HEADER, FrameFlag, writeFrameHeader } from "./protocol.ts";
 
 /** With more than this on its way the socket is behind: nothing but what must go is added. */
@@ -68,6 +68,16 @@ export class Outbox {
   advance(at: number): void {
     this.#at = at;
     this.unsent++;
+  }
+
+  /**
+   * Where frames that are written next begin, `size` bytes in all, so that END_STREAM can still be added to the first of
+   * them; -1: they do not fit into one block.
+   */
+  together(size: number): number {
+    if (size > BLOCK_SIZE) return -1;
+    this.reserve(size);
+    return this.#at;
   }
 
   /** A frame without payload to speak of: `write` fills the given number of bytes after its header. */

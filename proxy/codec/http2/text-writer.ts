@@ -42,10 +42,7 @@ export class TextWriter implements HeadWriter {
   #write(streamId: number, text: string, flags: number): number {
     const { length } = text;
     const outbox = this.#outbox;
-    if (length > DEFAULT_MAX_FRAME) {
-      this.#writeLong(streamId, text, flags);
-      return -1;
-    }
+    if (length > DEFAULT_MAX_FRAME) return this.#writeLong(streamId, text, flags);
     const buf = outbox.reserve(FRAME_HEADER + length);
     const { at } = outbox;
     writeFrameHeader(buf, at, length, FrameType.headers, flags | FrameFlag.endHeaders, streamId);
@@ -54,7 +51,8 @@ export class TextWriter implements HeadWriter {
     return at;
   }
 
-  #writeLong(streamId: number, text: string, flags: number): void {
+  #writeLong(streamId: number, text: string, flags: number): number {
+    const start = this.#outbox.together(text.length + Math.ceil(text.length / DEFAULT_MAX_FRAME) * FRAME_HEADER);
     for (let pos = 0; pos < text.length; ) {
       const size = Math.min(text.length - pos, DEFAULT_MAX_FRAME);
       const type = pos === 0 ? FrameType.headers : FrameType.continuation;
@@ -63,5 +61,6 @@ export class TextWriter implements HeadWriter {
       buf.latin1Write(text.slice(pos, pos + size), at, size);
       pos += size;
     }
+    return start;
   }
 }
