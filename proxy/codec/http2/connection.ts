@@ -28,6 +28,7 @@ import {
   writeFrameHeader,
   writeUint32,
 } from "./protocol.ts";
+import { ReceiveWindow } from "./receive-window.ts";
 import { LocalSettings, PeerSettings, readSettings } from "./settings.ts";
 import type { Http2Stats } from "./stats.ts";
 import type { Http2Stream } from "./stream.ts";
@@ -53,7 +54,6 @@ const GIVE_BACK_PART = 2;
 export abstract class Http2Connection implements FrameSink {
   readonly socket: Socket;
   readonly outbox: Outbox;
-  readonly initialWindow: number;
   protected readonly options: Http2ConnectionOptions;
   protected readonly stats: Http2Stats;
   protected readonly time: ConnectionTime;
@@ -100,7 +100,6 @@ export abstract class Http2Connection implements FrameSink {
     this.outbox = new Outbox(socket);
     this.heads = heads(this.outbox);
     this.flood = new FloodGuard(http2, stats, time.clock);
-    this.initialWindow = http2.initialStreamWindowSize;
     this.#receiveWindow = http2.initialConnectionWindowSize;
     this.#local = new LocalSettings(http2, decoder);
     this.#block = new HeaderBlock(options.maxHeadBytes);
@@ -146,6 +145,11 @@ export abstract class Http2Connection implements FrameSink {
       stats.connections_active--;
       this.onSocketClosed();
     });
+  }
+
+  /** The window of a new stream of this connection. */
+  newWindow(): ReceiveWindow {
+    return new ReceiveWindow(this.options.http2.initialStreamWindowSize, this.time.clock.now());
   }
 
   /** What the peer's streams start with. */
@@ -359,8 +363,8 @@ export abstract class Http2Connection implements FrameSink {
       else if (!this.#reset.has(streamId)) this.writeReset(streamId, ErrorCode.streamClosed);
       return;
     }
-    stream.receiveWindow -= length;
-    if (stream.receiveWindow < 0) {
+    stream.window.left -= length;
+    if (stream.window.left < 0) {
       this.streamError(stream, ErrorCode.flowControlError, "DATA beyond the stream's window");
       return;
     }
@@ -597,12 +601,8 @@ export abstract class Http2Connection implements FrameSink {
       this.#consumed = 0;
     }
     if (stream === null || stream.remoteEnded || stream.closed) return;
-    stream.consumed += bytes;
-    if (stream.consumed * GIVE_BACK_PART >= this.initialWindow) {
-      stream.receiveWindow += stream.consumed;
-      this.#writeWindowUpdate(stream.id, stream.consumed);
-      stream.consumed = 0;
-    }
+    const increment = stream.window.passOn(bytes, this.time.clock.now());
+    if (increment > 0) this.#writeWindowUpdate(stream.id, increment);
   }
 
   #writeWindowUpdate(streamId: number, increment: number): void {

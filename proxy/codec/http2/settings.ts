@@ -12,6 +12,7 @@ import {
   Setting,
   writeUint32,
 } from "./protocol.ts";
+import { firstWindow } from "./receive-window.ts";
 
 const ENTRY = 6;
 const DEFAULT_TABLE_SIZE = 4096;
@@ -84,10 +85,11 @@ export class LocalSettings {
 
   /** Writes the SETTINGS frame: what both sides tell, and what only one does. */
   write(outbox: Outbox, more: readonly (readonly [number, number])[]): void {
-    const { hpackTableSize, initialStreamWindowSize } = this.#options;
+    const { hpackTableSize } = this.#options;
+    const window = firstWindow(this.#options.initialStreamWindowSize);
     const settings: (readonly [number, number])[] = [...more];
     if (hpackTableSize !== DEFAULT_TABLE_SIZE) settings.push([Setting.headerTableSize, hpackTableSize]);
-    if (initialStreamWindowSize !== DEFAULT_WINDOW) settings.push([Setting.initialWindowSize, initialStreamWindowSize]);
+    if (window !== DEFAULT_WINDOW) settings.push([Setting.initialWindowSize, window]);
     const { buf, at } = outbox.frame(FrameType.settings, 0, 0, settings.length * ENTRY);
     settings.forEach(([id, value], i) => {
       buf.writeUInt16BE(id, at + i * ENTRY);

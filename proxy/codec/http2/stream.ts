@@ -5,16 +5,15 @@
 import type { HeaderMap } from "../../../core/header-map.ts";
 import { ByteQueue } from "../byte-queue.ts";
 import type { Http2Connection } from "./connection.ts";
+import type { ReceiveWindow } from "./receive-window.ts";
 
 export abstract class Http2Stream {
   /** 0: not opened yet. */
   id: number;
   /** How much we may send; below zero after the peer has made its windows smaller. */
   sendWindow: number;
-  /** How much the peer may still send. */
-  receiveWindow: number;
-  /** Content handed on, whose room has not been given back to the peer. */
-  consumed = 0;
+  /** What the peer may send. */
+  readonly window: ReceiveWindow;
   /** END_STREAM has been written, or has come. */
   localEnded = false;
   remoteEnded = false;
@@ -42,7 +41,7 @@ export abstract class Http2Stream {
     this.id = id;
     this.connection = connection;
     this.sendWindow = connection.peerInitialWindow;
-    this.receiveWindow = connection.initialWindow;
+    this.window = connection.newWindow();
   }
 
   /** Hands content on; valid until it returns. */
@@ -152,6 +151,7 @@ export abstract class Http2Stream {
   /** Content has come, within the windows. */
   receive(bytes: Buffer): void {
     if (this.#paused) {
+      this.window.holdUp();
       this.#held ??= new ByteQueue();
       this.#held.push(bytes);
     } else this.#handOn(bytes);
