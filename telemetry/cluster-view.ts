@@ -3,6 +3,8 @@
  * nothing is copied while nobody does.
  */
 
+import type { Http2Numbers } from "./protocol-view.ts";
+
 /** Those of Envoy's cluster statistics that the metrics are made of, with Outrigger's few own; all others may be there as well. */
 export type ClusterNumber =
   | "upstream_cx_total"
@@ -84,7 +86,7 @@ export interface ClusterView {
   readonly name: string;
   /** False while its first endpoints are not known. */
   readonly ready: boolean;
-  readonly stats: ClusterNumbers;
+  readonly stats: ClusterNumbers & { readonly http2?: Http2Numbers; readonly multiplexed?: Http2Numbers };
   readonly limits: { readonly default: LimitsView; readonly high: LimitsView };
   /** null: the cluster has no breaker. */
   readonly breaker: { readonly state: "closed" | "half_open" | "open" } | null;

@@ -10,7 +10,7 @@ import { logger, logLevels, setLogLevel } from "../../core/log.ts";
 import { type Address, formatAddress } from "../../model/address.ts";
 import { isLoopback, startAdminServer } from "./admin-server.ts";
 import { startHealthServer, startMetricsServer } from "./metrics-server.ts";
-import { CLUSTER, ENDPOINT, FakeSource, NOW } from "./testing/fake-source.ts";
+import { CLUSTER, ENDPOINT, FakeSource, HTTP2, NOW } from "./testing/fake-source.ts";
 
 const EPHEMERAL: Address = { kind: "tcp", host: "127.0.0.1", port: 0 };
 
@@ -100,6 +100,17 @@ test("/clusters prints Envoy's lines, and why an endpoint is out", async (t) => 
   assert.ok(lines.includes("up::[::1]:9::health_flags::/failed_outlier_check"));
   assert.ok(lines.includes(`up::[::1]:9::out_because::${out}`));
   assert.ok(!lines.some((line) => line.startsWith("up::127.0.0.1:9::out_because")));
+});
+
+test("/clusters says what the open connections speak, and how many streams share them", async (t) => {
+  const { source, get } = await admin(t);
+  const http2 = { ...HTTP2, connections_active: 2, streams_active: 40 };
+  source.clusterViews = [{ ...CLUSTER, stats: { upstream_cx_active: 5, http2, multiplexed: HTTP2 } }];
+  const { body } = await get("/clusters");
+  assert.deepEqual(
+    body.split("\n").filter((line) => /_connections::|_streams::/.test(line) && !line.includes("priority")),
+    ["up::http1_connections::3", "up::http2_connections::2", "up::http2_streams::40"],
+  );
 });
 
 test("/clusters gives Envoy's JSON and filters by name", async (t) => {

@@ -58,8 +58,22 @@ function clusterText(cluster: ClusterView): string {
   lines += limitsText(name, "default", cluster.limits.default) + limitsText(name, "high", cluster.limits.high);
   if (!cluster.ready) lines += `${name}::waiting_for::endpoints\n`;
   if (cluster.breaker !== null) lines += `${name}::breaker::${cluster.breaker.state}\n`;
+  lines += protocolsText(cluster);
   for (const endpoint of cluster.endpoints) lines += endpointText(name, endpoint);
   return lines;
+}
+
+/** What the open connections speak, and how many streams those of HTTP/2 carry; nothing where none is open. */
+function protocolsText({ name, stats }: ClusterView): string {
+  let lines = "";
+  let http1 = stats.upstream_cx_active ?? 0;
+  for (const protocol of ["http2", "multiplexed"] as const) {
+    const { connections_active: connections = 0, streams_active: streams = 0 } = stats[protocol] ?? {};
+    http1 -= connections;
+    if (connections > 0) lines += `${name}::${protocol}_connections::${connections}\n`;
+    if (connections > 0) lines += `${name}::${protocol}_streams::${streams}\n`;
+  }
+  return http1 > 0 ? `${name}::http1_connections::${http1}\n${lines}` : lines;
 }
 
 function endpointText(cluster: string, endpoint: EndpointView): string {

@@ -74,6 +74,7 @@ test("a hop is a server span under the caller's and a client span under that", (
   info.responseCode = 200;
   info.cluster = "orders";
   info.upstreamHost = "10.0.0.2:8080";
+  info.upstreamProtocol = "HTTP/2";
   info.attempts = 2;
   info.routeName = "items";
   info.bytesSent = 12;
@@ -115,6 +116,7 @@ test("a hop is a server span under the caller's and a client span under that", (
   ]);
   assert.equal(client.attributes["server.address"], "10.0.0.2");
   assert.equal(client.attributes["http.request.resend_count"], 1);
+  assert.equal(client.attributes["network.protocol.version"], "2");
   assert.deepEqual(next, { traceId: server.traceId, spanId: client.spanId, sampled: true });
   assert.equal(view.headers.get("tracestate"), "vendor=1");
   assert.equal(info.traceId, server.traceId);

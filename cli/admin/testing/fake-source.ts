@@ -1,5 +1,6 @@
 /** An admin source with something of everything, for tests. */
 import type { ClusterView, EndpointView, LimitsView } from "../../../telemetry/cluster-view.ts";
+import type { Http2Numbers } from "../../../telemetry/protocol-view.ts";
 import type { AdminSource, ServerState } from "../admin-source.ts";
 
 const LIMITS: LimitsView = {
@@ -25,6 +26,26 @@ export const ENDPOINT: EndpointView = {
   rq_success: 0,
   rq_timeout: 0,
   rq_total: 0,
+};
+
+/** Of connections that have never spoken HTTP/2. */
+export const HTTP2: Http2Numbers = {
+  goaway_sent: 0,
+  header_overflow: 0,
+  inbound_empty_frames_flood: 0,
+  inbound_priority_frames_flood: 0,
+  inbound_window_update_frames_flood: 0,
+  keepalive_timeout: 0,
+  outbound_control_flood: 0,
+  outbound_flood: 0,
+  rx_messaging_error: 0,
+  rx_reset: 0,
+  streams_active: 0,
+  tx_reset: 0,
+  premature_reset_flood: 0,
+  streams_total: 0,
+  connections_total: 0,
+  connections_active: 0,
 };
 
 export const CLUSTER: ClusterView = {
