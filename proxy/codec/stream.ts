@@ -26,6 +26,8 @@ export interface DownstreamStream {
   readonly wantsUnframed: boolean;
   /** True if nothing else can be asked on the connection while this stream lives (HTTP/1). */
   readonly ownsConnection: boolean;
+  /** True if bytes of the response wait for the caller's window: `onDownstreamEnded` tells when its end was written. */
+  readonly hasPending: boolean;
   /** Sends an informational head (1xx, but not 101) at once. False: stop until `onDownstreamWritable`. */
   sendInformational(head: ResponseHead): boolean;
   /** Takes the final head; it leaves with the first body bytes or at `flush`. `body` tells how bytes will be given. */
@@ -119,6 +121,8 @@ export interface DownstreamHandler {
    */
   onDownstreamReset(flag: number, details: string): void;
   onDownstreamWritable(): void;
+  /** The end of the response was written; only told if bytes were waiting as it was given. */
+  onDownstreamEnded(): void;
 }
 
 /** Why an upstream attempt failed before or while it answered; Envoy's `StreamResetReason`. */
@@ -132,6 +136,8 @@ export type UpstreamFailure =
   | "remote_reset"
   /** The peer says that it did not process the request (REFUSED_STREAM, or above the last stream of a GOAWAY). */
   | "refused_stream"
+  /** The peer's own connection for the request failed (CONNECT_ERROR). */
+  | "connect_error"
   | "protocol_error"
   | "local_close";
 

@@ -72,6 +72,7 @@ export function serverOptions(config: HttpConnectionManager): HttpServerOptions 
     maxHeadBytes: config.maxRequestHeadersKb * 1024,
     underscores: config.headersWithUnderscores,
     idleTimeoutMs: config.idleTimeoutMs,
+    headTimeoutMs: config.requestHeadersTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
     closeDelayMs: config.delayedCloseTimeoutMs,
     drainMs: config.drainTimeoutMs,
@@ -85,7 +86,6 @@ export function serverOptions(config: HttpConnectionManager): HttpServerOptions 
     allowAbsoluteUrl: config.http1.allowAbsoluteUrl,
     allowChunkedLength: config.http1.allowChunkedLength,
     allowCustomMethods: config.http1.allowCustomMethods,
-    headTimeoutMs: config.requestHeadersTimeoutMs,
   };
   const http2 = { ...common, http2: config.http2, text: null };
   return { http1, http2, multiplexed: { ...http2, text: http1 } };

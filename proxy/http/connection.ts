@@ -14,7 +14,7 @@ import type {
   ServerConnection,
   ServerHandler,
 } from "../codec/stream.ts";
-import { HTTP2, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
+import { HTTP2, isNoHttp, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
 import type { HttpServerOptions } from "./compile-runtime.ts";
 import { Exchange } from "./exchange.ts";
 import { type Failure, failures } from "./failures.ts";
@@ -117,6 +117,10 @@ export class HttpConnection implements ServerHandler {
         this.#connection = http2;
         http1.divert = (rest) => http2.feed(rest);
         if (this.#drainMs >= 0) http2.drain(this.#drainMs);
+      } else if (isNoHttp(begun)) {
+        // An answer in HTTP/1 would tell such a peer nothing.
+        socket.destroySoon();
+        return;
       } else this.#isHttp1(stats);
       this.#connection.feed(begun);
     };

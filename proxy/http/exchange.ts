@@ -333,6 +333,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#trailers = kept;
     this.info.requestEndAt = runtime.context.clock.now();
     if (this.#phase === Phase.responding && this.#response.status === 101 && this.#stream?.ownsConnection) {
+      if (this.#upstream.isMultiplexed) {
+        this.#cutTunnel(this.#stream);
+        return;
+      }
       this.#noteCallerGone();
     }
     if (this.#phase !== Phase.filters) this.#passEnd(kept);
@@ -356,6 +360,14 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#finish();
   }
 
+  /** As in Envoy, who leaves a tunnel that goes on as a stream leaves it both ways. */
+  #cutTunnel(stream: DownstreamStream): void {
+    this.#noteCallerGone();
+    this.#upstream.cancel();
+    stream.abort();
+    this.#finish();
+  }
+
   /** A tunnel ends like this too: whoever ends it first is named in the log. */
   #noteCallerGone(): void {
     this.info.flags |= Flag.DC;
@@ -364,6 +376,10 @@ export class Exchange implements DownstreamHandler, FilterContext {
 
   onDownstreamWritable(): void {
     this.#upstream.resumeResponse();
+  }
+
+  onDownstreamEnded(): void {
+    this.#finish();
   }
 
   pauseRequest(): void {
@@ -457,9 +473,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const { headers, status } = head;
     headers.remove("content-type");
     headers.remove("content-length");
-    if (status !== 204 && status !== 304) headers.append("content-length", "0");
+    if (stream.ownsConnection) {
+      if (status !== 204 && status !== 304) headers.append("content-length", "0");
+      stream.closeAfterResponse();
+    }
     this.info.responseCodeDetails = "websocket_handshake_unsuccessful";
-    stream.closeAfterResponse();
     stream.sendHead(head, Body.none);
     this.#upstream.cancel();
     this.#complete(stream, null);
@@ -480,7 +498,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#stream?.flush();
   }
 
-  onUpstreamEnd(trailers: HeaderMap | null): void {
+  /** `cut`: by the end of the upstream's connection. */
+  onUpstreamEnd(trailers: HeaderMap | null, cut: boolean): void {
     const runtime = this.#runtime;
     const stream = this.#stream;
     if (runtime === null || stream === null) return;
@@ -489,7 +508,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     // What is not passed on is logged all the same.
     this.#responseTrailers = trailers;
     const { info } = this;
-    if (info.responseCode === 101 && (info.flags & Flag.DC) === 0) {
+    if (cut && info.responseCode === 101 && (info.flags & Flag.DC) === 0) {
       info.flags |= failures.connection_termination.flags;
       info.responseCodeDetails = afterResponse(failures.connection_termination);
     }
@@ -634,8 +653,11 @@ export class Exchange implements DownstreamHandler, FilterContext {
   }
 
   #complete(stream: DownstreamStream, trailers: HeaderMap | null): void {
-    // Observed and recycled first: ending the response may begin the next request on this very connection.
-    this.#finish();
+    // Until the caller's window lets all of it go it may still be cut, which would have to be seen.
+    if (!stream.hasPending) {
+      // Observed and recycled first: ending the response may begin the next request on this very connection.
+      this.#finish();
+    }
     stream.sendEnd(trailers);
   }
 

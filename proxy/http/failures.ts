@@ -54,6 +54,7 @@ export const failures = {
   overflow: reset(503, Flag.UO, "overflow", "a limit of the cluster is reached", true),
   remote_reset: reset(503, Flag.UR, "remote reset", "the upstream reset the request's stream"),
   refused_stream: reset(503, Flag.UR, "remote refused stream reset", "the upstream did not take the request"),
+  connect_error: reset(503, Flag.UR, "remote error with CONNECT request", "the upstream could not connect to its own"),
   connection_termination: reset(
     503,
     Flag.UC,

@@ -194,6 +194,11 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#release();
   }
 
+  /** What is under way has a stream, not a connection, to itself. */
+  get isMultiplexed(): boolean {
+    return this.#connection?.protocol === "HTTP/2";
+  }
+
   pauseResponse(): void {
     this.#connection?.pauseResponse();
   }
@@ -376,7 +381,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   onResponseEnd(trailers: HeaderMap | null): void {
     if (this.#cluster === null) return;
-    const kept = this.#connection?.protocol === "HTTP/2" || this.#cluster.config.http.trailers ? trailers : null;
+    const multiplexed = this.isMultiplexed;
+    const kept = multiplexed || this.#cluster.config.http.trailers ? trailers : null;
     const { grpc } = this.#exchange;
     if (grpc !== null && this.#endpoint !== null) {
       grpc.onEnd(this.#endpoint, kept);
@@ -385,7 +391,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     this.#connection = null;
     this.#endAttempt();
     this.#release();
-    this.#exchange.onUpstreamEnd(kept);
+    this.#exchange.onUpstreamEnd(kept, !multiplexed);
   }
 
   onUpstreamReset(failure: UpstreamFailure, detail: string): void {

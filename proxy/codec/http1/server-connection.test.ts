@@ -36,6 +36,7 @@ class Handler implements DownstreamHandler {
   onDownstreamReset(): void {
     this.resets++;
   }
+  onDownstreamEnded(): void {}
   onDownstreamWritable(): void {
     this.writable++;
   }

@@ -65,6 +65,8 @@ const UNWRITTEN_TIMEOUT_MS = 60_000;
 
 export class Http1ServerConnection implements DownstreamStream, ServerConnection {
   readonly ownsConnection = true;
+  /** What waits here is the kernel's to take. */
+  readonly hasPending = false;
   readonly socket: Socket;
   /** Who is given what arrives instead, while it is not certain that the peer speaks HTTP/1. */
   divert: ((bytes: Buffer) => void) | null = null;

@@ -2,14 +2,16 @@
 import type { Socket } from "node:net";
 import { Http2ClientStream } from "./client-stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
-import type { ResponseReader } from "./heads.ts";
+import type { HeadWriter, ResponseReader } from "./heads.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { HpackWriter } from "./hpack-writer.ts";
+import type { Outbox } from "./outbox.ts";
 import { ErrorCode, errorName, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
 import { ResponseFields } from "./response-fields.ts";
 import { ResponseText } from "./response-text.ts";
+import { PeerSettings } from "./settings.ts";
 import type { Http2Stats } from "./stats.ts";
-import type { Http2Stream } from "./stream.ts";
+import { type Http2Stream, StreamEnd } from "./stream.ts";
 import { TextWriter } from "./text-writer.ts";
 
 /** The pool that owns the connection. */
@@ -22,14 +24,13 @@ export interface Http2Owner {
   onClosed(connection: Http2ClientConnection): void;
 }
 
-/** RFC 9113, section 6.5.2, advises servers to allow no fewer: what is opened before they have said. */
-const UNTOLD_STREAMS = 100;
-
 export class Http2ClientConnection extends Http2Connection {
   /** Requests sent on this connection so far. */
   requests = 0;
   /** Monotonic ms of the last time that its last stream ended; the pool's. */
   idleSince = 0;
+  /** How many streams may be opened before the peer has said how many. */
+  untoldStreams = 100;
   readonly fields: ResponseReader;
   readonly #owner: Http2Owner;
   #nextId = 1;
@@ -49,7 +50,8 @@ export class Http2ClientConnection extends Http2Connection {
     time: ConnectionTime,
   ) {
     const decoder = new HpackDecoder(4096);
-    super(socket, options, decoder, (outbox) => (text ? new TextWriter(outbox) : new HpackWriter(outbox)), stats, time);
+    const heads = (outbox: Outbox): HeadWriter => (text ? new TextWriter(outbox) : new HpackWriter(outbox));
+    super(socket, options, decoder, heads, new PeerSettings(0), stats, time);
     this.#owner = owner;
     this.fields = text ? new ResponseText(options) : new ResponseFields(options, decoder);
     const settings: [number, number][] = [
@@ -71,8 +73,13 @@ export class Http2ClientConnection extends Http2Connection {
   /** How many more streams may be opened now. */
   get capacity(): number {
     if (this.#draining || this.over || this.#nextId > MAX_STREAM_ID) return 0;
-    const theirs = this.sawSettings ? this.peer.maxConcurrentStreams : UNTOLD_STREAMS;
+    const theirs = this.sawSettings ? this.peer.maxConcurrentStreams : this.untoldStreams;
     return Math.min(theirs, this.options.http2.maxConcurrentStreams) - this.streams.size - this.#promised;
+  }
+
+  /** How many streams the peer allows; -1: it has not said yet. */
+  get announcedStreams(): number {
+    return this.sawSettings ? this.peer.maxConcurrentStreams : -1;
   }
 
   /** Whether the peer takes WebSockets and the like as streams (RFC 8441). */
@@ -147,7 +154,7 @@ export class Http2ClientConnection extends Http2Connection {
       if (stream.id <= lastStream) continue;
       this.dropStream(stream);
       const why = debug === "" ? "" : ` (${debug})`;
-      stream.onReset(ErrorCode.refusedStream, false, `the peer goes away: ${errorName(code)}${why}`);
+      stream.onReset(StreamEnd.reset, ErrorCode.refusedStream, `the peer goes away: ${errorName(code)}${why}`);
     }
     if (this.activeStreams === 0) this.finish();
   }

@@ -6,7 +6,7 @@ import { Unchunker } from "../http1/unchunker.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import type { Http2ClientConnection } from "./client-connection.ts";
 import { ErrorCode } from "./protocol.ts";
-import { Http2Stream } from "./stream.ts";
+import { Http2Stream, StreamEnd } from "./stream.ts";
 
 export class Http2ClientStream extends Http2Stream implements UpstreamStream {
   readonly requests: number;
@@ -14,7 +14,6 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
   readonly #client: Http2ClientConnection;
   #handler: UpstreamHandler | null = null;
   #trailers: HeaderMap | null = null;
-  #headSeen = false;
   /** The protocol that an upgrade asks for; "" for a plain request. */
   #upgrade = "";
   /** Takes the chunks off a body that came with them. */
@@ -97,7 +96,7 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     const { fields } = this.#client;
     const handler = this.#handler;
     if (handler === null) fields.begin(null, null);
-    else if (!this.#headSeen) {
+    else if (!this.headSeen) {
       handler.response.clear();
       fields.begin(handler.response.headers, handler.response);
     } else {
@@ -111,25 +110,24 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     const handler = this.#handler;
     if (handler === null) return;
     this.answered = true;
-    if (this.#headSeen) {
+    if (this.headSeen) {
       fields.finish();
       if (!endStream) this.#malformed("trailers do not end the stream");
-      else if (fields.problem !== "") this.#malformed(fields.problem);
+      else if (fields.problem !== "") this.#refuse(fields.problem, fields.excess);
       else if (!this.receiveEnd(this.#trailers)) this.#malformed("the content is shorter than its content-length");
       return;
     }
     const { response } = handler;
     fields.finish();
     if (fields.problem !== "") {
-      if (fields.excess) this.#client.streamError(this, ErrorCode.internalError, fields.problem);
-      else this.#malformed(fields.problem);
+      this.#refuse(fields.problem, fields.excess);
       return;
     }
     if (response.status < 200) {
       this.#onInformational(handler, endStream);
       return;
     }
-    this.#headSeen = true;
+    this.headSeen = true;
     if (this.#upgrade !== "" && response.status === 200) {
       // RFC 8441: to the data plane the tunnel that this opens is the one of HTTP/1.
       response.status = 101;
@@ -137,7 +135,9 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
       response.headers.append("connection", "upgrade");
     }
     const bodiless = handler.headRequest || response.status === 204 || response.status === 304;
-    if (!bodiless) this.announced = fields.contentLength;
+    // RFC 9110, section 9.3.6: what follows the answer to CONNECT is no content.
+    if (bodiless) this.announced = 0;
+    else if (response.status !== 101) this.announced = fields.contentLength;
     if (endStream) {
       if (this.announced > 0) {
         this.#malformed("the content is shorter than its content-length");
@@ -169,6 +169,12 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     handler.onInformational(head);
   }
 
+  /** As in Envoy, an answer that is only too large costs itself and not the connection. */
+  #refuse(problem: string, excess: boolean): void {
+    if (excess) this.#client.streamError(this, ErrorCode.internalError, problem);
+    else this.#malformed(problem);
+  }
+
   #malformed(detail: string): void {
     this.#client.messageError(this, detail);
   }
@@ -189,16 +195,27 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     this.#handler?.onUpstreamWritable();
   }
 
-  onReset(code: number, connectionEnded: boolean, detail: string): void {
+  onReset(end: StreamEnd, code: number, detail: string): void {
     const handler = this.#handler;
     this.#handler = null;
-    handler?.onUpstreamReset(failureOf(code, connectionEnded, this.answered), detail);
+    handler?.onUpstreamReset(failureOf(end, code), detail);
   }
 }
 
-function failureOf(code: number, connectionEnded: boolean, answered: boolean): UpstreamFailure {
-  if (code === ErrorCode.refusedStream && !answered) return "refused_stream";
-  if (connectionEnded) return code === ErrorCode.noError ? "connection_termination" : "protocol_error";
-  if (code === ErrorCode.protocolError) return "protocol_error";
-  return "remote_reset";
+/** What Envoy calls the end of a stream (`StreamResetReason`). */
+function failureOf(end: StreamEnd, code: number): UpstreamFailure {
+  if (end === StreamEnd.closed) return "connection_termination";
+  if (end === StreamEnd.failed) return "protocol_error";
+  // Its answer was too large for us, which breaks no rule.
+  if (end === StreamEnd.error) return code === ErrorCode.internalError ? "remote_reset" : "protocol_error";
+  switch (code) {
+    case ErrorCode.refusedStream:
+      return "refused_stream";
+    case ErrorCode.connectError:
+      return "connect_error";
+    case ErrorCode.protocolError:
+      return "protocol_error";
+    default:
+      return "remote_reset";
+  }
 }

@@ -1,41 +1,30 @@
 /**
- * One HTTP/2 connection, the same for either side (RFC 9113): settings, header blocks, windows, resets, PING and GOAWAY.
- * What a new stream means is for the sides to say: `server-connection.ts`, `client-connection.ts`.
+ * One HTTP/2 connection, the same for either side (RFC 9113): which frame means what, to which stream, and how streams and
+ * the connection end. Header blocks, windows and control frames have modules of their own; what a new stream means is for
+ * the sides to say: `server-connection.ts`, `client-connection.ts`.
  */
 import type { Socket } from "node:net";
 import type { EventClock } from "../../../core/clock.ts";
-import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import type { Http2Options } from "../../../model/http.ts";
 import { readSocket } from "../socket-reader.ts";
+import { ControlWriter } from "./control-writer.ts";
 import { FloodGuard } from "./flood-guard.ts";
+import { FlowControl } from "./flow-control.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
-import { HeaderBlock } from "./header-block.ts";
+import { type HeaderBlockOwner, HeaderFrames } from "./header-frames.ts";
 import type { HeadWriter } from "./heads.ts";
 import type { HpackDecoder } from "./hpack/decoder.ts";
 import { Keepalive } from "./keepalive.ts";
 import { Outbox } from "./outbox.ts";
-import {
-  DEFAULT_MAX_FRAME,
-  DEFAULT_WINDOW,
-  ErrorCode,
-  errorName,
-  FRAME_HEADER,
-  FrameFlag,
-  FrameType,
-  MAX_WINDOW,
-  readUint31,
-  writeFrameHeader,
-  writeUint32,
-} from "./protocol.ts";
-import { ReceiveWindow } from "./receive-window.ts";
-import { LocalSettings, PeerSettings, readSettings } from "./settings.ts";
+import { DEFAULT_MAX_FRAME, ErrorCode, errorName, FrameFlag, FrameType, readUint31 } from "./protocol.ts";
+import { LocalSettings, type PeerSettings, readSettings } from "./settings.ts";
 import type { Http2Stats } from "./stats.ts";
-import type { Http2Stream } from "./stream.ts";
+import { type Http2Stream, StreamEnd } from "./stream.ts";
 
 export interface Http2ConnectionOptions {
   readonly http2: Http2Options;
-  /** Bytes of a header list, by RFC 9113's count (section 6.5.2). */
+  /** Bytes of a head's names and values. */
   readonly maxHeadBytes: number;
   readonly maxFields: number;
 }
@@ -45,64 +34,62 @@ export interface ConnectionTime {
   readonly wheel: TimerWheel;
 }
 
-/** Streams that we have reset: what the peer had sent before it knew is no offence of its. */
-const MAX_REMEMBERED_RESETS = 1000;
+/** More frames than this waiting, and the peer is looked at closely. */
+const MANY_UNSENT = 1000;
 
-/** A window is given back when this part of it has been used. */
-const GIVE_BACK_PART = 2;
-
-export abstract class Http2Connection implements FrameSink {
+export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   readonly socket: Socket;
   readonly outbox: Outbox;
+  readonly flow: FlowControl;
+  readonly heads: HeadWriter;
   protected readonly options: Http2ConnectionOptions;
   protected readonly stats: Http2Stats;
   protected readonly time: ConnectionTime;
   protected readonly streams = new Map<number, Http2Stream>();
   protected readonly flood: FloodGuard;
-  protected readonly peer = new PeerSettings();
-  readonly heads: HeadWriter;
+  protected readonly peer: PeerSettings;
+  protected readonly keepalive: Keepalive | null;
   /** The highest stream that the peer has opened. */
   protected lastPeerStream = 0;
   /** The connection is over: nothing is read or written. */
   protected over = false;
-  readonly #local: LocalSettings;
-  readonly #reader: FrameReader;
-  readonly #block: HeaderBlock;
-  protected readonly keepalive: Keepalive | null;
   /** The peer has told its settings. */
   protected sawSettings = false;
-  #sendWindow = DEFAULT_WINDOW;
-  #receiveWindow: number;
-  #consumed = 0;
+  readonly #control: ControlWriter;
+  readonly #local: LocalSettings;
+  readonly #reader: FrameReader;
+  readonly #headers: HeaderFrames;
   /** The stream whose DATA is being read; null: nobody wants it. */
   #dataStream: Http2Stream | null = null;
   #dataEnds = false;
   #reading = false;
+  /** What came while earlier bytes were being read. */
+  #next: Buffer[] | null = null;
   /** Streams that are given up unless they end by themselves in what is being read. */
   readonly #abandoned: { readonly stream: Http2Stream; readonly code: number }[] = [];
-  readonly #waiting = new Set<Http2Stream>();
-  readonly #reset = new Set<number>();
-  #goawaySent = -1;
 
   constructor(
     socket: Socket,
     options: Http2ConnectionOptions,
     decoder: HpackDecoder,
     heads: (outbox: Outbox) => HeadWriter,
+    peer: PeerSettings,
     stats: Http2Stats,
     time: ConnectionTime,
   ) {
     const { http2 } = options;
     this.socket = socket;
     this.options = options;
+    this.peer = peer;
     this.stats = stats;
     this.time = time;
     this.outbox = new Outbox(socket);
     this.heads = heads(this.outbox);
     this.flood = new FloodGuard(http2, stats, time.clock);
-    this.#receiveWindow = http2.initialConnectionWindowSize;
+    this.#control = new ControlWriter(this.outbox, stats);
+    this.flow = new FlowControl(http2, this.outbox, this.#control, this.flood, time.clock);
     this.#local = new LocalSettings(http2, decoder);
-    this.#block = new HeaderBlock(options.maxHeadBytes);
+    this.#headers = new HeaderFrames(this, this.flood, options.maxHeadBytes);
     this.#reader = new FrameReader(this);
     this.keepalive = http2.keepalive === null ? null : new Keepalive(http2.keepalive, time.wheel, this);
   }
@@ -122,8 +109,7 @@ export abstract class Http2Connection implements FrameSink {
       outbox.advance(outbox.at + preface.length);
     }
     this.#local.write(outbox, settings);
-    const more = this.#receiveWindow - DEFAULT_WINDOW;
-    if (more > 0) this.#writeWindowUpdate(0, more);
+    this.flow.start();
     if (!fed) {
       readSocket(socket, (bytes) => {
         clock.refresh();
@@ -136,7 +122,7 @@ export abstract class Http2Connection implements FrameSink {
     });
     socket.on("drain", () => {
       outbox.unsent = 0;
-      this.#pump();
+      this.flow.pump();
     });
     socket.on("error", (error: Error) => this.#onEnded(error.message));
     socket.on("close", () => {
@@ -145,11 +131,6 @@ export abstract class Http2Connection implements FrameSink {
       stats.connections_active--;
       this.onSocketClosed();
     });
-  }
-
-  /** The window of a new stream of this connection. */
-  newWindow(): ReceiveWindow {
-    return new ReceiveWindow(this.options.http2.initialStreamWindowSize, this.time.clock.now());
   }
 
   /** What the peer's streams start with. */
@@ -186,9 +167,20 @@ export abstract class Http2Connection implements FrameSink {
 
   /** Bytes from the peer. */
   feed(bytes: Buffer): void {
+    if (this.#reading) {
+      // A write to a TLS socket may bring more in the middle of this. First things first.
+      this.#next ??= [];
+      this.#next.push(Buffer.from(bytes));
+      return;
+    }
     this.keepalive?.onActivity();
     this.#reading = true;
     this.#reader.feed(bytes, 0);
+    while (this.#next !== null) {
+      const next = this.#next;
+      this.#next = null;
+      for (const more of next) this.#reader.feed(more, 0);
+    }
     this.#reading = false;
     if (this.#abandoned.length === 0) return;
     for (const { stream, code } of this.#abandoned.splice(0)) {
@@ -206,7 +198,7 @@ export abstract class Http2Connection implements FrameSink {
         return false;
       }
     }
-    if (this.#block.open && (type !== FrameType.continuation || streamId !== this.#block.streamId)) {
+    if (this.#headers.interruptedBy(type === FrameType.continuation, streamId)) {
       this.fail(ErrorCode.protocolError, "a header block is interrupted by another frame");
       return false;
     }
@@ -220,10 +212,10 @@ export abstract class Http2Connection implements FrameSink {
   onFrame(type: number, flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
     switch (type) {
       case FrameType.headers:
-        this.#onHeaders(flags, streamId, buf, start, end);
+        this.#headers.onHeaders(flags, streamId, buf, start, end);
         break;
       case FrameType.continuation:
-        this.#onContinuation(flags, streamId, buf, start, end);
+        this.#headers.onContinuation(flags, streamId, buf, start, end);
         break;
       case FrameType.windowUpdate:
         this.#onWindowUpdate(streamId, buf, start, end);
@@ -257,77 +249,14 @@ export abstract class Http2Connection implements FrameSink {
     }
   }
 
-  #onHeaders(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
-    let from = start;
-    let to = end;
-    if (streamId === 0) {
-      this.fail(ErrorCode.protocolError, "HEADERS are for no stream");
-      return;
-    }
-    if ((flags & FrameFlag.padded) !== 0) {
-      if (from === to) {
-        this.fail(ErrorCode.frameSizeError, "padded HEADERS have no payload");
-        return;
-      }
-      to -= buf[from++] as number;
-    }
-    let dependsOnItself = false;
-    if ((flags & FrameFlag.priority) !== 0) {
-      if (to - from < 5) {
-        this.fail(ErrorCode.frameSizeError, "HEADERS are too short for their priority");
-        return;
-      }
-      dependsOnItself = readUint31(buf, from) === streamId;
-      from += 5;
-    }
-    if (to < from) {
-      this.fail(ErrorCode.protocolError, "the padding of HEADERS is longer than their payload");
-      return;
-    }
-    const endStream = (flags & FrameFlag.endStream) !== 0;
-    this.flood.onHeaders();
-    if (this.#floods(this.flood.onPayload(end === start && !endStream))) return;
-    const stream = this.streams.get(streamId);
-    if (stream === undefined && this.isIdle(streamId) && !this.openByPeer(streamId)) return;
-    this.#block.begin(streamId, endStream, dependsOnItself ? ErrorCode.protocolError : 0);
-    this.#blockPart(flags, buf, from, to);
+  onBlockStart(streamId: number): boolean {
+    return this.streams.has(streamId) || !this.isIdle(streamId) || this.openByPeer(streamId);
   }
 
-  #onContinuation(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
-    if (!this.#block.open || this.#block.streamId !== streamId) {
-      this.fail(ErrorCode.protocolError, "CONTINUATION without HEADERS");
-      return;
-    }
-    const last = (flags & FrameFlag.endHeaders) !== 0;
-    if (this.#floods(this.flood.onContinuation() || this.flood.onPayload(start === end && !last))) return;
-    this.#blockPart(flags, buf, start, end);
-  }
+  /** A stream's header block comes in parts, which takes as long as the peer likes. */
+  onBlockOpen(_streamId: number): void {}
 
-  #blockPart(flags: number, buf: Buffer, start: number, end: number): void {
-    const block = this.#block;
-    if ((flags & FrameFlag.endHeaders) === 0) {
-      if (!block.add(buf, start, end)) {
-        this.stats.header_overflow++;
-        this.fail(ErrorCode.enhanceYourCalm, "a header block is too long");
-      }
-      return;
-    }
-    if (block.length === 0) {
-      this.#onBlock(buf, start, end);
-      return;
-    }
-    if (!block.add(buf, start, end)) {
-      this.stats.header_overflow++;
-      this.fail(ErrorCode.enhanceYourCalm, "a header block is too long");
-      return;
-    }
-    const whole = block.take();
-    this.#onBlock(whole, 0, whole.length);
-  }
-
-  #onBlock(buf: Buffer, start: number, end: number): void {
-    const { streamId, endStream, refusal } = this.#block;
-    this.#block.close();
+  onBlock(streamId: number, endStream: boolean, refusal: number, buf: Buffer, start: number, end: number): void {
     const stream = this.streams.get(streamId) ?? null;
     // Even blocks that nobody wants change the table that later ones are read with.
     if (!this.decodeBlock(buf, start, end, stream)) {
@@ -335,7 +264,9 @@ export abstract class Http2Connection implements FrameSink {
       return;
     }
     if (stream === null) {
-      if (!this.#reset.has(streamId)) this.fail(ErrorCode.streamClosed, "HEADERS for a stream that has ended");
+      if (!this.#control.hasReset(streamId)) {
+        this.fail(ErrorCode.streamClosed, "HEADERS for a stream that has ended");
+      }
     } else if (stream.remoteEnded) {
       this.fail(ErrorCode.streamClosed, "HEADERS after END_STREAM");
     } else if (refusal !== 0) this.streamError(stream, refusal, "a stream depends on itself");
@@ -350,9 +281,8 @@ export abstract class Http2Connection implements FrameSink {
       this.fail(ErrorCode.protocolError, "DATA are for no stream");
       return;
     }
-    if (this.#floods(this.flood.onPayload(length === 0 && !endStream))) return;
-    this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) {
+    if (this.floods(this.flood.onPayload(length === 0 && !endStream))) return;
+    if (!this.flow.take(length)) {
       this.fail(ErrorCode.flowControlError, "DATA beyond the connection's window");
       return;
     }
@@ -360,7 +290,11 @@ export abstract class Http2Connection implements FrameSink {
     if (stream === undefined || stream.remoteEnded) {
       if (this.isIdle(streamId)) this.fail(ErrorCode.protocolError, "DATA for a stream that was never opened");
       else if (stream !== undefined) this.streamError(stream, ErrorCode.streamClosed, "DATA after END_STREAM");
-      else if (!this.#reset.has(streamId)) this.writeReset(streamId, ErrorCode.streamClosed);
+      else if (!this.#control.hasReset(streamId)) this.writeReset(streamId, ErrorCode.streamClosed);
+      return;
+    }
+    if (!stream.headSeen) {
+      this.messageError(stream, "DATA before a head");
       return;
     }
     stream.window.left -= length;
@@ -375,15 +309,15 @@ export abstract class Http2Connection implements FrameSink {
     const stream = this.#dataStream;
     const { length } = bytes;
     if (stream === null || stream.closed) {
-      this.giveBack(null, length);
+      this.flow.giveBack(null, length);
       return;
     }
     if (stream.announced >= 0) {
       stream.announced -= length;
       if (stream.announced < 0) {
         stream.announced = 0;
-        this.giveBack(null, length);
-        this.streamError(stream, ErrorCode.protocolError, "the content is longer than its content-length");
+        this.flow.giveBack(null, length);
+        this.streamError(stream, ErrorCode.protocolError, "there is more content than the head allows");
         return;
       }
     }
@@ -393,7 +327,7 @@ export abstract class Http2Connection implements FrameSink {
   onDataEnd(padding: number): void {
     const stream = this.#dataStream;
     this.#dataStream = null;
-    if (padding > 0) this.giveBack(stream, padding);
+    if (padding > 0) this.flow.giveBack(stream, padding);
     if (this.#dataEnds && stream !== null && !stream.closed && !stream.receiveEnd(null)) {
       this.streamError(stream, ErrorCode.protocolError, "the content is shorter than its content-length");
     }
@@ -409,7 +343,7 @@ export abstract class Http2Connection implements FrameSink {
       this.#idOrStreamError(streamId, ErrorCode.frameSizeError, "PRIORITY has a wrong length");
     else if (readUint31(buf, start) === streamId) {
       this.#idOrStreamError(streamId, ErrorCode.protocolError, "a stream depends on itself");
-    } else this.#floods(this.flood.onPriority());
+    } else this.floods(this.flood.onPriority());
   }
 
   /** A stream error for a stream that may not exist. */
@@ -430,15 +364,18 @@ export abstract class Http2Connection implements FrameSink {
       return;
     }
     const stream = this.streams.get(streamId);
-    if (stream === undefined) return;
-    const code = buf.readUInt32BE(start);
-    this.stats.rx_reset++;
-    const premature = !stream.localEnded;
-    this.#remove(stream);
-    stream.dispose();
-    stream.onReset(code, false, `the peer reset the stream: ${errorName(code)}`);
-    if (premature) this.#floods(this.flood.onPrematureReset());
+    const premature = stream !== undefined && !stream.localEnded;
+    if (stream !== undefined) {
+      const code = buf.readUInt32BE(start);
+      this.stats.rx_reset++;
+      this.#endStream(stream);
+      stream.onReset(StreamEnd.reset, code, `the peer reset the stream: ${errorName(code)}`);
+    }
+    this.onPeerReset(premature);
   }
+
+  /** An RST_STREAM came; `premature`: its stream had not been answered. */
+  protected onPeerReset(_premature: boolean): void {}
 
   #onSettings(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
     this.sawSettings = true;
@@ -451,7 +388,7 @@ export abstract class Http2Connection implements FrameSink {
       else this.#local.onAcknowledged();
       return;
     }
-    if (this.#floods(this.flood.onControl())) return;
+    if (this.floods(this.flood.onControl())) return;
     const before = this.peer.initialWindow;
     const refused = readSettings(buf, start, end, this.peer);
     if (refused !== null) {
@@ -459,18 +396,10 @@ export abstract class Http2Connection implements FrameSink {
       return;
     }
     this.heads.setTableSize(this.peer.headerTableSize);
-    this.outbox.frame(FrameType.settings, FrameFlag.ack, 0, 0);
-    const change = this.peer.initialWindow - before;
-    if (change !== 0) {
-      for (const stream of this.streams.values()) {
-        stream.sendWindow += change;
-        if (stream.sendWindow > MAX_WINDOW) {
-          this.fail(ErrorCode.flowControlError, "SETTINGS make a stream's window too large");
-          return;
-        }
-        if (change > 0 && stream.hasPending) this.#waiting.add(stream);
-      }
-      if (change > 0) this.#pump();
+    this.#control.settingsAck();
+    if (!this.flow.changeInitial(this.streams.values(), this.peer.initialWindow - before)) {
+      this.fail(ErrorCode.flowControlError, "SETTINGS make a stream's window too large");
+      return;
     }
     this.onCapacity();
   }
@@ -478,9 +407,8 @@ export abstract class Http2Connection implements FrameSink {
   #onPing(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
     if (streamId !== 0) this.fail(ErrorCode.protocolError, "PING is for a stream");
     else if (end - start !== 8) this.fail(ErrorCode.frameSizeError, "PING has a wrong length");
-    else if ((flags & FrameFlag.ack) === 0 && !this.#floods(this.flood.onControl())) {
-      const out = this.outbox.frame(FrameType.ping, FrameFlag.ack, 0, 8);
-      buf.copy(out.buf, out.at, start, end);
+    else if ((flags & FrameFlag.ack) === 0 && !this.floods(this.flood.onControl())) {
+      this.#control.pingAck(buf, start);
       this.#checkUnsent();
     }
   }
@@ -496,155 +424,62 @@ export abstract class Http2Connection implements FrameSink {
       this.fail(ErrorCode.frameSizeError, "WINDOW_UPDATE has a wrong length");
       return;
     }
-    if (this.#floods(this.flood.onWindowUpdate())) return;
+    if (this.floods(this.flood.onWindowUpdate())) return;
     const increment = readUint31(buf, start);
     if (streamId === 0) {
-      this.#sendWindow += increment;
       if (increment === 0) this.fail(ErrorCode.protocolError, "WINDOW_UPDATE of nothing");
-      else if (this.#sendWindow > MAX_WINDOW) this.fail(ErrorCode.flowControlError, "the window became too large");
-      else this.#pump();
+      else if (!this.flow.grow(increment)) this.fail(ErrorCode.flowControlError, "the window became too large");
       return;
     }
     const stream = this.streams.get(streamId);
     if (stream === undefined) {
       if (this.isIdle(streamId)) this.fail(ErrorCode.protocolError, "WINDOW_UPDATE for a stream never opened");
-      return;
-    }
-    stream.sendWindow += increment;
-    if (increment === 0) this.streamError(stream, ErrorCode.protocolError, "WINDOW_UPDATE of nothing");
-    else if (stream.sendWindow > MAX_WINDOW) {
+    } else if (increment === 0) this.streamError(stream, ErrorCode.protocolError, "WINDOW_UPDATE of nothing");
+    else if (!this.flow.growStream(stream, increment)) {
       this.streamError(stream, ErrorCode.flowControlError, "the stream's window became too large");
-    } else if (stream.hasPending) {
-      this.#waiting.add(stream);
-      this.#pump();
     }
   }
 
-  #floods(offence: string): boolean {
+  floods(offence: string): boolean {
     if (offence === "") return false;
     this.fail(ErrorCode.enhanceYourCalm, offence);
     return true;
   }
 
   #checkUnsent(): void {
-    if (this.outbox.unsent > 1000 && this.blocked) this.#floods(this.flood.onUnsent(this.outbox.unsent));
+    if (this.outbox.unsent > MANY_UNSENT && this.blocked) this.floods(this.flood.onUnsent(this.outbox.unsent));
   }
 
   // Frames that go.
-
-  /**
-   * Writes content of a stream as far as the windows and the socket allow, at most one frame with `once`. Returns the
-   * offset up to which it was written.
-   */
-  writeData(stream: Http2Stream, bytes: Buffer, start: number, once = false): number {
-    const { outbox } = this;
-    let pos = start;
-    while (pos < bytes.length && !outbox.blocked) {
-      const size = Math.min(bytes.length - pos, DEFAULT_MAX_FRAME, this.#sendWindow, stream.sendWindow);
-      if (size <= 0) break;
-      const buf = outbox.reserve(FRAME_HEADER + size);
-      const { at } = outbox;
-      writeFrameHeader(buf, at, size, FrameType.data, 0, stream.id);
-      bytes.copy(buf, at + FRAME_HEADER, pos, pos + size);
-      outbox.advance(at + FRAME_HEADER + size);
-      stream.wrote(outbox.generation, at);
-      this.flood.dataSent++;
-      this.#sendWindow -= size;
-      stream.sendWindow -= size;
-      pos += size;
-      if (once) break;
-    }
-    return pos;
-  }
 
   writeEmptyEnd(stream: Http2Stream): void {
     this.outbox.frame(FrameType.data, FrameFlag.endStream, stream.id, 0);
   }
 
-  writeTrailers(stream: Http2Stream, trailers: HeaderMap): void {
-    this.heads.writeTrailers(stream.id, trailers);
-  }
-
-  /** The stream has more to send and is told when it can. */
-  awaitRoom(stream: Http2Stream): void {
-    this.#waiting.add(stream);
-  }
-
-  /** One frame of each stream in turn, until the windows or the socket are full. */
-  #pump(): void {
-    const waiting = this.#waiting;
-    let moved = true;
-    while (moved && waiting.size > 0) {
-      moved = false;
-      for (const stream of [...waiting]) {
-        if (this.outbox.blocked) return;
-        if (stream.closed) waiting.delete(stream);
-        else if (stream.hasPending && stream.sendWindow <= 0) {
-          // Its own WINDOW_UPDATE brings it back.
-          waiting.delete(stream);
-        } else if (!stream.hasPending || this.#sendWindow > 0) {
-          moved = true;
-          // First: the writer that goes on may have to wait again.
-          waiting.delete(stream);
-          if (!stream.pump()) waiting.add(stream);
-        }
-      }
-    }
-  }
-
-  /** Content has been handed on: its room is the peer's again, in large pieces. `stream`: null if it is gone. */
-  giveBack(stream: Http2Stream | null, bytes: number): void {
-    this.#consumed += bytes;
-    if (this.#consumed * GIVE_BACK_PART >= this.options.http2.initialConnectionWindowSize && !this.over) {
-      this.#receiveWindow += this.#consumed;
-      this.#writeWindowUpdate(0, this.#consumed);
-      this.#consumed = 0;
-    }
-    if (stream === null || stream.remoteEnded || stream.closed) return;
-    const increment = stream.window.passOn(bytes, this.time.clock.now());
-    if (increment > 0) this.#writeWindowUpdate(stream.id, increment);
-  }
-
-  #writeWindowUpdate(streamId: number, increment: number): void {
-    const { buf, at } = this.outbox.frame(FrameType.windowUpdate, 0, streamId, 4);
-    writeUint32(buf, at, increment);
-  }
-
   /** Ends a stream, which need not exist here, by a frame alone. */
   protected writeReset(streamId: number, code: number): void {
     if (this.over) return;
-    const { buf, at } = this.outbox.frame(FrameType.rstStream, 0, streamId, 4);
-    writeUint32(buf, at, code);
-    this.stats.tx_reset++;
-    this.#reset.add(streamId);
-    if (this.#reset.size > MAX_REMEMBERED_RESETS) {
-      for (const oldest of this.#reset) {
-        this.#reset.delete(oldest);
-        break;
-      }
-    }
+    this.#control.reset(streamId, code);
     this.#checkUnsent();
   }
 
   ping(number: number): void {
-    if (this.over) return;
-    const { buf, at } = this.outbox.frame(FrameType.ping, 0, 0, 8);
-    writeUint32(buf, at, 0);
-    writeUint32(buf, at + 4, number);
+    if (!this.over) this.#control.ping(number);
   }
 
   protected writeGoaway(lastStream: number, code: number, debug: string): void {
-    if (this.#goawaySent >= 0 && lastStream > this.#goawaySent) return;
-    this.#goawaySent = lastStream;
-    const text = Buffer.from(debug, "latin1");
-    const { buf, at } = this.outbox.frame(FrameType.goaway, 0, 0, 8 + text.length);
-    writeUint32(buf, at, lastStream);
-    writeUint32(buf, at + 4, code);
-    text.copy(buf, at + 8);
-    this.stats.goaway_sent++;
+    this.#control.goaway(lastStream, code, debug);
   }
 
   // Ends.
+
+  /** Registers a stream that either side has opened. */
+  protected register(stream: Http2Stream): void {
+    this.streams.set(stream.id, stream);
+    this.stats.streams_active++;
+    this.stats.streams_total++;
+    this.flood.streams++;
+  }
 
   /** Both sides have ended: the stream is gone. */
   closeIfEnded(stream: Http2Stream): void {
@@ -654,15 +489,20 @@ export abstract class Http2Connection implements FrameSink {
 
   #remove(stream: Http2Stream): void {
     if (!this.streams.delete(stream.id)) return;
-    this.#waiting.delete(stream);
+    this.flow.forget(stream);
     this.stats.streams_active--;
     this.onStreamGone(stream);
   }
 
-  /** Takes a stream out that the peer knows nothing of. */
-  protected dropStream(stream: Http2Stream): void {
+  /** Takes a stream out; whoever has it is told by the caller. */
+  #endStream(stream: Http2Stream): void {
     stream.dispose();
     this.#remove(stream);
+  }
+
+  /** Takes a stream out that the peer knows nothing of. */
+  protected dropStream(stream: Http2Stream): void {
+    this.#endStream(stream);
   }
 
   /** Ends a stream whose owner is done with it, unless the peer's end of it comes in the bytes that are being read. */
@@ -675,18 +515,20 @@ export abstract class Http2Connection implements FrameSink {
   resetStream(stream: Http2Stream, code: number): void {
     if (stream.closed) return;
     if (!stream.localEnded || !stream.remoteEnded) this.writeReset(stream.id, code);
-    stream.dispose();
-    this.#remove(stream);
+    this.#endStream(stream);
   }
 
   /** The peer broke the protocol on a stream: it is reset, and its owner told. */
   streamError(stream: Http2Stream, code: number, detail: string): void {
     if (stream.closed) return;
     this.writeReset(stream.id, code);
-    stream.dispose();
-    this.#remove(stream);
-    stream.onReset(code, false, detail);
+    this.#endStream(stream);
+    stream.onReset(StreamEnd.error, code, detail);
+    this.onStreamError();
   }
+
+  /** A stream was reset because of what the peer did. */
+  protected onStreamError(): void {}
 
   /** A message is malformed (RFC 9113, section 8.1.1): its stream ends, and without Envoy's override the connection. */
   messageError(stream: Http2Stream, detail: string): void {
@@ -699,7 +541,8 @@ export abstract class Http2Connection implements FrameSink {
   fail(code: number, message: string): void {
     if (this.over) return;
     this.writeGoaway(this.lastPeerStream, code, message);
-    this.#end(`${errorName(code)}: ${message}`, ErrorCode.protocolError);
+    const end = code === ErrorCode.noError ? StreamEnd.closed : StreamEnd.failed;
+    this.#end(`${errorName(code)}: ${message}`, end, code);
     this.outbox.flush();
     this.closeSocket();
   }
@@ -707,7 +550,7 @@ export abstract class Http2Connection implements FrameSink {
   /** Closes in order once nothing is under way. */
   protected finish(): void {
     if (this.over) return;
-    this.#end("", ErrorCode.noError);
+    this.#end("", StreamEnd.closed, ErrorCode.noError);
     this.outbox.flush();
     this.closeSocket();
   }
@@ -717,31 +560,23 @@ export abstract class Http2Connection implements FrameSink {
 
   #onEnded(detail: string): void {
     if (this.over) return;
-    this.#end(detail, ErrorCode.noError);
+    this.#end(detail, StreamEnd.closed, ErrorCode.noError);
     this.socket.end();
     this.socket.destroySoon();
   }
 
-  /** No more frames: streams that are open are told. `code`: what the connection failed of on our side, if it did. */
-  #end(detail: string, code: number): void {
+  /** No more frames: streams that are open are told. */
+  #end(detail: string, end: StreamEnd, code: number): void {
     this.over = true;
     this.keepalive?.stop();
+    this.flow.close();
     const open = [...this.streams.values()];
     this.streams.clear();
-    this.#waiting.clear();
     this.stats.streams_active -= open.length;
     for (const stream of open) {
       stream.dispose();
-      stream.onReset(code, true, detail);
+      stream.onReset(end, code, detail);
     }
     this.onOver();
-  }
-
-  /** Registers a stream that either side has opened. */
-  protected register(stream: Http2Stream): void {
-    this.streams.set(stream.id, stream);
-    this.stats.streams_active++;
-    this.stats.streams_total++;
-    this.flood.streams++;
   }
 }

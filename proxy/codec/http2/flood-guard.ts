@@ -22,6 +22,9 @@ export class FloodGuard {
   #windowUpdates = 0;
   #continuations = 0;
   #prematureResets = 0;
+  /** RST_STREAM frames that the peer may still send. */
+  #resets: number;
+  #resetsAt: number;
   #control: number;
   #controlAt: number;
   /** Streams opened so far, by either side. */
@@ -35,6 +38,8 @@ export class FloodGuard {
     this.#clock = clock;
     this.#control = options.maxOutboundControlFrames;
     this.#controlAt = clock.now();
+    this.#resets = options.streamResetBurst;
+    this.#resetsAt = this.#controlAt;
   }
 
   // Each returns what the peer did if that was too much, else "".
@@ -62,6 +67,12 @@ export class FloodGuard {
     return "too many CONTINUATION frames";
   }
 
+  /** The bytes of a header block are more than any head that is taken can need. */
+  onLongBlock(): string {
+    this.#stats.header_overflow++;
+    return "a header block is too long";
+  }
+
   onPriority(): string {
     if (++this.#priorities <= this.#options.maxInboundPriorityFramesPerStream * (1 + this.streams)) return "";
     this.#stats.inbound_priority_frames_flood++;
@@ -86,7 +97,18 @@ export class FloodGuard {
     return "too many PING and SETTINGS frames";
   }
 
-  /** The peer reset a stream that was not answered yet. */
+  /** An RST_STREAM came: Envoy's `stream_reset_burst` and `stream_reset_rate`. */
+  onReset(): string {
+    const now = this.#clock.now();
+    const back = ((now - this.#resetsAt) * this.#options.streamResetRate) / 1000;
+    this.#resetsAt = now;
+    this.#resets = Math.min(this.#resets + back, this.#options.streamResetBurst) - 1;
+    if (this.#resets >= 0) return "";
+    this.#stats.premature_reset_flood++;
+    return "streams are reset too fast";
+  }
+
+  /** A stream ended before it was answered: the peer reset it, or made us do so. */
   onPrematureReset(): string {
     this.#prematureResets++;
     if (this.#prematureResets < PREMATURE_RESET_STREAMS || this.#prematureResets * 2 <= this.streams) return "";

@@ -8,9 +8,6 @@ import type { RequestReader } from "./heads.ts";
 import type { HpackDecoder } from "./hpack/decoder.ts";
 import { FieldKind, type FieldSink } from "./hpack/field.ts";
 
-/** RFC 9113, section 6.5.2: what a field counts beside its characters. */
-const FIELD_OVERHEAD = 32;
-
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 3986 characters of an authority; user information has no place in it (RFC 9113, section 8.3.1). */
 const AUTHORITY = /^[A-Za-z0-9\-._~!$&'()*+,;=:[\]%]+$/;
@@ -98,9 +95,14 @@ export class RequestFields implements FieldSink, RequestReader {
   onField(name: string, value: string, tag: number, kind: number): void {
     const headers = this.#headers;
     if (headers === null || this.verdict !== Malformed.none) return;
-    this.#size += name.length + value.length + FIELD_OVERHEAD;
+    this.#size += name.length + value.length;
     if (this.#size > this.#limits.maxHeadBytes) {
       this.#refuse(Malformed.tooLarge, "the header list is too large");
+      return;
+    }
+    // As in Envoy pseudo-headers count, and so does each crumb of a cookie.
+    if (++this.#fields > this.#limits.maxFields) {
+      this.#refuse(Malformed.tooManyFields, "there are too many fields");
       return;
     }
     if (kind === FieldKind.regular) {
@@ -152,7 +154,6 @@ export class RequestFields implements FieldSink, RequestReader {
       case FieldKind.cookie:
         // RFC 9113, section 8.2.3: crumbs are one field to everybody else.
         this.#regular = true;
-        this.#count();
         this.#cookie = this.#cookie === "" ? value : `${this.#cookie}; ${value}`;
         return;
       case FieldKind.host:
@@ -188,7 +189,6 @@ export class RequestFields implements FieldSink, RequestReader {
   }
 
   #append(headers: HeaderMap, name: string, value: string, tag: number): void {
-    this.#count();
     if (name.includes("_") && this.#limits.underscores !== "allow") {
       if (this.#limits.underscores === "reject_request") {
         this.#refuse(Malformed.underscore, "a field's name has an underscore");
@@ -196,10 +196,6 @@ export class RequestFields implements FieldSink, RequestReader {
       return;
     }
     headers.appendTagged(name, value, tag);
-  }
-
-  #count(): void {
-    if (++this.#fields > this.#limits.maxFields) this.#refuse(Malformed.tooManyFields, "there are too many fields");
   }
 
   finish(): void {

@@ -5,8 +5,6 @@ import type { ResponseReader } from "./heads.ts";
 import type { HpackDecoder } from "./hpack/decoder.ts";
 import { FieldKind, type FieldSink } from "./hpack/field.ts";
 
-const FIELD_OVERHEAD = 32;
-
 export interface ResponseFieldLimits {
   readonly maxHeadBytes: number;
   readonly maxFields: number;
@@ -53,10 +51,13 @@ export class ResponseFields implements FieldSink, ResponseReader {
   onField(name: string, value: string, tag: number, kind: number): void {
     const headers = this.#headers;
     if (headers === null || this.problem !== "") return;
-    this.#size += name.length + value.length + FIELD_OVERHEAD;
+    this.#size += name.length + value.length;
     if (this.#size > this.#limits.maxHeadBytes) {
-      this.problem = "the header list is too large";
-      this.excess = true;
+      this.#exceed("the header list is too large");
+      return;
+    }
+    if (++this.#fields > this.#limits.maxFields) {
+      this.#exceed("there are too many fields");
       return;
     }
     switch (kind) {
@@ -67,7 +68,8 @@ export class ResponseFields implements FieldSink, ResponseReader {
       case FieldKind.expect:
         break;
       case FieldKind.status:
-        if (this.#regular || ++this.#statuses > 1 || !/^\d{3}$/.test(value)) this.problem = ":status is malformed";
+        // RFC 9110, section 15: from 100 on.
+        if (this.#regular || ++this.#statuses > 1 || !/^[1-9]\d\d$/.test(value)) this.problem = ":status is malformed";
         else this.status = Number(value);
         return;
       case FieldKind.contentLength:
@@ -76,16 +78,24 @@ export class ResponseFields implements FieldSink, ResponseReader {
           return;
         }
         this.contentLength = Number(value);
+        // RFC 9110, section 8.6: a 204 has none. One that says nothing is left out, as in Envoy.
+        if (this.status === 204) {
+          if (this.contentLength > 0) this.problem = "a 204 has a content-length";
+          this.#regular = true;
+          return;
+        }
         break;
       default:
         this.problem = "a field has no place in a response";
         return;
     }
     this.#regular = true;
-    if (++this.#fields > this.#limits.maxFields) {
-      this.problem = "there are too many fields";
-      this.excess = true;
-    } else headers.appendTagged(name, value, tag);
+    headers.appendTagged(name, value, tag);
+  }
+
+  #exceed(problem: string): void {
+    this.problem = problem;
+    this.excess = true;
   }
 
   finish(): void {

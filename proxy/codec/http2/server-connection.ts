@@ -5,19 +5,23 @@ import { Flag } from "../../../model/flags.ts";
 import type { RequestHeadLimits } from "../http1/request-head.ts";
 import type { DownstreamHandler, ServerConnection, ServerHandler, ServerTimes } from "../stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
-import type { RequestReader } from "./heads.ts";
+import type { HeadWriter, RequestReader } from "./heads.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { HpackWriter } from "./hpack-writer.ts";
+import type { Outbox } from "./outbox.ts";
 import { ErrorCode, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
 import { RequestFields } from "./request-fields.ts";
 import { RequestText } from "./request-text.ts";
 import { Http2ServerStream } from "./server-stream.ts";
+import { PeerSettings } from "./settings.ts";
 import type { Http2Stats } from "./stats.ts";
 import type { Http2Stream } from "./stream.ts";
 import { TextWriter } from "./text-writer.ts";
 
 export interface Http2ServerOptions extends Http2ConnectionOptions, ServerTimes {
   readonly underscores: "allow" | "reject_request" | "drop_header";
+  /** For a header block that comes in parts, ms; 0: no limit. */
+  readonly headTimeoutMs: number;
   /** Not null between two sidecars that have agreed to send the heads of HTTP/1 as they are. */
   readonly text: RequestHeadLimits | null;
 }
@@ -60,7 +64,8 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   ) {
     const decoder = new HpackDecoder(4096);
     const { text } = options;
-    super(socket, options, decoder, (outbox) => (text ? new TextWriter(outbox) : new HpackWriter(outbox)), stats, time);
+    const heads = (outbox: Outbox): HeadWriter => (text ? new TextWriter(outbox) : new HpackWriter(outbox));
+    super(socket, options, decoder, heads, new PeerSettings(1), stats, time);
     const { wheel } = time;
     this.handler = handler;
     this.serverOptions = options;
@@ -151,6 +156,22 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     if (stream instanceof Http2ServerStream) stream.begin();
     else this.fields.begin(null, null);
     return this.fields.read(buf, start, end);
+  }
+
+  override onBlockOpen(streamId: number): void {
+    const stream = this.streams.get(streamId);
+    if (stream instanceof Http2ServerStream) stream.onBlockOpen();
+  }
+
+  protected override onPeerReset(premature: boolean): void {
+    // A sidecar that gives up what its own callers gave up is no attacker.
+    const tooFast = this.serverOptions.text === null ? this.flood.onReset() : "";
+    this.floods(tooFast || (premature ? this.flood.onPrematureReset() : ""));
+  }
+
+  /** Who breaks the rules on stream after stream makes us do what a flood of RST_STREAM would. */
+  protected override onStreamError(): void {
+    this.floods(this.flood.onPrematureReset());
   }
 
   /** Envoy's words for what calls under way are told when the connection fails. */

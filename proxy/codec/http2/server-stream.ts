@@ -7,7 +7,7 @@ import { Body, type BodyKind, DISCONNECTED, type DownstreamHandler, type Downstr
 import { ErrorCode } from "./protocol.ts";
 import { Malformed } from "./request-fields.ts";
 import type { Http2ServerConnection } from "./server-connection.ts";
-import { Http2Stream } from "./stream.ts";
+import { Http2Stream, StreamEnd } from "./stream.ts";
 
 export class Http2ServerStream extends Http2Stream implements DownstreamStream {
   readonly wantsUnframed = true;
@@ -56,6 +56,8 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     }
     if (handler === null) return;
     this.#head = null;
+    this.headSeen = true;
+    this.#disarmTimer();
     if (fields.headError !== 0) {
       server.handler.onMalformed(this, handler, fields.headError);
       return;
@@ -65,7 +67,8 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
       server.refuse(this, handler, fields.verdict, fields.detail);
       return;
     }
-    this.announced = fields.contentLength;
+    // RFC 9110, section 9.3.6: what follows CONNECT is no content.
+    if (!fields.isUpgrade) this.announced = fields.contentLength;
     if (endStream) {
       if (fields.contentLength > 0) {
         this.#handler = null;
@@ -79,14 +82,35 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     server.handler.onRequest(this, handler, body, fields.expectContinue, fields.isUpgrade);
   }
 
+  /** Its head has begun and comes in parts: Envoy's `request_headers_timeout`. */
+  onBlockOpen(): void {
+    const { headTimeoutMs } = this.#server.serverOptions;
+    if (headTimeoutMs <= 0 || this.#head === null || this.#timer !== null) return;
+    this.#arm(headTimeoutMs);
+  }
+
   /** Envoy's `request_timeout`: for the whole request to arrive. */
   #armTimer(): void {
     const { requestTimeoutMs } = this.#server.serverOptions;
-    if (requestTimeoutMs <= 0) return;
-    this.#timer = new WheelTimer(() => {
-      if (this.#handler !== null) this.#server.handler.onRequestTimeout(this, this.#handler);
-    });
-    this.#server.wheel.arm(this.#timer, requestTimeoutMs);
+    if (requestTimeoutMs > 0) this.#arm(requestTimeoutMs);
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer = new WheelTimer(() => this.#onTimeout());
+    this.#server.wheel.arm(this.#timer, delayMs);
+  }
+
+  #onTimeout(): void {
+    const handler = this.#handler;
+    const head = this.#head;
+    if (handler === null) return;
+    if (head !== null) {
+      // What has come of it has not been read.
+      head.clear();
+      head.protocol = "HTTP/2";
+      this.#head = null;
+    }
+    this.#server.handler.onRequestTimeout(this, handler);
   }
 
   #disarmTimer(): void {
@@ -107,7 +131,7 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     this.#handler?.onDownstreamWritable();
   }
 
-  onReset(code: number, connectionEnded: boolean, detail: string): void {
+  onReset(end: StreamEnd, code: number, detail: string): void {
     this.#disarmTimer();
     const handler = this.#handler;
     this.#handler = null;
@@ -115,12 +139,12 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     if (this.#head !== null) {
       // Its head had not come whole.
       const [flag, details] =
-        code === ErrorCode.noError ? [Flag.DC, DISCONNECTED] : [Flag.DPE, this.#server.failureDetails];
+        end === StreamEnd.closed ? [Flag.DC, DISCONNECTED] : [Flag.DPE, this.#server.failureDetails];
       this.#server.handler.onRefused(handler, { flag, details, sentence: detail });
-    } else if (connectionEnded) {
-      if (code === ErrorCode.noError) handler.onDownstreamReset(Flag.DC, DISCONNECTED);
-      else handler.onDownstreamReset(Flag.DPE, this.#server.failureDetails);
-    } else if (code === ErrorCode.noError) handler.onDownstreamReset(0, "");
+    } else if (end === StreamEnd.closed) handler.onDownstreamReset(Flag.DC, DISCONNECTED);
+    else if (end === StreamEnd.failed) handler.onDownstreamReset(Flag.DPE, this.#server.failureDetails);
+    else if (end === StreamEnd.error) handler.onDownstreamReset(Flag.DPE, "http2.remote_reset");
+    else if (code === ErrorCode.noError) handler.onDownstreamReset(0, "");
     else if (code === ErrorCode.refusedStream) handler.onDownstreamReset(Flag.DR, "http2.remote_refuse");
     else handler.onDownstreamReset(code === ErrorCode.protocolError ? Flag.DPE : Flag.DR, "http2.remote_reset");
   }
@@ -156,12 +180,16 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
   }
 
   sendEnd(trailers: HeaderMap | null): void {
-    this.#handler = null;
+    // What still waits for a window may be cut: then somebody has to hear of it.
+    if (!this.hasPending) this.#handler = null;
     this.#disarmTimer();
     this.sendEnding(trailers);
   }
 
   protected override onLocalEnd(): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    handler?.onDownstreamEnded();
     // RFC 9113, section 8.1: the response is complete, the rest of the request is not wanted.
     if (!this.remoteEnded) this.connection.resetUnlessEnded(this, ErrorCode.noError);
   }

@@ -18,12 +18,17 @@ const ENTRY = 6;
 const DEFAULT_TABLE_SIZE = 4096;
 
 export class PeerSettings {
+  /** RFC 9113, section 6.5.2: a server may say of push only that there is none. */
+  readonly mostPush: number;
   headerTableSize = DEFAULT_TABLE_SIZE;
-  enablePush = true;
   maxConcurrentStreams = Infinity;
   initialWindow = DEFAULT_WINDOW;
   maxHeaderListSize = Infinity;
   enableConnectProtocol = false;
+
+  constructor(mostPush: number) {
+    this.mostPush = mostPush;
+  }
 }
 
 export interface SettingsError {
@@ -41,8 +46,7 @@ export function readSettings(buf: Buffer, start: number, end: number, peer: Peer
         peer.headerTableSize = value;
         break;
       case Setting.enablePush:
-        if (value > 1) return { code: ErrorCode.protocolError, message: "SETTINGS_ENABLE_PUSH is neither 0 nor 1" };
-        peer.enablePush = value === 1;
+        if (value > peer.mostPush) return { code: ErrorCode.protocolError, message: "SETTINGS_ENABLE_PUSH is wrong" };
         break;
       case Setting.maxConcurrentStreams:
         peer.maxConcurrentStreams = value;

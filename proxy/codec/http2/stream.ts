@@ -7,6 +7,20 @@ import { ByteQueue } from "../byte-queue.ts";
 import type { Http2Connection } from "./connection.ts";
 import type { ReceiveWindow } from "./receive-window.ts";
 
+/** Why a stream ends before both of its sides have. */
+export const StreamEnd = {
+  /** The peer reset it, or says by GOAWAY that it did not take it. */
+  reset: 0,
+  /** The peer broke the protocol on it, and we reset it. */
+  error: 1,
+  /** Its connection ended. */
+  closed: 2,
+  /** The peer broke the protocol on its connection, which we ended. */
+  failed: 3,
+} as const;
+
+export type StreamEnd = (typeof StreamEnd)[keyof typeof StreamEnd];
+
 export abstract class Http2Stream {
   /** 0: not opened yet. */
   id: number;
@@ -19,6 +33,8 @@ export abstract class Http2Stream {
   remoteEnded = false;
   /** Nothing goes or comes any more. */
   closed = false;
+  /** The peer's final head has come: content may follow. */
+  headSeen = false;
   /** Bytes of content that the message's head announced and that have not come; -1: it announced none. */
   announced = -1;
   protected readonly connection: Http2Connection;
@@ -30,6 +46,8 @@ export abstract class Http2Stream {
   /** The writer was told to stop. */
   #stopped = false;
   #paused = false;
+  /** Bytes of `#held` that are being handed on. */
+  #handing = 0;
   #held: ByteQueue | null = null;
   #endHeld = false;
   #trailersHeld: HeaderMap | null = null;
@@ -41,7 +59,7 @@ export abstract class Http2Stream {
     this.id = id;
     this.connection = connection;
     this.sendWindow = connection.peerInitialWindow;
-    this.window = connection.newWindow();
+    this.window = connection.flow.newWindow();
   }
 
   /** Hands content on; valid until it returns. */
@@ -49,8 +67,8 @@ export abstract class Http2Stream {
   protected abstract deliverEnd(trailers: HeaderMap | null): void;
   /** The writer may go on. */
   protected abstract deliverWritable(): void;
-  /** The peer reset the stream, or the connection ended under it. */
-  abstract onReset(code: number, connectionEnded: boolean, detail: string): void;
+  /** The stream is over before its time. `code`: the peer's, or ours if the peer broke the protocol. */
+  abstract onReset(end: StreamEnd, code: number, detail: string): void;
   /** A header block of the peer's has come whole. */
   abstract onHeaders(endStream: boolean): void;
 
@@ -68,7 +86,7 @@ export abstract class Http2Stream {
     const { connection } = this;
     let sent = 0;
     if (!this.hasPending) {
-      sent = connection.writeData(this, bytes, 0);
+      sent = connection.flow.writeData(this, bytes);
       if (sent === bytes.length && !connection.blocked) return true;
     }
     if (sent < bytes.length) {
@@ -76,7 +94,7 @@ export abstract class Http2Stream {
       this.#pending.push(sent === 0 ? bytes : bytes.subarray(sent));
     }
     this.#stopped = true;
-    connection.awaitRoom(this);
+    connection.flow.awaitRoom(this);
     return false;
   }
 
@@ -94,7 +112,7 @@ export abstract class Http2Stream {
   #end(trailers: HeaderMap | null): void {
     const { connection } = this;
     this.localEnded = true;
-    if (trailers !== null) connection.writeTrailers(this, trailers);
+    if (trailers !== null) connection.heads.writeTrailers(this.id, trailers);
     else if (!connection.outbox.endStream(this.#frameGeneration, this.#frameAt)) connection.writeEmptyEnd(this);
     connection.closeIfEnded(this);
     this.onLocalEnd();
@@ -112,7 +130,7 @@ export abstract class Http2Stream {
   pump(): boolean {
     const pending = this.#pending;
     if (pending !== null && pending.length > 0) {
-      pending.consume(this.connection.writeData(this, pending.peek(), 0, true));
+      pending.consume(this.connection.flow.writeData(this, pending.peek(), true));
       if (pending.length > 0) return false;
     }
     if (this.#endPending) {
@@ -135,12 +153,15 @@ export abstract class Http2Stream {
     if (!this.#paused) return;
     this.#paused = false;
     const held = this.#held;
+    // Whoever is handed bytes may stop and go on before it returns.
+    if (this.#handing > 0) return;
     while (held !== null && held.length > 0 && !this.#paused && !this.closed) {
       const bytes = held.peek();
-      const { length } = bytes;
+      this.#handing = bytes.length;
       this.#handOn(bytes);
       // Disposed of meanwhile, it is empty.
-      if (held.length > 0) held.consume(length);
+      if (held.length > 0) held.consume(this.#handing);
+      this.#handing = 0;
     }
     if (this.#endHeld && !this.#paused && !this.closed) {
       this.#endHeld = false;
@@ -150,7 +171,7 @@ export abstract class Http2Stream {
 
   /** Content has come, within the windows. */
   receive(bytes: Buffer): void {
-    if (this.#paused) {
+    if (this.#paused || this.#handing > 0) {
       this.window.holdUp();
       this.#held ??= new ByteQueue();
       this.#held.push(bytes);
@@ -160,7 +181,7 @@ export abstract class Http2Stream {
   #handOn(bytes: Buffer): void {
     const { length } = bytes;
     this.deliver(bytes);
-    this.connection.giveBack(this, length);
+    this.connection.flow.giveBack(this, length);
   }
 
   /** The peer's side ends. False: its content is not as long as announced. */
@@ -180,8 +201,11 @@ export abstract class Http2Stream {
     this.closed = true;
     this.#pending?.clear();
     this.#endPending = false;
-    if (this.#held !== null && this.#held.length > 0) this.connection.giveBack(null, this.#held.length);
-    this.#held?.clear();
+    const held = this.#held;
+    if (held !== null && held.length > 0) {
+      this.connection.flow.giveBack(null, held.length - this.#handing);
+      held.clear();
+    }
     this.#endHeld = false;
   }
 
