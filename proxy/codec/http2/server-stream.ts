@@ -25,6 +25,8 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     this.#server = server;
     this.#head = head;
     this.#handler = handler;
+    // Of a head that never comes whole, logs know this much.
+    head.protocol = server.heads.protocol;
   }
 
   /** Where the next header block goes: the head, then trailers. */
@@ -107,7 +109,7 @@ export class Http2ServerStream extends Http2Stream implements DownstreamStream {
     if (head !== null) {
       // What has come of it has not been read.
       head.clear();
-      head.protocol = "HTTP/2";
+      head.protocol = this.#server.heads.protocol;
       this.#head = null;
     }
     this.#server.handler.onRequestTimeout(this, handler);

@@ -103,7 +103,18 @@ const malformed: Case[] = [
   bad(":status that is no number", { headers: [[":status", "abc"]], end: true }),
   bad(":status of two digits", { headers: [[":status", "20"]], end: true }),
   bad(":status 600", { headers: [[":status", "600"]], end: true }),
-  bad(":status 99", { headers: [[":status", "099"]], end: true }),
+  {
+    ...bad(":status 99", { headers: [[":status", "099"]], end: true }),
+    view: (lines) => endings(lines).filter((line) => /:status|^log/.test(line)),
+    differs: {
+      why: "RFC 9110, section 15: status codes begin at 100",
+      envoy: ["s1<   :status: 099", "log: 99 - via_upstream HTTP/2 GET / rx=0 tx=0 attempts=1 reason=- grpc=-"],
+      outrigger: [
+        "s1<   :status: 502",
+        "log: 502 UPE upstream_reset_before_response_started{protocol_error} HTTP/2 GET / rx=0 tx=87 attempts=1 reason=- grpc=-",
+      ],
+    },
+  },
   bad(":status 101", { headers: status(101), end: true }),
   bad(":path in it", { headers: [...OK, [":path", "/"]], end: true }),
   bad(":status after a field", { headers: [["x-a", "1"], ...OK], end: true }),
@@ -145,7 +156,14 @@ const malformed: Case[] = [
   bad("204 with a body", { headers: status(204) }, { data: "abc", end: true }),
   bad("304 with a length", { headers: status(304, { "content-length": "5" }), end: true }),
   bad("1xx that ends the stream", { headers: status(103, { link: "a" }), end: true }),
-  bad("103", { headers: status(103, { link: "a" }) }, { headers: OK, end: true }),
+  {
+    ...bad("103", { headers: status(103, { link: "a" }) }, { headers: OK, end: true }),
+    differs: {
+      why: "RFC 9110, section 15.2: a proxy forwards informational responses that it did not ask for itself",
+      envoy: [],
+      outrigger: ["s1< HTTP/2", "s1<   :status: 103", "s1<   link: a"],
+    },
+  },
   bad("100 without being asked", { headers: status(100) }, { headers: OK, end: true }),
   bad("a field without a place in the table", {
     frame: { type: TYPE.headers, flags: FLAG.endHeaders | FLAG.endStream, stream: 1, payload: "\xff\x80\x01" },
@@ -159,12 +177,19 @@ const malformed: Case[] = [
     },
   }),
   bad("DATA on a stream that nobody opened", { data: "abc", stream: 7 }, { waitMs: 30 }, { headers: OK, end: true }),
-  bad(
-    "a window that grows too large",
-    { frame: { type: TYPE.window, stream: 1, payload: uint32(0x7fffffff) } },
-    { waitMs: 30 },
-    { headers: OK, end: true },
-  ),
+  {
+    ...bad(
+      "a window that grows too large",
+      { frame: { type: TYPE.window, stream: 1, payload: uint32(0x7fffffff) } },
+      { waitMs: 30 },
+      { headers: OK, end: true },
+    ),
+    differs: {
+      why: "RFC 9113, section 6.9.1: that is an error of the stream, and the connection goes on",
+      envoy: [],
+      outrigger: ["up 1> reset FLOW_CONTROL_ERROR"],
+    },
+  },
   bad("a frame of an unknown type", { frame: { type: 0x42, stream: 1, payload: "abc" } }, { headers: OK, end: true }),
   bad("a frame that is too large", { frame: { type: TYPE.data, stream: 1, payload: "x".repeat(20_000) } }),
 ];
