@@ -1,6 +1,6 @@
 /**
  * How heads travel on a connection's streams. There are two ways: HPACK's header lists, which are HTTP/2's, and the text
- * of HTTP/1 as it is, which two Outrigger sidecars agree upon between them (docs/decisions/0023).
+ * of HTTP/1 as it is, which two Outrigger sidecars agree upon between them (docs/decisions/0025-multiplexed-hop.md).
  */
 import type { HeaderMap } from "../../../core/header-map.ts";
 import type { RequestHead, ResponseHead } from "../../http/message.ts";
