@@ -26,6 +26,8 @@ export interface TwoSidecarsConfig {
   readonly http2?: Json;
   /** Fields of the second proxy's cluster, in the place of one that speaks HTTP/2. */
   readonly lastCluster?: Json;
+  /** For the Node that runs Outrigger. */
+  readonly nodeFlags?: readonly string[];
 }
 
 export class TwoSidecars {
@@ -75,7 +77,7 @@ export async function startTwoSidecars(config: TwoSidecarsConfig): Promise<TwoSi
   const start = (name: string, bootstrap: Json): RunningProxy => {
     const file = path.join(folder, `${name}.json`);
     writeFileSync(file, JSON.stringify(bootstrap));
-    return startProxy(side, envoy, file);
+    return startProxy(side, envoy, file, config.nodeFlags);
   };
   const first = start("first", firstBootstrap(config, port, between, certificates));
   const second = start("second", secondBootstrap(config, between, certificates));

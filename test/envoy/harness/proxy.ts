@@ -19,12 +19,18 @@ export interface RunningProxy {
   stop(): Promise<void>;
 }
 
-export function startProxy(side: Side, envoy: string, bootstrap: string): RunningProxy {
+/** `nodeFlags`: for the Node that runs Outrigger. */
+export function startProxy(
+  side: Side,
+  envoy: string,
+  bootstrap: string,
+  nodeFlags: readonly string[] = [],
+): RunningProxy {
   const flush = ["--file-flush-interval-msec", "20", "--log-level", "warning"];
   const child =
     side === "envoy"
       ? spawn(envoy, ["-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", ...flush])
-      : spawn(process.execPath, [MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush]);
+      : spawn(process.execPath, [...nodeFlags, MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush]);
   let text = "";
   let over = false;
   const keep = (chunk: Buffer): void => {
