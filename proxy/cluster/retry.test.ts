@@ -313,6 +313,21 @@ describe("Outrigger's own policy", () => {
     assert.equal(state.gaveUp, false);
   });
 
+  test("a peer that did not take the request is no attempt, once", () => {
+    const { state, limits } = begin({
+      own: true,
+      method: "POST",
+      policy: { on, numRetries: 1 },
+      limits: { maxRetries: 0 },
+    });
+    assert.equal(state.shouldRetryReset("refused_stream", true), 0);
+    assert.equal(limits.retries, 0, "the budget is for attempts that may be load");
+    assert.equal(state.shouldRetryReset("refused_stream", true), -1);
+    assert.equal(state.refusal, "overflow");
+    const envoy = begin({ policy: { on, numRetries: 0 } });
+    assert.equal(envoy.state.shouldRetryReset("refused_stream", true), -1, "Envoy counts it as any other");
+  });
+
   test("except after a grpc-status that the policy names, as every gRPC call is a POST", () => {
     const grpc = (status: string) =>
       retries({ own: true, method: "POST", policy: { on: ["unavailable", "5xx"] } }, 200, { "grpc-status": status });

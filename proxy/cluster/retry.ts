@@ -66,6 +66,8 @@ export class RetryState {
   #statusCodes: readonly number[] = [];
   #responseTests: readonly ResponseTest[] = [];
   #idempotent = false;
+  /** A peer has refused the request unseen. */
+  #refusedBefore = false;
   /** Bytes of the request have reached an upstream in some attempt. */
   #started = false;
   /** A place among the cluster's active retries is taken. */
@@ -93,6 +95,7 @@ export class RetryState {
     this.#statusCodes = policy.statusCodes;
     this.#responseTests = policy.responseTests;
     this.#started = false;
+    this.#refusedBefore = false;
     this.refusal = null;
     if (this.#tried.length > 0) this.#tried = [];
     const steered = mayHaveRetryHeaders(request.headers);
@@ -146,7 +149,15 @@ export class RetryState {
   shouldRetryReset(kind: ResetKind, requestStarted: boolean, reused = false): number {
     this.#started ||= requestStarted;
     if (!this.#matchesReset(kind, reused)) return this.#noMatch();
-    if (this.#policy?.onlySafe === true && !this.#idempotent && !this.#neverSeen(kind)) return this.#refuse("unsafe");
+    if (this.#policy?.onlySafe === true) {
+      if (!this.#idempotent && !this.#neverSeen(kind)) return this.#refuse("unsafe");
+      // A peer that goes away leaves out all that it has not begun: no sign of load, and no reason to lose any of it. As
+      // gRPC has it, the first such refusal does not count.
+      if (kind === "refused_stream" && !this.#refusedBefore) {
+        this.#refusedBefore = true;
+        return 0;
+      }
+    }
     return this.#decide(null);
   }
 

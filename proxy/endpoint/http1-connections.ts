@@ -7,10 +7,12 @@ import type { PoolCluster, PoolDeps } from "./pool.ts";
 
 /** The pool, as the connections of one protocol see it. */
 export interface ConnectionsOwner {
-  /** A connection can take a request: true if somebody took it. */
+  /** A connection can take a request: true if somebody took it, or will. */
   serve(): boolean;
   onConnectionClosed(socket: Socket): void;
   readonly draining: boolean;
+  /** Draining, and nobody waits any more: what carries nothing ends. */
+  readonly closing: boolean;
 }
 
 /** Envoy's `max_connection_duration`: past it a connection takes no more requests. */

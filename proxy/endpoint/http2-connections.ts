@@ -5,6 +5,9 @@ import type { Http2ClientStream } from "../codec/http2/client-stream.ts";
 import { type ConnectionsOwner, retireWhenOld } from "./http1-connections.ts";
 import type { PoolCluster, PoolDeps } from "./pool.ts";
 
+/** RFC 9113, section 6.5.2, advises servers to allow no fewer streams: what is counted on before they have said. */
+const USUAL_STREAMS = 100;
+
 export class Http2Connections implements Http2Owner {
   readonly #cluster: PoolCluster;
   readonly #deps: PoolDeps;
@@ -13,6 +16,8 @@ export class Http2Connections implements Http2Owner {
   readonly #usable: Http2ClientConnection[] = [];
   readonly #all = new Set<Http2ClientConnection>();
   readonly #sweep: WheelTimer;
+  /** How many streams the peer allowed when it last said so, at most as many as are usual. */
+  #allowed = USUAL_STREAMS;
 
   constructor(cluster: PoolCluster, deps: PoolDeps, owner: ConnectionsOwner) {
     this.#cluster = cluster;
@@ -32,8 +37,16 @@ export class Http2Connections implements Http2Owner {
     return idle;
   }
 
+  /** How many requests a connection that is being opened will carry at once, at least. */
+  get expectedStreams(): number {
+    const { http2, maxRequestsPerConnection: most } = this.#cluster.config.http;
+    return Math.max(1, Math.min(this.#allowed, http2.maxConcurrentStreams, most > 0 ? most : USUAL_STREAMS));
+  }
+
   add(connection: Http2ClientConnection): void {
     this.#all.add(connection);
+    // What the same peer has said before will hold again.
+    connection.untoldStreams = this.#allowed;
     retireWhenOld(connection.socket, this.#cluster, this.#deps, () => connection.retire());
     connection.idleSince = this.#deps.clock.now();
     if (!connection.draining) this.#usable.push(connection);
@@ -54,10 +67,12 @@ export class Http2Connections implements Http2Owner {
   }
 
   onCapacity(connection: Http2ClientConnection): void {
+    const { announcedStreams } = connection;
+    if (announcedStreams >= 0) this.#allowed = Math.min(announcedStreams, USUAL_STREAMS);
     if (connection.activeStreams === 0) connection.idleSince = this.#deps.clock.now();
-    while (connection.capacity > 0) if (!this.#owner.serve()) break;
+    if (connection.capacity > 0) this.#owner.serve();
     if (connection.activeStreams > 0) return;
-    if (this.#owner.draining) connection.retire();
+    if (this.#owner.closing) connection.retire();
     else this.#armSweep();
   }
 

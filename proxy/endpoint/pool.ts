@@ -45,9 +45,9 @@ interface PoolPart {
   readonly server: TlsServerName | null;
   readonly protocol: PoolProtocol;
   readonly learner: IdleLearner;
-  readonly onEmpty: () => void;
-  /** The peer does not take calls as streams. */
-  readonly onRefused: () => void;
+  /** The pool that it is a part of, and its name there. */
+  readonly parent: EndpointPool;
+  readonly key: string;
 }
 
 export interface PoolDeps {
@@ -61,9 +61,6 @@ const ALPN: Readonly<Record<PoolProtocol, readonly string[]>> = {
   auto: ["h2", "http/1.1"],
   multiplexed: [MULTIPLEXED, "http/1.1"],
 };
-
-/** How many requests one connection that is being opened will carry at least. */
-const EXPECTED_STREAMS = 100;
 
 /** A peer that does not take calls as streams may be replaced by one that does, ms. */
 const ASK_AGAIN_MS = 60_000;
@@ -100,6 +97,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   readonly #choice = new MultiplexChoice();
   /** Until then the peer is not asked again whether it takes calls as streams. */
   #unsharedUntil = 0;
+  #serving = false;
   #draining = false;
 
   constructor(
@@ -129,6 +127,10 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     return this.#draining;
   }
 
+  get closing(): boolean {
+    return this.#draining && this.#waiting.length === 0;
+  }
+
   /** What connections of this pool are to speak. */
   get #protocol(): PoolProtocol {
     if (this.#part !== null) return this.#part.protocol;
@@ -156,28 +158,25 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     const now = this.#deps.clock.now();
     if (!this.#choice.choose(this.#endpoint.activeRequests, now) || now < this.#unsharedUntil) return this;
     if (tls(this.#endpoint) === null) return this;
-    return this.#partOf("multiplexed", this.#part?.server ?? null, "multiplexed", () => {
-      this.#unsharedUntil = this.#deps.clock.now() + ASK_AGAIN_MS;
-    });
+    return this.#partOf("multiplexed", this.#part?.server ?? null, "multiplexed");
   }
 
-  #partOf(key: string, server: TlsServerName | null, protocol: PoolProtocol, onRefused = ignore): EndpointPool {
+  #partOf(key: string, server: TlsServerName | null, protocol: PoolProtocol): EndpointPool {
     let pool = this.#parts.get(key);
     if (pool === undefined) {
-      const onEmpty = (): void => {
-        this.#parts.delete(key);
-        this.#leaveIfEmpty();
-      };
-      pool = new EndpointPool(this.#endpoint, this.#cluster, this.#deps, {
-        server,
-        protocol,
-        learner: this.#learner,
-        onEmpty,
-        onRefused,
-      });
+      const part: PoolPart = { server, protocol, learner: this.#learner, parent: this, key };
+      pool = new EndpointPool(this.#endpoint, this.#cluster, this.#deps, part);
       this.#parts.set(key, pool);
     }
     return pool;
+  }
+
+  /** The peer does not take calls as streams: this pool has the connection, and those that waited for one. */
+  #takeOver(socket: Socket, waiting: readonly PoolWaiter[]): void {
+    this.#unsharedUntil = this.#deps.clock.now() + ASK_AGAIN_MS;
+    this.#waiting.push(...waiting);
+    this.serve();
+    this.#use(socket, false);
   }
 
   /** Gives a connection that is free for one request, or null after queueing the waiter or telling it why not. */
@@ -208,22 +207,37 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     }
   }
 
-  /** Gives what has become free to the next that waits. */
+  /**
+   * Gives what is free to those that wait, in their order. False: nobody took anything. Who is served may give back what
+   * it got at once, which is for the next: that is found by the loop that is under way, however many do so.
+   */
   serve(): boolean {
-    const waiter = this.#waiting[0];
-    if (waiter === undefined) return false;
-    const connection = this.#take();
-    if (connection === undefined) return false;
-    this.#waiting.shift();
-    this.#leaveQueue();
-    waiter.onConnection(connection);
-    return true;
+    if (this.#serving) return this.#waiting.length > 0;
+    let served = false;
+    this.#serving = true;
+    try {
+      while (this.#waiting.length > 0) {
+        const connection = this.#take();
+        if (connection === undefined) break;
+        const waiter = this.#waiting.shift() as PoolWaiter;
+        this.#leaveQueue();
+        served = true;
+        waiter.onConnection(connection);
+      }
+    } finally {
+      this.#serving = false;
+    }
+    return served;
   }
 
   /** The waiter does not want a connection any more. */
   forget(waiter: PoolWaiter): void {
     const at = this.#waiting.indexOf(waiter);
-    if (at < 0) return;
+    if (at < 0) {
+      // It may have been handed to the pool that this is a part of.
+      this.#part?.parent.forget(waiter);
+      return;
+    }
     this.#waiting.splice(at, 1);
     this.#cluster.stats.upstream_rq_pending_active--;
     this.#cluster.limits.releasePending();
@@ -265,7 +279,11 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     if (this.connections + this.#opening.size + this.#waiting.length + this.#parts.size > 0) return;
     this.#http1.stop();
     this.#http2.stop();
-    this.#part.onEmpty();
+    const { parent, key } = this.#part;
+    // Once gone, another may have its name.
+    if (parent.#parts.get(key) !== this) return;
+    parent.#parts.delete(key);
+    parent.#leaveIfEmpty();
   }
 
   /** Learns an announced idle limit (`Keep-Alive: timeout=5`). */
@@ -277,7 +295,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   #openForWaiting(): void {
     const protocol = this.#protocol;
     const many = protocol !== "http1" && (protocol === "http2" || this.#negotiatedHttp2 || this.#http1.size === 0);
-    const needed = many ? Math.ceil(this.#waiting.length / EXPECTED_STREAMS) : this.#waiting.length;
+    const needed = many ? Math.ceil(this.#waiting.length / this.#http2.expectedStreams) : this.#waiting.length;
     while (this.#opening.size < needed) if (!this.#open()) break;
   }
 
@@ -326,17 +344,23 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   }
 
   #onConnected(socket: Socket): void {
-    const { stats, config } = this.#cluster;
-    const { http } = config;
-    stats.upstream_cx_active++;
+    this.#cluster.stats.upstream_cx_active++;
     this.#endpoint.activeConnections++;
     this.#endpoint.recordConnectSuccess(false);
     const protocol = this.#protocol;
     const alpn = socket instanceof TLSSocket ? socket.alpnProtocol : null;
     const multiplexed = protocol === "multiplexed" && alpn === MULTIPLEXED;
     this.#negotiatedHttp2 = multiplexed || (protocol === "auto" && alpn === "h2");
-    if (protocol === "multiplexed" && !multiplexed) this.#part?.onRefused();
-    const isHttp2 = protocol === "http2" || this.#negotiatedHttp2;
+    if (protocol === "multiplexed" && !multiplexed && this.#part !== null) {
+      this.#part.parent.#takeOver(socket, this.#waiting.splice(0));
+      this.#leaveIfEmpty();
+    } else this.#use(socket, multiplexed);
+  }
+
+  #use(socket: Socket, multiplexed: boolean): void {
+    const { stats, config } = this.#cluster;
+    const { http } = config;
+    const isHttp2 = this.#protocol === "http2" || this.#negotiatedHttp2;
     const headKb =
       http.maxResponseHeadersKb ?? (isHttp2 && !multiplexed ? HTTP2_RESPONSE_HEAD_KB : HTTP1_RESPONSE_HEAD_KB);
     const limits = { maxHeadBytes: headKb * 1024, maxFields: http.maxHeadersCount };
@@ -365,5 +389,3 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     }
   }
 }
-
-function ignore(): void {}

@@ -6,6 +6,9 @@ import type { RequestHead } from "../http/message.ts";
 import type { TlsServerName } from "./connector.ts";
 import type { EndpointPool } from "./pool.ts";
 
+/** Leaves room in a frame for what is added to a head on its way out. */
+const MAX_TEXT_HEAD = 12_288;
+
 /** The cluster's rule for names; undefined where connections are for any host, as all are in plaintext. */
 export function serverNameRule({ http, tls, tlsMatches }: Cluster): RequestSni | undefined {
   return tls === null && tlsMatches.length === 0 ? undefined : http.requestSni;
@@ -19,8 +22,10 @@ export function poolForRequest(
   upgrading: boolean,
 ): EndpointPool {
   const chosen = poolForServer(pool, cluster, request);
-  // A tunnel has a connection to itself.
-  return cluster.outrigger === null || upgrading || request.protocol === "HTTP/2" ? chosen : chosen.forLoad();
+  if (cluster.outrigger === null || request.protocol === "HTTP/2") return chosen;
+  // A tunnel has a connection to itself. So has a head that might not fit into one frame: a sidecar that takes no such
+  // heads refuses a request, where it would have to end a connection with all that it carries.
+  return upgrading || request.path.length + request.headers.textLength > MAX_TEXT_HEAD ? chosen : chosen.forLoad();
 }
 
 function poolForServer(pool: EndpointPool, cluster: Cluster, request: RequestHead): EndpointPool {

@@ -76,18 +76,9 @@ export async function startTwoHops(t: TestContext, config: TwoHopsConfig): Promi
   return { first, second };
 }
 
-/** Streams that the proxy's listeners are serving, those of multiplexed calls among them. */
-export function downstreamStreams(proxy: RunningProxy): number {
-  let streams = 0;
-  for (const { http2, multiplexed } of proxy.process.dataPlane.httpStats.values())
-    streams += http2.streams_active + multiplexed.streams_active;
-  return streams;
-}
-
-/** Streams that are open to a cluster's endpoints. */
-export function upstreamStreams(proxy: RunningProxy, cluster = "up"): number {
-  const { http2, multiplexed } = proxy.cluster(cluster).stats;
-  return http2.streams_active + multiplexed.streams_active;
+/** Calls that are under way as streams to a cluster's endpoints. */
+export function sharedCalls(proxy: RunningProxy, cluster = "up"): number {
+  return proxy.cluster(cluster).stats.multiplexed.streams_active;
 }
 
 /**
@@ -99,5 +90,5 @@ export async function holdBusy(proxy: RunningProxy, calls = 5): Promise<void> {
     const wire = await proxy.connect();
     wire.write("GET /hold HTTP/1.1\r\nHost: hold\r\n\r\n");
   }
-  await until(() => proxy.cluster().stats.upstream_rq_active === calls && upstreamStreams(proxy) > 0);
+  await until(() => proxy.cluster().stats.upstream_rq_active === calls && sharedCalls(proxy) > 0);
 }
