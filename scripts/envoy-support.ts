@@ -83,7 +83,7 @@ function extensions(): string {
     understood.join("\n"),
     "Accepted and ignored wherever a list of extensions stands:",
     ["| type | reason |", "| --- | --- |", ...ignored].join("\n"),
-    "HTTP/2 is refused on listeners (`codec_type: HTTP2`; `AUTO` serves HTTP/1) and towards upstreams, but for clusters that only the control client itself calls.",
+    "HTTP/1 and HTTP/2 are spoken on both sides; HTTP/3 is refused. How the limits of HTTP/2 are understood is in [http2.md](http2.md#limits-and-floods).",
     "Refused, like every other type. Those that people look for first:",
     ["| feature | type |", "| --- | --- |", ...missing].join("\n"),
   ].join("\n\n");
