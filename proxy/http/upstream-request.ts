@@ -410,7 +410,10 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const reused = connection !== null && connection.requests > 1 && !connection.answered;
     this.#dropAttempt();
     const connecting = failure === "connect_failure" || failure === "connect_timeout";
-    if (endpoint !== null && failure !== "overflow" && failure !== "local_close") {
+    // Envoy counts it against an endpoint that it leaves a request unseen: but most do so because they go away.
+    const unseen = failure === "refused_stream" && this.#cluster.config.outrigger !== null;
+    if (endpoint !== null && unseen) endpoint.recordAbandoned();
+    else if (endpoint !== null && failure !== "overflow" && failure !== "local_close") {
       endpoint.recordLocalOriginFailure(connecting ? "connect_failed" : "reset");
     }
     // As in Envoy, that there was no time says all: nothing was heard from the transport.

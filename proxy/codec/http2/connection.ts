@@ -417,6 +417,8 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   onKeepaliveTimeout(): void {
     this.stats.keepalive_timeout++;
     this.fail(ErrorCode.noError, "the peer does not answer PING");
+    // What such a peer has not taken would keep the socket for ever.
+    this.socket.destroy();
   }
 
   #onWindowUpdate(streamId: number, buf: Buffer, start: number, end: number): void {

@@ -108,13 +108,18 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
 
   /**
    * Asks the peer to open no more streams; those that it opens all the same are still served. After `graceMs` more are
-   * refused, and the connection ends with its last stream (RFC 9113, section 6.8).
+   * refused, and the connection ends with its last stream (RFC 9113, section 6.8). Asked again, the shorter time holds.
    */
   drain(graceMs: number): void {
-    if (this.#draining > 0 || this.over) return;
-    this.#draining = 1;
-    this.writeGoaway(MAX_STREAM_ID, ErrorCode.noError, "");
-    this.wheel.arm(this.#drainTimer, Math.max(1, graceMs));
+    if (this.#draining === 2 || this.over) return;
+    const due = Math.max(1, graceMs);
+    if (this.#draining === 1) {
+      if (this.#drainTimer.deadline - this.wheel.now() <= due) return;
+    } else {
+      this.#draining = 1;
+      this.writeGoaway(MAX_STREAM_ID, ErrorCode.noError, "");
+    }
+    this.wheel.arm(this.#drainTimer, due);
   }
 
   #refuseMore(): void {
