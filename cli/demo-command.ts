@@ -8,7 +8,7 @@ export interface DemoFlags {
 export function addDemoCommand(program: Command): void {
   program
     .command("demo")
-    .description("run a small mesh on this machine: three services, a sidecar beside each, a control plane")
+    .description("run a small mesh on this machine: four services, a sidecar beside each, a control plane")
     .option("--once", "play a script of about 20 seconds, print what was shown, and exit")
     .action(async (flags: DemoFlags) => {
       const { runDemo } = await import("./demo/run-demo.ts");

@@ -74,11 +74,19 @@ test("the script shows every point and exits with 0", { timeout: 90_000 }, async
       /✓ .* another CA .*: refused/,
       / 200 OK/,
     ],
-    2: [/✓ ([6-9]|\d{2}) certificates replaced in 6 sidecars/, /✓ [1-9]\d* calls meanwhile.*: 0 failed/],
+    2: [/✓ (9|\d{2}) certificates replaced in 9 sidecars/, /✓ [1-9]\d* calls meanwhile.*: 0 failed/],
     3: [/✓ without retries of errors, .*[1-9]\d* of 500 calls fail/, /✓ with retries, .* of 500 calls fail/],
     4: [/✓ calls that failed with the mesh: 0; without: [1-9]/, /✓ callers felt the outage for .* without the mesh/],
     5: [/✓ of 1000 calls v1 answered \d+ and v2 \d+/, /✓ 0 failed/],
-    6: [/✓ [1-9]\d* calls meanwhile: 0 failed/, /✓ an HTTPRoute edited afterwards: .* after/],
+    6: [
+      /600 calls on one connection without the mesh were answered by prices-\d 600\n/,
+      /✓ 600 calls on one connection .*: prices-1 \d+, prices-2 \d+, prices-3 \d+ /,
+      /✓ .* without retries [1-9]\d* of 300 were UNAVAILABLE/,
+      /✓ a ResiliencePolicy retries that status: \d of 300/,
+      /✓ of a deadline of 2\.0 s the first instance was told \d+ ms, the second 1\d\d\d ms/,
+      /✓ the sidecar counted \d+ × OK and [1-9]\d* × UNAVAILABLE of demo\.Prices\/Get/,
+    ],
+    7: [/✓ [1-9]\d* calls meanwhile: 0 failed/, /✓ an HTTPRoute edited afterwards: .* after/],
   };
   for (const [number, patterns] of Object.entries(expected)) {
     for (const pattern of patterns) assert.match(shown.get(number) ?? "", pattern, output);

@@ -11,6 +11,8 @@ function sidecar(ok: number, failed: number, breaker: number, ejected: number) {
 outrigger_requests_total{${edge},code="200",flags="-"} ${ok}
 outrigger_requests_total{${edge},code="503",flags="UF,\\"x\\""} ${failed}
 outrigger_requests_total{${edge},code="0",flags="DC"} 1
+outrigger_grpc_calls_total{${edge},service="s",method="m",status="UNAVAILABLE"} 2
+outrigger_grpc_calls_total{${edge},service="s",method="m",status="NOT_FOUND"} 5
 outrigger_requests_total{direction="inbound",source="shop.default",destination="orders.default",code="200"} 99
 ${bucket}"0.001"} 50
 ${bucket}"0.01"} 100
@@ -32,7 +34,7 @@ function only(edges: ReadonlyMap<string, Edge>): Edge {
 test("an edge is what its callers' sidecars counted, with the worst of their states", () => {
   const edge = only(edgesOf([sidecar(7, 2, 0, 0), sidecar(3, 0, 1, 1)]));
   assert.equal(edge.requests, 14);
-  assert.equal(edge.failed, 4);
+  assert.equal(edge.failed, 8);
   assert.equal(edge.breaker, "half open");
   assert.equal(edge.ejected, 1);
   assert.equal(edge.endpoints, 2);

@@ -1,11 +1,14 @@
 /** The mesh's edges (who calls whom) as the callers' sidecars measured them. */
+
+import { isServiceFailure } from "../../proxy/grpc/failure.ts";
+import { GrpcStatus, statusName } from "../../telemetry/grpc/status.ts";
 import type { Sample } from "./scrape.ts";
 
 export interface Edge {
   readonly source: string;
   readonly destination: string;
   readonly requests: number;
-  /** Answered with 5xx, or not at all. */
+  /** Answered with 5xx or a gRPC status that means as much, or not at all. */
   readonly failed: number;
   /** Finished requests by the upper bound of their duration in seconds, cumulative as Prometheus has them. */
   readonly buckets: ReadonlyMap<number, number>;
@@ -17,6 +20,12 @@ export interface Edge {
 }
 
 const BREAKER_STATES = ["closed", "half open", "open"] as const;
+
+const GRPC_FAILURES: ReadonlySet<string> = new Set(
+  Object.values(GrpcStatus)
+    .filter(isServiceFailure)
+    .map((status) => statusName(status, "constant")),
+);
 
 /** Edges by `source destination`, summed over the sidecars that were scraped. */
 export function edgesOf(sidecars: readonly (readonly Sample[])[]): ReadonlyMap<string, Edge> {
@@ -85,6 +94,9 @@ function measure(samples: readonly Sample[], source: string, destination: string
     if (name === "outrigger_requests_total" && onEdge) {
       requests += value;
       if (labels["code"] === "0" || labels["code"]?.startsWith("5")) failed += value;
+    } else if (name === "outrigger_grpc_calls_total" && onEdge) {
+      // These come with HTTP status 200.
+      if (GRPC_FAILURES.has(labels["status"] ?? "")) failed += value;
     } else if (name === "outrigger_request_duration_seconds_bucket" && onEdge) {
       const bound = labels["le"] === "+Inf" ? Number.POSITIVE_INFINITY : Number(labels["le"]);
       buckets.set(bound, (buckets.get(bound) ?? 0) + value);

@@ -26,7 +26,11 @@ export async function showMesh(mesh: DemoMesh, screen: Screen, stopped: () => bo
   const callers = openCallers(mesh, IMPATIENT_MS);
   await warmUp(callers);
   const certificates = new CertificateWatch(mesh);
-  const traffic = [callSteadily(callers.page, 20, { keep: false }), callSteadily(callers.stock, 40, { keep: false })];
+  const traffic = [
+    callSteadily(callers.page, 20, { keep: false }),
+    callSteadily(callers.stock, 40, { keep: false }),
+    callSteadily(callers.price, 40, { keep: false }),
+  ];
   let now = "";
   const acting = playActs(mesh, stopped, (text) => {
     now = text;

@@ -26,6 +26,11 @@ apiVersion: v1
 kind: Service
 metadata: { name: stock }
 spec: { selector: { app: stock }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: prices }
+spec: { selector: { app: prices }, ports: [{ name: grpc, port: 80 }] }
 `;
 
 /** How calls to orders are split between its versions; weights are relative. */
@@ -66,4 +71,14 @@ spec:
   timeouts: { request: 5s, perTry: 400ms }
   retry: { on: [5xx, connect-failure, reset], attempts: 5, backoff: { base: 5ms, max: 50ms } }
   outlierDetection: { consecutiveErrors: 5, openFor: 4s, maxEjectedPercent: 50 }
+`;
+
+/** Retries of gRPC calls by the status that prices answered. */
+export const PRICES_RETRIES = `
+apiVersion: outrigger.dev/v1alpha1
+kind: ResiliencePolicy
+metadata: { name: prices }
+spec:
+  targetRefs: [{ kind: Service, name: prices }]
+  retry: { on: [unavailable, connect-failure], attempts: 5, backoff: { base: 5ms, max: 50ms } }
 `;

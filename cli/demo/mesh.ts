@@ -1,8 +1,9 @@
-/** The demo's mesh: six workloads, a sidecar beside each, and what the script needs to know of them. */
+/** The demo's mesh: nine workloads, a sidecar beside each, and what the script needs to know of them. */
 import { systemClock } from "../../core/clock.ts";
 import { addressesOf, type SidecarAddresses } from "../sidecar/addresses.ts";
 import { type Cue, WELL_BEHAVED } from "./apps/cue.ts";
 import { DemoControlPlane, isUpToDate } from "./control-plane.ts";
+import { cuePrices } from "./grpc-call.ts";
 import { call } from "./http-get.ts";
 import { ordersRoute, SERVICES, STOCK_POLICY } from "./manifests.ts";
 import { freePorts } from "./ports.ts";
@@ -15,7 +16,17 @@ export const CERT_LIFETIME_S = 8;
 
 const START_MS = 25_000;
 
-export const WORKLOAD_NAMES = ["visitor", "shop", "orders-v1", "orders-v2", "stock-1", "stock-2"] as const;
+export const WORKLOAD_NAMES = [
+  "visitor",
+  "shop",
+  "orders-v1",
+  "orders-v2",
+  "stock-1",
+  "stock-2",
+  "prices-1",
+  "prices-2",
+  "prices-3",
+] as const;
 export type WorkloadName = (typeof WORKLOAD_NAMES)[number];
 
 interface WorkloadPlan {
@@ -23,6 +34,8 @@ interface WorkloadPlan {
   readonly labels: readonly string[];
   /** Arguments of `outrigger demo-app`, without the port; null: a sidecar alone, for the demo's own calls. */
   readonly program: readonly [name: string, instance: string] | null;
+  /** It speaks gRPC, and takes its cue that way. */
+  readonly grpc?: true;
 }
 
 const PLANS: Readonly<Record<WorkloadName, WorkloadPlan>> = {
@@ -32,6 +45,9 @@ const PLANS: Readonly<Record<WorkloadName, WorkloadPlan>> = {
   "orders-v2": { service: "orders", labels: ["version=v2"], program: ["orders", "v2"] },
   "stock-1": { service: "stock", labels: [], program: ["stock", "stock-1"] },
   "stock-2": { service: "stock", labels: [], program: ["stock", "stock-2"] },
+  "prices-1": { service: "prices", labels: [], program: ["prices", "prices-1"], grpc: true },
+  "prices-2": { service: "prices", labels: [], program: ["prices", "prices-2"], grpc: true },
+  "prices-3": { service: "prices", labels: [], program: ["prices", "prices-3"], grpc: true },
 };
 
 export interface DemoWorkload {
@@ -88,8 +104,9 @@ export async function startMesh(processes: Processes): Promise<DemoMesh> {
     }),
   ) as Record<WorkloadName, DemoWorkload>;
   const cue = async (name: WorkloadName, next: Partial<Cue> = WELL_BEHAVED): Promise<void> => {
-    const body = JSON.stringify(next);
     const port = workloads[name].appPort;
+    if (PLANS[name].grpc) return cuePrices(port, next, 2000);
+    const body = JSON.stringify(next);
     const answer = await call({ host: "127.0.0.1", port, path: "/cue", method: "POST", body, timeoutMs: 2000 });
     if (answer.status !== 200) throw new Error(`${name} did not take its cue: ${answer.error ?? answer.status}`);
   };

@@ -49,7 +49,7 @@ async function play(
   write: (text: string) => void,
   interrupted: () => boolean,
 ): Promise<number> {
-  write("Starting a control plane, three services in five instances, and a sidecar beside each …\n");
+  write("Starting a control plane, four services in eight instances, and a sidecar beside each …\n");
   const mesh = await startMesh(processes);
   write(`The mesh is ready after ${duration(mesh.startMs)}.\n`);
   if (flags.once === true) {

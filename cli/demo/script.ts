@@ -8,6 +8,7 @@ import { createReport, duration } from "./report.ts";
 import { scrape } from "./scrape.ts";
 import { controlPlaneStep } from "./steps/control-plane.ts";
 import { firstCallsStep } from "./steps/first-calls.ts";
+import { grpcStep } from "./steps/grpc.ts";
 import { identityStep } from "./steps/identity.ts";
 import { outageStep } from "./steps/outage.ts";
 import { retriesStep } from "./steps/retries.ts";
@@ -25,6 +26,7 @@ const STEPS: readonly Step[] = [
   retriesStep,
   outageStep,
   splitStep,
+  grpcStep,
   controlPlaneStep,
 ];
 

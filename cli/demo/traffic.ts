@@ -1,6 +1,8 @@
 /** Calls to the mesh, as its visitors make them, and their summary. */
 import { Agent } from "node:http";
+import grpc from "@grpc/grpc-js";
 import { systemClock } from "../../core/clock.ts";
+import { callPrices, type PriceResult, PricesClient } from "./grpc-call.ts";
 import { type CallResult, call } from "./http-get.ts";
 import type { DemoMesh } from "./mesh.ts";
 import { sleep } from "./wait.ts";
@@ -17,6 +19,12 @@ export interface Callers {
   readonly stock: Caller;
   /** Stock's instances in turn, past the mesh. */
   readonly stockDirectly: Caller;
+  /** A price in gRPC, through the visitor's sidecar, all on one connection. */
+  readonly price: () => Promise<PriceResult>;
+  /** The same past the mesh: a gRPC client that knows the addresses of all instances. */
+  readonly priceDirectly: () => Promise<PriceResult>;
+  /** A price by way of two instances, through the visitor's sidecar. */
+  readonly quote: (deadlineMs: number) => Promise<PriceResult>;
   close(): void;
 }
 
@@ -29,6 +37,14 @@ export function openCallers({ workloads }: DemoMesh, impatientMs: number): Calle
     return () => call({ ...to, agent, timeoutMs });
   };
   const instances = [workloads["stock-1"].appPort, workloads["stock-2"].appPort];
+  const [meshed, direct] = [`ipv4:${address}:${outboundPort}`, `ipv4:${pricesOf(workloads).join(",")}`].map(
+    (target) =>
+      new PricesClient(target, grpc.credentials.createInsecure(), {
+        // What `http_proxy` means to HTTP/1: the sidecar is asked, for the service that the authority names.
+        "grpc.default_authority": "prices",
+        "grpc.enable_http_proxy": 0,
+      }),
+  ) as [PricesClient, PricesClient];
   let turn = 0;
   return {
     page: throughSidecar("shop", VISITOR_TIMEOUT_MS),
@@ -37,8 +53,22 @@ export function openCallers({ workloads }: DemoMesh, impatientMs: number): Calle
       const port = instances[turn++ % instances.length] ?? 0;
       return call({ host: "127.0.0.1", port, path: "/", agent, timeoutMs: impatientMs });
     },
-    close: () => agent.destroy(),
+    price: () => callPrices(meshed, "get", { deadlineMs: VISITOR_TIMEOUT_MS }),
+    priceDirectly: () => callPrices(direct, "get", { deadlineMs: VISITOR_TIMEOUT_MS }),
+    quote: (deadlineMs) => callPrices(meshed, "quote", { deadlineMs }),
+    close() {
+      agent.destroy();
+      meshed.close();
+      direct.close();
+    },
   };
+}
+
+/** `host:port` of the instances of prices, past the mesh. */
+function pricesOf(workloads: DemoMesh["workloads"]): readonly string[] {
+  return Object.values(workloads).flatMap(({ service, appPort }) =>
+    service === "prices" ? [`127.0.0.1:${appPort}`] : [],
+  );
 }
 
 /** Calls one after the other, so that connections are there, and programs at speed, before anything is timed. */
@@ -48,8 +78,12 @@ export async function warmUp({ page, stock }: Callers): Promise<void> {
 }
 
 /** `count` calls, `concurrency` at a time, as fast as they are answered. */
-export async function callMany(caller: Caller, count: number, concurrency: number): Promise<readonly CallResult[]> {
-  const results: CallResult[] = [];
+export async function callMany<Result>(
+  caller: () => Promise<Result>,
+  count: number,
+  concurrency: number,
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
   let left = count;
   const worker = async (): Promise<void> => {
     while (left-- > 0) results.push(await caller());
@@ -58,19 +92,23 @@ export async function callMany(caller: Caller, count: number, concurrency: numbe
   return results;
 }
 
-export interface Stream {
+export interface Stream<Result> {
   /** Those that have ended so far. */
-  readonly results: readonly CallResult[];
+  readonly results: readonly Result[];
   /** No more calls; resolves with all results when the last has ended. */
-  stop(): Promise<readonly CallResult[]>;
+  stop(): Promise<readonly Result[]>;
 }
 
 /**
  * A call every `everyMs`, whether or not the last one has been answered, until it is stopped. Of a stream that nobody
  * looks at, `keep: false` forgets the results.
  */
-export function callSteadily(caller: Caller, everyMs: number, { keep = true } = {}): Stream {
-  const results: CallResult[] = [];
+export function callSteadily<Result>(
+  caller: () => Promise<Result>,
+  everyMs: number,
+  { keep = true } = {},
+): Stream<Result> {
+  const results: Result[] = [];
   const open = new Set<Promise<void>>();
   let running = true;
   let due = systemClock.now();

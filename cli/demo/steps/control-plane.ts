@@ -1,4 +1,4 @@
-/** Point 6: the control plane is killed and comes back; calls go on, and so does configuration. */
+/** Point 7: the control plane is killed and comes back; calls go on, and so does configuration. */
 import { systemClock } from "../../../core/clock.ts";
 import { ordersRoute } from "../manifests.ts";
 import { duration } from "../report.ts";
@@ -14,7 +14,7 @@ const ARRIVAL_MS = 10_000;
 const IN_A_ROW = 20;
 
 export const controlPlaneStep: Step = {
-  title: "6. The control plane is killed and started again",
+  title: "7. The control plane is killed and started again",
   async run({ mesh, callers, report }) {
     const { controlPlane } = mesh;
     await controlPlane.apply("orders-route", ordersRoute(90, 10));
