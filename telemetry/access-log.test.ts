@@ -7,7 +7,7 @@ import { SimulatedClock } from "../core/clock.ts";
 import { HeaderMap } from "../core/header-map.ts";
 import type { AccessLog, AccessLogFilter } from "../model/access-log.ts";
 import { Flag } from "../model/flags.ts";
-import { AccessLogSinks, compileAccessLog, OUTRIGGER_LOG_FORMAT } from "./access-log.ts";
+import { AccessLogSinks, compileAccessLog } from "./access-log.ts";
 import type { FormatContext } from "./format.ts";
 import { type RequestView, StreamInfo } from "./stream-info.ts";
 
@@ -87,17 +87,13 @@ test("empty values are left out where the format says so", async (t) => {
   assert.equal(readFileSync(file, "utf8"), '[-]\n[]\n{"code":200,"trace":null}\n{"code":200}\n');
 });
 
-test("Outrigger's own log says in words why a call failed", async (t) => {
+test("a log may say in words why a call failed", async (t) => {
   const { compile, sinks, file } = setup(t);
   const failed = context(503, Flag.UH);
   failed.info.explanation = "no endpoint is in service";
-  compile({ format: OUTRIGGER_LOG_FORMAT })(failed);
+  compile({ format: { kind: "json", fields: { why: "%OUTRIGGER_EXPLANATION%", ms: "%DURATION%" } } })(failed);
   await sinks.close();
-  const line = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
-  assert.equal(line["explanation"], "no endpoint is in service");
-  assert.equal(line["flags"], "UH");
-  assert.equal(line["status"], 503);
-  assert.equal(line["duration_ms"], 12);
+  assert.equal(readFileSync(file, "utf8"), '{"ms":12,"why":"no endpoint is in service"}\n');
 });
 
 const FILTERS: readonly [filter: AccessLogFilter, written: readonly number[]][] = [

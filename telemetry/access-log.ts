@@ -12,37 +12,6 @@ export type AccessLogger = (context: FormatContext) => void;
 /** Envoy's default for `--file-flush-interval-msec`. */
 export const DEFAULT_FLUSH_INTERVAL_MS = 10_000;
 
-/** Outrigger's own log: JSON that says in words why a call failed. */
-export const OUTRIGGER_LOG_FORMAT: AccessLog["format"] = {
-  kind: "json",
-  fields: {
-    time: "%START_TIME%",
-    method: "%REQ(:METHOD)%",
-    authority: "%REQ(:AUTHORITY)%",
-    path: "%PATH%",
-    protocol: "%PROTOCOL%",
-    status: "%RESPONSE_CODE%",
-    flags: "%RESPONSE_FLAGS%",
-    details: "%RESPONSE_CODE_DETAILS%",
-    grpc_status: "%GRPC_STATUS(SNAKE_STRING)%",
-    explanation: "%OUTRIGGER_EXPLANATION%",
-    duration_ms: "%DURATION%",
-    upstream_ms: "%RESPONSE_DURATION%",
-    bytes_received: "%BYTES_RECEIVED%",
-    bytes_sent: "%BYTES_SENT%",
-    source: "%DOWNSTREAM_REMOTE_ADDRESS%",
-    source_identity: "%DOWNSTREAM_PEER_URI_SAN%",
-    route: "%ROUTE_NAME%",
-    cluster: "%UPSTREAM_CLUSTER%",
-    upstream: "%UPSTREAM_HOST%",
-    upstream_protocol: "%UPSTREAM_PROTOCOL%",
-    upstream_failure: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-    attempts: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-    request_id: "%REQ(X-REQUEST-ID)%",
-    trace_id: "%TRACE_ID%",
-  },
-};
-
 /** The open logs of a process: those that name the same file share it. */
 export class AccessLogSinks {
   readonly #options: LogWriterOptions;

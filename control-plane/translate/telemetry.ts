@@ -1,5 +1,5 @@
 /** What the mesh's settings for traces and access logs mean for a listener. */
-import type { AccessLog } from "../../model/access-log.ts";
+import type { AccessLog, AccessLogFilter } from "../../model/access-log.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { JsonTemplate, Tracing, TracingProvider } from "../../model/http.ts";
 import type { Fraction } from "../../model/matcher.ts";
@@ -18,6 +18,7 @@ const FIELDS: JsonTemplate = {
   response_code: "%RESPONSE_CODE%",
   response_flags: "%RESPONSE_FLAGS%",
   response_code_details: "%RESPONSE_CODE_DETAILS%",
+  grpc_status: "%GRPC_STATUS(SNAKE_STRING)%",
   upstream_transport_failure_reason: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
   bytes_received: "%BYTES_RECEIVED%",
   bytes_sent: "%BYTES_SENT%",
@@ -25,11 +26,29 @@ const FIELDS: JsonTemplate = {
   route_name: "%ROUTE_NAME%",
   upstream_cluster: "%UPSTREAM_CLUSTER%",
   upstream_host: "%UPSTREAM_HOST%",
+  upstream_protocol: "%UPSTREAM_PROTOCOL%",
   downstream_remote_address: "%DOWNSTREAM_REMOTE_ADDRESS%",
   downstream_peer_uri_san: "%DOWNSTREAM_PEER_URI_SAN%",
   request_id: "%REQ(X-REQUEST-ID)%",
   traceparent: "%REQ(TRACEPARENT)%",
   user_agent: "%REQ(USER-AGENT)%",
+};
+
+/** UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS: failures of the service, with HTTP status 200. */
+const FAILED_GRPC_CALL: AccessLogFilter = {
+  kind: "and",
+  filters: [
+    {
+      kind: "header",
+      header: {
+        name: "content-type",
+        match: { kind: "string", match: { kind: "prefix", value: "application/grpc", ignoreCase: false } },
+        invert: false,
+        treatMissingAsEmpty: false,
+      },
+    },
+    { kind: "grpc_status", statuses: [2, 4, 8, 13, 14, 15], exclude: false },
+  ],
 };
 
 /** On stderr, because stdout belongs to the program that the sidecar runs. */
@@ -47,6 +66,7 @@ export function accessLogs(settings: MeshSettings): readonly AccessLog[] {
               filters: [
                 { kind: "status_code", op: "ge", value: 500 },
                 { kind: "response_flag", flags: [] },
+                FAILED_GRPC_CALL,
               ],
             },
     },
