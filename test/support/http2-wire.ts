@@ -47,6 +47,8 @@ export interface WireOptions {
   readonly answers?: boolean;
   /** Give both windows back as DATA arrives. Default: true. */
   readonly widens?: boolean;
+  /** Heads are text, as two sidecars may agree upon: kept as one field without a name. Default: false. */
+  readonly text?: boolean;
 }
 
 export class Http2Wire {
@@ -204,7 +206,8 @@ export class Http2Wire {
     const { stream, ends, parts } = this.#block;
     this.#block = null;
     const log = this.stream(stream);
-    log.heads.push(this.#hpack.read(Buffer.concat(parts)));
+    const block = Buffer.concat(parts);
+    log.heads.push(this.#options.text ? [["", block.toString("latin1")]] : this.#hpack.read(block));
     log.ended ||= ends;
   }
 }
