@@ -195,6 +195,11 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     this.#handler?.onUpstreamWritable();
   }
 
+  /** RFC 9113, section 8.1: an answer that has come whole is not lost by what follows it. */
+  override get isWhole(): boolean {
+    return this.holdsEnd;
+  }
+
   onReset(end: StreamEnd, code: number, detail: string): void {
     const handler = this.#handler;
     this.#handler = null;

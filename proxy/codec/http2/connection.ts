@@ -368,8 +368,13 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     if (stream !== undefined) {
       const code = buf.readUInt32BE(start);
       this.stats.rx_reset++;
-      this.#endStream(stream);
-      stream.onReset(StreamEnd.reset, code, `the peer reset the stream: ${errorName(code)}`);
+      if (stream.isWhole) {
+        stream.stopSending();
+        this.#remove(stream);
+      } else {
+        this.#endStream(stream);
+        stream.onReset(StreamEnd.reset, code, `the peer reset the stream: ${errorName(code)}`);
+      }
     }
     this.onPeerReset(premature);
   }
@@ -576,8 +581,11 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     this.streams.clear();
     this.stats.streams_active -= open.length;
     for (const stream of open) {
-      stream.dispose();
-      stream.onReset(end, code, detail);
+      if (stream.isWhole) stream.stopSending();
+      else {
+        stream.dispose();
+        stream.onReset(end, code, detail);
+      }
     }
     this.onOver();
   }

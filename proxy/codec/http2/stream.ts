@@ -196,6 +196,23 @@ export abstract class Http2Stream {
     return true;
   }
 
+  /** All has come from the peer, and some of it has not been handed on. */
+  protected get holdsEnd(): boolean {
+    return this.#endHeld;
+  }
+
+  /** Whether what is held is still good when the peer or the connection ends the stream. */
+  get isWhole(): boolean {
+    return false;
+  }
+
+  /** Nothing more can be sent; what is held is handed on as its reader takes it. */
+  stopSending(): void {
+    this.localEnded = true;
+    this.#pending?.clear();
+    this.#endPending = false;
+  }
+
   /** Nothing of this stream is to be sent or handed on any more. */
   dispose(): void {
     this.closed = true;
