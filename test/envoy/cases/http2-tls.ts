@@ -1,7 +1,7 @@
 /** HTTP/2 over TLS: what ALPN decides on both sides, and what the access log says of protocols. */
 import type { Area, Case, ClientTls, JsonObject } from "../harness/case.ts";
 import { ANY, cluster, host, to, typed, upstreamOptions } from "../harness/config.ts";
-import { get as get1, respond } from "../harness/http.ts";
+import { get as get1, hangsUp, respond } from "../harness/http.ts";
 import { answers, call, from2, get, LOG, onlyEnd, overHttp2, status } from "../harness/http2/build.ts";
 import { downstream, REQUIRED, secured, trusting } from "../harness/tls-config.ts";
 
@@ -145,10 +145,28 @@ const logged = (name: string, log: string, more: Partial<Case> = {}): Case => ({
   log,
 });
 
+const PROTOCOLS = "%PROTOCOL% %UPSTREAM_PROTOCOL%";
+
 const logs: Case[] = [
-  logged("protocols, 2 to 2", "%PROTOCOL% %UPSTREAM_PROTOCOL%", { cluster: overHttp2() }),
-  logged("protocols, 2 to 1", "%PROTOCOL% %UPSTREAM_PROTOCOL%"),
-  logged("protocols of a local reply", "%PROTOCOL% %UPSTREAM_PROTOCOL%", { routes: [to({ prefix: "/none" })] }),
+  logged("protocols, 2 to 2", PROTOCOLS, { cluster: overHttp2() }),
+  logged("protocols, 2 to 1", PROTOCOLS),
+  { name: "log: protocols, 1 to 2", log: PROTOCOLS, steps: get1("/p"), cluster: overHttp2() },
+  { name: "log: protocols, 1 to 1", log: PROTOCOLS, steps: get1("/p") },
+  logged("protocols of a local reply", PROTOCOLS, { routes: [to({ prefix: "/none" })] }),
+  logged("protocols without a connection", PROTOCOLS, {
+    clusters: [cluster("{case}", [host("closed")])],
+    routes: [to(ANY, { cluster: "{case}" })],
+  }),
+  logged("protocols where the upstream hangs up", PROTOCOLS, { cluster: overHttp2(), answers: [hangsUp] }),
+  logged("protocols where the upstream resets the stream", PROTOCOLS, {
+    cluster: overHttp2(),
+    answers: [answers({ reset: "INTERNAL_ERROR" })],
+  }),
+  logged("protocols after a retry", `${PROTOCOLS} %UPSTREAM_REQUEST_ATTEMPT_COUNT%`, {
+    cluster: overHttp2(),
+    routes: [to(ANY, { retry_policy: { retry_on: "reset" } })],
+    answers: [answers({ reset: "INTERNAL_ERROR" }), respond(200)],
+  }),
   logged("pseudo-headers", "%REQ(:METHOD)% %REQ(:PATH)% %REQ(:AUTHORITY)% %REQ(:SCHEME)% %REQ(HOST)% %RESP(:STATUS)%"),
   logged("trailers", "%TRAILER(x-t)% %RESPONSE_TRAILER(x-t)%", {
     cluster: overHttp2(),
