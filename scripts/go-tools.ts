@@ -19,6 +19,8 @@ const PACKAGES = {
 
 export type GoTool = keyof typeof PACKAGES;
 
+export const GO_TOOLS = Object.keys(PACKAGES) as readonly GoTool[];
+
 /**
  * Path of the built program. null if this machine can't build it; the reason, a sentence, is written to stderr. The
  * versions are those of `go.mod` and `go.sum`, whose hash names the folder: another version is built anew.

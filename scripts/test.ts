@@ -10,6 +10,7 @@ import { run } from "node:test";
 import { dot, spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { GO_TOOLS, goTool } from "./go-tools.ts";
 
 const TIMEOUT_MS = 120_000;
 
@@ -22,6 +23,9 @@ const { values: flags, positionals: named } = parseArgs({
 if (flags.update) process.env["UPDATE"] = "1";
 const exclude = ["node_modules/**", "dist/**", ".cache/**"];
 const files = named.length > 0 ? named : globSync("**/*.test.ts", { exclude }).sort();
+
+// Beforehand: where they have never been built that takes a minute of two cores, and a test may not take as long.
+if (named.length === 0) GO_TOOLS.every((name) => goTool(name) !== null);
 
 const skipped: string[] = [];
 const counts = { passed: 0, failed: 0 };

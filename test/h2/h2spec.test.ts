@@ -53,7 +53,7 @@ describe("h2spec finds nothing wrong with a listener", () => {
   for (const [kind, backend] of Object.entries(backends)) {
     for (const tls of [false, true]) {
       test(`${tls ? "with TLS" : "in plaintext"} in front of ${kind} backend`, async (t) => {
-        if (program === null) return void skip(t, "h2spec could not be built");
+        if (program === null) return void skip(t, "h2spec could not be built, which needs Go");
         const port = await backend(t);
         const config: ProxyConfig = {
           upstreams: [port],
