@@ -23,6 +23,7 @@ import {
 } from "../support/http2-frames.ts";
 import { connectHttp2, Http2Upstream, type Http2Wire } from "../support/http2-wire.ts";
 import { type ProxyConfig, type RunningProxy, startProxy } from "../support/running-proxy.ts";
+import { holdBusy, startTwoHops } from "../support/two-hops.ts";
 import { ok, turns, Upstream, until } from "../support/wire.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -39,7 +40,11 @@ async function start(t: TestContext, config: ProxyConfig = {}): Promise<RunningP
 }
 
 function statsOf(proxy: RunningProxy): Record<string, number> {
-  return Object.fromEntries(processSource(proxy.process, { options: {}, quit: () => undefined }).stats());
+  const source = processSource(proxy.process, { options: {}, quit: () => undefined });
+  const clusters = [...source.clusters()].flatMap(({ name, stats }) =>
+    Object.entries(stats).map(([stat, value]) => [`cluster.${name}.${stat}`, value]),
+  );
+  return Object.fromEntries([...clusters, ...source.stats()]) as Record<string, number>;
 }
 
 /** The series of one metric that are above zero, as Prometheus reads them. */
@@ -176,6 +181,27 @@ test("a cluster's connections and streams are counted, and what its servers rese
   assert.equal(stats["cluster.up.http2.rx_reset"], 1);
   assert.equal(stats["cluster.up.http2.streams_active"], 0);
   assert.equal(proxy.cluster().stats.upstream_cx_http1_total, 0);
+});
+
+test("what two sidecars multiplex is counted apart from HTTP/2, on both sides", async (t) => {
+  const application = await Upstream.serving(t, ({ start: line }) => (line.includes("/hold") ? null : ok("fine")));
+  const { first, second } = await startTwoHops(t, { application: application.port });
+  await holdBusy(first);
+  const caller = await first.connect();
+  caller.write("GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n");
+  await caller.message();
+  const calling = statsOf(first);
+  const called = statsOf(second);
+  // The fifth that is held, and the one that was answered.
+  assert.equal(calling["cluster.up.multiplexed.streams_total"], 2);
+  assert.equal(calling["cluster.up.multiplexed.streams_active"], 1);
+  assert.equal(calling["cluster.up.multiplexed.connections_active"], 1);
+  assert.equal(calling["cluster.up.upstream_cx_http1_total"], 4);
+  assert.equal(calling["cluster.up.upstream_cx_http2_total"], 0);
+  assert.equal(called["http.h.multiplexed.connections_total"], 1);
+  assert.equal(called["http.h.multiplexed.streams_active"], 1);
+  assert.equal(called["http.h.downstream_cx_http2_total"], 0);
+  assert.equal(called["http2.streams_active"], 0);
 });
 
 test("without HTTP/2 there are no series of it", async (t) => {
