@@ -39,8 +39,9 @@ const { outputFiles, metafile } = await build({
   outExtension: { ".js": ".cjs" },
   metafile: true,
   plugins: [lateRequires],
-  // Loaded only where tracing is on; kept apart so that a sidecar without tracing pays nothing for them.
-  external: ["@opentelemetry/*"],
+  // Loaded only where tracing is on; kept apart so that a sidecar without tracing pays nothing for them. koffi is native
+  // code, found by its platform's package, and loaded only by a listener that asks for original destinations.
+  external: ["@opentelemetry/*", "koffi"],
 });
 const launcher = await build({
   ...common,
