@@ -10,7 +10,15 @@ function numbers(some: Partial<Http2Numbers> = {}): Http2Numbers {
     (typeof HTTP2_NUMBERS)[number],
     number
   >;
-  return { ...zeros, premature_reset_flood: 0, streams_total: 0, connections_total: 0, connections_active: 0, ...some };
+  return {
+    ...zeros,
+    premature_reset_flood: 0,
+    protocol_errors: 0,
+    streams_total: 0,
+    connections_total: 0,
+    connections_active: 0,
+    ...some,
+  };
 }
 
 function expose(...views: ProtocolView[]): string[] {
@@ -51,7 +59,13 @@ test("a cluster's connections are told apart by what they speak", () => {
 });
 
 test("every number of a connection manager's HTTP/2 has its own series", () => {
-  const http2 = numbers({ connections_total: 1, rx_messaging_error: 1, header_overflow: 2, keepalive_timeout: 3 });
+  const http2 = numbers({
+    connections_total: 1,
+    rx_messaging_error: 1,
+    header_overflow: 2,
+    keepalive_timeout: 3,
+    protocol_errors: 9,
+  });
   const floods = {
     inbound_empty_frames_flood: 11,
     inbound_priority_frames_flood: 12,
@@ -65,6 +79,7 @@ test("every number of a connection manager's HTTP/2 has its own series", () => {
     downstream_cx_http1_total: 0,
     downstream_cx_http1_active: 0,
     downstream_rq_http1_total: 0,
+    http1_protocol_errors: 0,
     http2: { ...http2, ...floods, ...others },
     multiplexed: numbers(),
   });
@@ -93,5 +108,6 @@ test("every number of a connection manager's HTTP/2 has its own series", () => {
     'errors_total error="header_overflow" 2',
     'errors_total error="messaging_error" 1',
     'errors_total error="keepalive_timeout" 3',
+    'errors_total error="protocol_error" 9',
   ]);
 });

@@ -66,6 +66,7 @@ const FIGURES: readonly Figure[] = [
       [n.header_overflow, "header_overflow"],
       [n.rx_messaging_error, "messaging_error"],
       [n.keepalive_timeout, "keepalive_timeout"],
+      [n.protocol_errors, "protocol_error"],
     ],
   },
 ];

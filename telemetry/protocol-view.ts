@@ -22,6 +22,8 @@ export const HTTP2_NUMBERS = [
 export type Http2Numbers = { readonly [name in (typeof HTTP2_NUMBERS)[number]]: number } & {
   /** Times that a caller was cut off because it reset its streams before they were answered. */
   readonly premature_reset_flood: number;
+  /** Connections that ended because the peer broke the protocol. */
+  readonly protocol_errors: number;
   readonly streams_total: number;
   readonly connections_total: number;
   readonly connections_active: number;
@@ -43,6 +45,7 @@ export interface DownstreamNumbers {
   readonly downstream_cx_http1_total: number;
   readonly downstream_cx_http1_active: number;
   readonly downstream_rq_http1_total: number;
+  readonly http1_protocol_errors: number;
   readonly http2: Http2Numbers;
   readonly multiplexed: Http2Numbers;
 }

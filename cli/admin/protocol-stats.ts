@@ -22,6 +22,8 @@ export function* downstreamStats(managers: ReadonlyMap<string, DownstreamNumbers
     yield [`${scope}.downstream_cx_http2_total`, http2.connections_total];
     yield [`${scope}.downstream_rq_http1_total`, numbers.downstream_rq_http1_total];
     yield [`${scope}.downstream_rq_http2_total`, http2.streams_total];
+    const errors = numbers.http1_protocol_errors + http2.protocol_errors + multiplexed.protocol_errors;
+    yield [`${scope}.downstream_cx_protocol_error`, errors];
     const premature = http2.premature_reset_flood + multiplexed.premature_reset_flood;
     yield [`${scope}.downstream_rq_too_many_premature_resets`, premature];
     yield* multiplexedStats(scope, multiplexed);

@@ -172,6 +172,9 @@ export class HttpConnection implements ServerHandler {
   }
 
   onMalformed(stream: DownstreamStream, handler: DownstreamHandler, error: number): void {
+    // As in Envoy, not what the parser takes and the connection manager does not.
+    const broken = error !== HeadError.missingHost && error !== HeadError.http10;
+    if (this.#http1 !== null && broken) this.#http1.http1_protocol_errors++;
     this.#reject(stream, handler, MALFORMED.get(error) ?? OTHER);
   }
 

@@ -8,6 +8,8 @@ export class HttpStats {
   downstream_cx_http1_total = 0;
   downstream_cx_http1_active = 0;
   downstream_rq_http1_total = 0;
+  /** Requests that HTTP/1's parser refused; those of HTTP/2 are counted by its codec. */
+  http1_protocol_errors = 0;
   readonly http2 = new Http2Stats();
   /** Of connections between sidecars that carry HTTP/1 as streams. */
   readonly multiplexed = new Http2Stats();

@@ -135,6 +135,26 @@ test("a malformed message is counted, and the GOAWAY that it is answered with", 
   const stats = statsOf(proxy);
   assert.equal(stats["http2.rx_messaging_error"], 1);
   assert.equal(stats["http2.goaway_sent"], 1);
+  assert.equal(stats["http.h.downstream_cx_protocol_error"], 1);
+});
+
+test("a peer that breaks the protocol is counted, whichever it speaks", async (t) => {
+  const proxy = await start(t);
+  const http1 = await proxy.connect();
+  http1.write("GET / HTTP/1.1\r\nHost\r\n\r\n");
+  await http1.message();
+  assert.equal(statsOf(proxy)["http.h.downstream_cx_protocol_error"], 1);
+  const nameless = await proxy.connect();
+  nameless.write("GET / HTTP/1.1\r\n\r\n");
+  await nameless.message();
+  assert.equal(statsOf(proxy)["http.h.downstream_cx_protocol_error"], 1);
+  const overflowing = await connectHttp2(t, proxy.port);
+  overflowing.write(windowUpdate(0, 2 ** 31 - 1));
+  assert.equal(await overflowing.ended(), Code.flowControlError);
+  assert.equal(statsOf(proxy)["http.h.downstream_cx_protocol_error"], 2);
+  assert.deepEqual(seriesOf(proxy, "outrigger_http2_errors_total"), [
+    'outrigger_http2_errors_total{side="downstream",name="h",protocol="http2",error="protocol_error"} 1',
+  ]);
 });
 
 test("connections and requests are counted by what the caller speaks, first bytes included", async (t) => {

@@ -43,6 +43,7 @@ export const HTTP2: Http2Numbers = {
   streams_active: 0,
   tx_reset: 0,
   premature_reset_flood: 0,
+  protocol_errors: 0,
   streams_total: 0,
   connections_total: 0,
   connections_active: 0,

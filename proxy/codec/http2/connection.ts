@@ -547,6 +547,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   /** The peer broke the protocol: the connection ends. */
   fail(code: number, message: string): void {
     if (this.over) return;
+    if (code !== ErrorCode.noError && code !== ErrorCode.enhanceYourCalm) this.stats.protocol_errors++;
     this.writeGoaway(this.lastPeerStream, code, message);
     const end = code === ErrorCode.noError ? StreamEnd.closed : StreamEnd.failed;
     this.#end(`${errorName(code)}: ${message}`, end, code);

@@ -13,6 +13,8 @@ export class Http2Stats {
   /** Streams that the peer reset before they were answered; Envoy counts it with the listener's `premature_reset`. */
   premature_reset_flood = 0;
   keepalive_timeout = 0;
+  /** Connections that ended because the peer broke the protocol, floods not among them (`downstream_cx_protocol_error`). */
+  protocol_errors = 0;
   streams_active = 0;
   /** Streams and connections that were opened, which Envoy counts where they come from (`downstream_rq_http2_total`). */
   streams_total = 0;
