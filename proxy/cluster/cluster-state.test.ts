@@ -74,6 +74,33 @@ function byName(state: ClusterState<TestPool>, name: string): EndpointState<Test
   return found;
 }
 
+describe("a retry", () => {
+  const lbPolicy = { kind: "least_request", choiceCount: 2 } as const;
+  const discovery = { kind: "static", endpoints: endpointSet("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80") } as const;
+
+  test("under Outrigger's own policy goes to an endpoint that was not tried, however idle that one looks", () => {
+    const { state } = make(cluster({ lbPolicy, discovery, outrigger: OWN_POLICY }));
+    const [idle, busy, busier] = state.endpoints;
+    assert.ok(idle && busy && busier);
+    busy.activeRequests = 50;
+    busier.activeRequests = 60;
+    const choose = (...triedHosts: readonly object[]): string =>
+      state.choose({ hash: null, hostSelectionRetries: 1, triedHosts })?.name ?? "none";
+    for (let i = 0; i < 50; i++) assert.notEqual(choose(idle), idle.name);
+    for (let i = 0; i < 50; i++) assert.equal(choose(idle, busy), busier.name);
+    assert.notEqual(choose(idle, busy, busier), "none");
+  });
+
+  test("under Envoy's takes what came after as many draws as are configured", () => {
+    const { state } = make(cluster({ lbPolicy, discovery }));
+    const [idle] = state.endpoints;
+    assert.ok(idle);
+    for (const endpoint of state.endpoints) endpoint.activeRequests = endpoint === idle ? 0 : 50;
+    const context: LbContext = { hash: null, hostSelectionRetries: 1, triedHosts: [idle] };
+    assert.ok(Array.from({ length: 100 }, () => state.choose(context)).includes(idle));
+  });
+});
+
 describe("endpoints", () => {
   test("EDS: none, and not ready, until a set comes; an empty one counts", () => {
     const { state, ready } = make(cluster());

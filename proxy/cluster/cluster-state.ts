@@ -140,7 +140,29 @@ export class ClusterState<P extends Pool = Pool> {
     }
     const endpoint = (this.#balancer ?? this.#rebuild()).choose(context);
     if (endpoint === null) this.stats.upstream_cx_none_healthy++;
+    else if (
+      context.triedHosts.length > 0 &&
+      this.#config.outrigger !== null &&
+      context.triedHosts.includes(endpoint)
+    ) {
+      return this.#untried(context.triedHosts) ?? endpoint;
+    }
     return endpoint;
+  }
+
+  /**
+   * A healthy endpoint that was not tried, the least busy of the best priority. Envoy draws a few times and then takes what
+   * came: as often as not the one that is down, which by its load looks the best.
+   */
+  #untried(tried: readonly object[]): EndpointState<P> | null {
+    let best: EndpointState<P> | null = null;
+    for (const endpoint of this.endpoints) {
+      if (!endpoint.healthy || tried.includes(endpoint)) continue;
+      const order =
+        best === null ? -1 : endpoint.priority - best.priority || endpoint.activeRequests - best.activeRequests;
+      if (order < 0) best = endpoint;
+    }
+    return best;
   }
 
   /** The endpoint's pool, made when it is first needed. */

@@ -313,7 +313,11 @@ describe("Outrigger's own policy", () => {
     assert.equal(state.gaveUp, false);
   });
 
-  test("a peer that did not take the request is no attempt, once", () => {
+  test("an endpoint that did not take the request is no attempt, once", () => {
+    const gone = begin({ own: true, method: "POST", policy: { on, numRetries: 0 } }).state;
+    assert.equal(gone.shouldRetryReset("connect_failure", false), 0);
+    assert.equal(gone.shouldRetryReset("refused_stream", true), -1);
+    assert.equal(gone.gaveUp, true);
     const { state, limits } = begin({
       own: true,
       method: "POST",

@@ -66,8 +66,8 @@ export class RetryState {
   #statusCodes: readonly number[] = [];
   #responseTests: readonly ResponseTest[] = [];
   #idempotent = false;
-  /** A peer has refused the request unseen. */
-  #refusedBefore = false;
+  /** An endpoint was not there for the request, or refused it unseen. */
+  #missedBefore = false;
   /** Bytes of the request have reached an upstream in some attempt. */
   #started = false;
   /** A place among the cluster's active retries is taken. */
@@ -95,7 +95,7 @@ export class RetryState {
     this.#statusCodes = policy.statusCodes;
     this.#responseTests = policy.responseTests;
     this.#started = false;
-    this.#refusedBefore = false;
+    this.#missedBefore = false;
     this.refusal = null;
     if (this.#tried.length > 0) this.#tried = [];
     const steered = mayHaveRetryHeaders(request.headers);
@@ -151,10 +151,10 @@ export class RetryState {
     if (!this.#matchesReset(kind, reused)) return this.#noMatch();
     if (this.#policy?.onlySafe === true) {
       if (!this.#idempotent && !this.#neverSeen(kind)) return this.#refuse("unsafe");
-      // A peer that goes away leaves out all that it has not begun: no sign of load, and no reason to lose any of it. As
-      // gRPC has it, the first such refusal does not count.
-      if (kind === "refused_stream" && !this.#refusedBefore) {
-        this.#refusedBefore = true;
+      // An endpoint that goes away accepts nothing new and leaves out what it has not begun: that is no sign of load, and
+      // no reason to lose any of it. As in gRPC, the first time does not count as an attempt.
+      if (!this.#missedBefore && (kind === "refused_stream" || kind === "connect_failure")) {
+        this.#missedBefore = true;
         return 0;
       }
     }
