@@ -374,9 +374,9 @@ describe("gRPC in a mesh", () => {
     const status = new Promise<grpc.StatusObject>((resolve) => stream.once("status", resolve));
     const by = String((await once(stream, "data"))[0]);
     await mesh.kill(by);
-    // As behind Envoy: the head has been passed on, so that a reset tells that the rest is missing.
     const { code, details } = await status;
-    assert.equal(grpc.status[code], "INTERNAL", details);
+    assert.equal(grpc.status[code], "UNAVAILABLE", details);
+    assert.match(details, /prices\.default failed on its way out: the upstream closed the connection/);
     const outcomes = await many(40, async () => {
       const next = spread(prices);
       next.on("error", () => undefined);
@@ -386,5 +386,22 @@ describe("gRPC in a mesh", () => {
     });
     assert.ok(!outcomes.includes(by));
     await until(() => instances.every(({ name, streams }) => name === by || streams.size === 0));
+  });
+
+  test("a program that ends while its caller is still sending ends the call with a status, and what was sent arrives", async () => {
+    const call = prices.makeBidiStreamRequest(
+      ECHO.chat.path,
+      ECHO.chat.requestSerialize,
+      ECHO.chat.responseDeserialize,
+    );
+    call.on("error", () => undefined);
+    const status = new Promise<grpc.StatusObject>((resolve) => call.once("status", resolve));
+    const by = String((await once(call, "data"))[0]);
+    const back = once(call, "data");
+    call.write(Buffer.from("part"));
+    assert.equal(String((await back)[0]), "part");
+    instances.find(({ name }) => name === by)?.server.forceShutdown();
+    const { code, details } = await status;
+    assert.equal(grpc.status[code], "UNAVAILABLE", details);
   });
 });

@@ -23,7 +23,7 @@ import { GrpcCall } from "../grpc/call.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
 import { rewriteAuthority } from "../router/rewrite.ts";
 import { afterResponse, afterRetry, type Failure, failures } from "./failures.ts";
-import { toGrpcReply } from "./grpc-reply.ts";
+import { grpcTrailers, toGrpcReply } from "./grpc-reply.ts";
 import { RequestHead, ResponseHead } from "./message.ts";
 import { type MirrorRequest, mirrorRequest } from "./mirror.ts";
 import type { HttpRuntime, RequestTrace } from "./runtime.ts";
@@ -528,6 +528,14 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#upstream.cancel();
     if (this.#phase === Phase.responding) {
       info.responseCodeDetails = afterResponse(failure);
+      // A gRPC library makes INTERNAL of a reset, and tells nothing. What still waits for the caller's window would hold
+      // trailers up, perhaps for ever.
+      if (this.grpc !== null && runtime.callerIsLocal && this.request.protocol === "HTTP/2" && !stream.hasPending) {
+        const text = runtime.localReplies.explain(failure, info);
+        this.#responseTrailers = grpcTrailers(failure, text);
+        this.#complete(stream, this.#responseTrailers);
+        return;
+      }
       stream.abort();
       this.#finish();
       return;

@@ -59,7 +59,7 @@ export const failures = {
     503,
     Flag.UC,
     "connection termination",
-    "the upstream closed the connection without an answer",
+    "the upstream closed the connection before its answer was whole",
   ),
   protocol_error: reset(502, Flag.UPE, "protocol error", "the upstream's answer is not valid HTTP"),
   local_close: reset(503, Flag.LR, "local reset", "the cluster was removed while the request waited"),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toGrpcReply } from "./grpc-reply.ts";
+import { failures } from "./failures.ts";
+import { grpcTrailers, toGrpcReply } from "./grpc-reply.ts";
 import { ResponseHead } from "./message.ts";
 
 function reply(status: number, body: string, grpcStatus?: number, framed = true): Record<string, string> {
@@ -51,4 +52,12 @@ test("over HTTP/2 the end of the stream says that there is no body", () => {
     "grpc-status": "14",
     "grpc-message": "no healthy upstream",
   });
+});
+
+test("a call that fails in the middle of its answer is told in trailers", () => {
+  assert.deepEqual(grpcTrailers(failures.connection_termination, "cut\n").toObject(), {
+    "grpc-status": "14",
+    "grpc-message": "cut%0A",
+  });
+  assert.equal(grpcTrailers(failures.maxDuration, "").get("grpc-status"), "4");
 });

@@ -2,7 +2,9 @@
  * Answers of the proxy's own to gRPC callers, who read `grpc-status` and not the HTTP status: one head without a body
  * ("Trailers-Only" in gRPC's protocol description), as Envoy sends it.
  */
+import { HeaderMap } from "../../core/header-map.ts";
 import { grpcStatusOf } from "../../telemetry/grpc/status.ts";
+import type { Failure } from "./failures.ts";
 import type { ResponseHead } from "./message.ts";
 
 /**
@@ -17,6 +19,14 @@ export function toGrpcReply(head: ResponseHead, body: string, status: number | u
   headers.set("grpc-status", String(status ?? grpcStatusOf(head.status)));
   if (body !== "") headers.set("grpc-message", encodeMessage(body));
   head.status = 200;
+}
+
+/** The end of a call whose answer had begun when it failed. */
+export function grpcTrailers({ status, grpcStatus }: Failure, message: string): HeaderMap {
+  const trailers = new HeaderMap();
+  trailers.append("grpc-status", String(grpcStatus ?? grpcStatusOf(status)));
+  trailers.append("grpc-message", encodeMessage(message));
+  return trailers;
 }
 
 /** gRPC over HTTP/2, "Percent-Encoded": printable ASCII stays, but for the percent sign. */
