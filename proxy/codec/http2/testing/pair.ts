@@ -254,6 +254,12 @@ export class Pair implements ServerHandler {
     return call;
   }
 
+  /** Time goes by, and something happens that lets connections look at the clock. */
+  pass(ms: number): void {
+    this.clock.advance(ms);
+    this.#events.refresh();
+  }
+
   /** Gives what was written to the sockets. */
   flush(): void {
     this.client.outbox.flush();

@@ -102,3 +102,26 @@ export function wirePair(): readonly [WireSocket, WireSocket] {
   other.peer = one;
   return [one, other];
 }
+
+/** One frame as it was written: `type flags stream`, and its payload. */
+export interface WrittenFrame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
+
+/** Moves all that waits to where nobody reads it, and cuts it into frames. `skip`: bytes before the first one. */
+export function takeFrames(socket: WireSocket, skip = 0): readonly WrittenFrame[] {
+  while (socket.peer === null && socket.writableLength > 0) socket.move(1_000_000);
+  const bytes = socket.moved;
+  socket.moved = Buffer.alloc(0);
+  const frames: WrittenFrame[] = [];
+  for (let at = skip; at < bytes.length; ) {
+    const end = at + 9 + bytes.readUIntBE(at, 3);
+    const [type = 0, flags = 0] = bytes.subarray(at + 3, at + 5);
+    frames.push({ type, flags, stream: bytes.readUInt32BE(at + 5), payload: bytes.subarray(at + 9, end) });
+    at = end;
+  }
+  return frames;
+}
