@@ -29,6 +29,7 @@ describe("a line that no request begins with", () => {
     "garbage\r\n": false,
     "GET / HTTP/1.1\r\n": false,
     "GET a HTTP/1.1\r\n": false,
+    "GET  / HTTP/1.1\r\n": false,
     "GET / FTP/1.1\r\n": false,
     "GET http://a/ b c\r\n": false,
     "OPTIONS * x\r\n": false,

@@ -15,7 +15,10 @@ const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
 export function isNoHttp(bytes: Buffer): boolean {
   const end = bytes.indexOf(0x0a);
   if (end < 0) return false;
-  const [, target, version] = bytes.latin1Slice(0, end).split(" ");
+  const [, target, version] = bytes
+    .latin1Slice(0, end)
+    .trim()
+    .split(/[ \t]+/);
   if (target === undefined || version === undefined || version.startsWith("HTTP/")) return false;
   return !target.startsWith("/") && target !== "*" && !ABSOLUTE.test(target);
 }
