@@ -57,7 +57,7 @@ export class DataPlane {
   readonly #sweepTimer = new WheelTimer(() => this.#sweep());
   /** Compiled route tables by the data that they were compiled from. */
   readonly #tables = new WeakMap<RouteTable, CompiledRouteTable>();
-  /** By `stat_prefix`; they outlive configurations, as counters do. */
+  /** By `stat_prefix`; kept while a configuration names it. */
   readonly #httpStats = new Map<string, HttpStats>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #applying: Promise<unknown> = Promise.resolve();
@@ -179,7 +179,18 @@ export class DataPlane {
     }
     const leaving = this.#retired.size > 0 || [...this.#listeners.values()].some(({ hasLeaving }) => hasLeaving);
     if (leaving) this.wheel.arm(this.#sweepTimer, SWEEP_MS);
-    else this.clusters.forgetLeaving();
+    else {
+      this.clusters.forgetLeaving();
+      this.#forgetStats();
+    }
+  }
+
+  /** Numbers go with the last connection manager and the last connection of their prefix: prefixes may change for ever. */
+  #forgetStats(): void {
+    const used = new Set([...this.#listeners.values()].flatMap(({ config }) => statPrefixes(config)));
+    for (const [prefix, stats] of this.#httpStats) {
+      if (!used.has(prefix) && stats.connections === 0) this.#httpStats.delete(prefix);
+    }
   }
 
   #statsOf(prefix: string): HttpStats {
@@ -228,4 +239,12 @@ export class DataPlane {
   #open(): ListenerRuntime[] {
     return [...this.#listeners.values(), ...this.#retired.keys()];
   }
+}
+
+/** Of a listener's connection managers. */
+function statPrefixes({ filterChains, defaultFilterChain }: Listener): string[] {
+  const chains = defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain];
+  return chains.flatMap(({ filters }) =>
+    filters.flatMap((filter) => (filter.kind === "http_connection_manager" ? [filter.config.statPrefix] : [])),
+  );
 }

@@ -13,4 +13,9 @@ export class HttpStats {
   readonly http2 = new Http2Stats();
   /** Of connections between sidecars that carry HTTP/1 as streams. */
   readonly multiplexed = new Http2Stats();
+
+  /** Open ones. */
+  get connections(): number {
+    return this.downstream_cx_http1_active + this.http2.connections_active + this.multiplexed.connections_active;
+  }
 }

@@ -224,6 +224,23 @@ test("what two sidecars multiplex is counted apart from HTTP/2, on both sides", 
   assert.equal(called["http2.streams_active"], 0);
 });
 
+test("numbers of a stat_prefix go with its last connection", async (t) => {
+  const upstream = await Upstream.serving(t, () => ok("fine"));
+  const config: ProxyConfig = { upstreams: [upstream.port] };
+  const proxy = await startProxy(t, config);
+  const caller = await connectHttp2(t, proxy.port);
+  caller.write(headers(1, request()));
+  await caller.over(1);
+  const renamed = { ...config, manager: { stat_prefix: "renamed" } };
+  await proxy.apply(renamed);
+  assert.equal(statsOf(proxy)["http.h.downstream_cx_http2_active"], 1);
+  caller.destroy();
+  await until(() => proxy.downstreamConnections === 0);
+  await proxy.apply(renamed);
+  assert.equal(statsOf(proxy)["http.h.downstream_cx_http2_active"], undefined);
+  assert.equal(statsOf(proxy)["http.renamed.downstream_cx_http2_active"], 0);
+});
+
 test("without HTTP/2 there are no series of it", async (t) => {
   const proxy = await start(t);
   const caller = await proxy.connect();
