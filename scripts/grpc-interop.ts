@@ -46,22 +46,23 @@ export interface InteropOutcome {
   readonly output: string;
 }
 
-/** Runs cases against a server on 127.0.0.1; outcomes in the order of `cases`. */
-export async function runInterop(client: string, port: number, cases = INTEROP_CASES): Promise<InteropOutcome[]> {
+/** Runs cases against `server`, `host:port`; outcomes in the order of `cases`. */
+export async function runInterop(client: string, server: string, cases = INTEROP_CASES): Promise<InteropOutcome[]> {
   const outcomes: InteropOutcome[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let index = next++; index < cases.length; index = next++) {
       const name = cases[index] as string;
-      outcomes[index] = { name, ...(await runCase(client, port, name)) };
+      outcomes[index] = { name, ...(await runCase(client, server, name)) };
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   return outcomes;
 }
 
-function runCase(client: string, port: number, name: string): Promise<Omit<InteropOutcome, "name">> {
-  const args = ["--server_host", "127.0.0.1", "--server_port", String(port), "--test_case", name, ...SOAK];
+function runCase(client: string, server: string, name: string): Promise<Omit<InteropOutcome, "name">> {
+  const [host = "", port = ""] = server.split(":");
+  const args = ["--server_host", host, "--server_port", port, "--test_case", name, ...SOAK];
   if (name.startsWith("orca")) args.push("--service_config_json", SERVICE_CONFIG);
   return new Promise((resolve, reject) => {
     const child = spawn(client, args, { stdio: ["ignore", "pipe", "pipe"], timeout: CASE_LIMIT_MS });
@@ -109,8 +110,8 @@ export async function compareInterop(
   try {
     const sidecars = await startTwoSidecars({ backend: server.port, side });
     try {
-      const direct = await runInterop(programs.client, server.port, cases);
-      const through = await runInterop(programs.client, sidecars.port, cases);
+      const direct = await runInterop(programs.client, `127.0.0.1:${server.port}`, cases);
+      const through = await runInterop(programs.client, `127.0.0.1:${sidecars.port}`, cases);
       const broken = through.filter(({ passes }, index) => !passes && direct[index]?.passes);
       return { direct, through, broken };
     } finally {
