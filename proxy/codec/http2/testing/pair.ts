@@ -21,7 +21,8 @@ import { Http2ServerConnection, type Http2ServerOptions } from "../server-connec
 import { Http2Stats } from "../stats.ts";
 import { type WireSocket, wirePair } from "./wire.ts";
 
-const TEXT: RequestHeadLimits = {
+/** How heads are read that travel as text. */
+export const TEXT_LIMITS: RequestHeadLimits = {
   maxFields: 100,
   acceptHttp10: false,
   defaultHostForHttp10: "",
@@ -182,7 +183,7 @@ export class Pair implements ServerHandler {
     const serverOptions = {
       ...SERVER_OPTIONS,
       http2: { ...DEFAULT_HTTP2, ...server },
-      text: text ? TEXT : null,
+      text: text ? TEXT_LIMITS : null,
       ...options,
     };
     this.server = new Http2ServerConnection(this.serverSocket.socket, serverOptions, this, this.serverStats, time);
