@@ -368,12 +368,30 @@ describe("gRPC in a mesh", () => {
       assert.match(text, line(method, status));
   });
 
+  test("no call is lost while an instance leaves in good order", async () => {
+    let over = false;
+    const leaving = wait(200)
+      .then(() => mesh.end("prices-1", "SIGTERM"))
+      .finally(() => {
+        over = true;
+      });
+    const outcomes: Outcome[] = [];
+    const worker = async (): Promise<void> => {
+      while (!over) outcomes.push(await unary(prices));
+    };
+    await Promise.all([leaving, ...Array.from({ length: 8 }, worker)]);
+    assert.deepEqual([...count(outcomes.map(({ status }) => status)).keys()], ["OK"]);
+    assert.ok(outcomes.some(({ by }) => by === "prices-1"));
+    const afterwards = await many(20, () => unary(prices));
+    assert.ok(afterwards.every(({ by, status }) => status === "OK" && by !== "prices-1"));
+  });
+
   test("an endpoint that goes away in the middle of a stream ends it with a status, and the next call is elsewhere", async () => {
     const stream = spread(prices);
     stream.on("error", () => undefined);
     const status = new Promise<grpc.StatusObject>((resolve) => stream.once("status", resolve));
     const by = String((await once(stream, "data"))[0]);
-    await mesh.kill(by);
+    await mesh.end(by, "SIGKILL");
     const { code, details } = await status;
     assert.equal(grpc.status[code], "UNAVAILABLE", details);
     assert.match(details, /prices\.default failed on its way out: the upstream closed the connection/);

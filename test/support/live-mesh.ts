@@ -84,10 +84,10 @@ export class LiveMesh {
     });
   }
 
-  /** Ends a workload's sidecar at once (SIGKILL). */
-  async kill(name: string): Promise<void> {
+  /** Ends a workload's sidecar at once, or (SIGTERM) as a rollout does; resolves when it has ended. */
+  async end(name: string, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     const running = this.#running.get(name);
-    running?.child.kill("SIGKILL");
+    running?.child.kill(signal);
     await running?.ended;
   }
 
