@@ -366,7 +366,9 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     const limits = { maxHeadBytes: headKb * 1024, maxFields: http.maxHeadersCount };
     if (isHttp2) {
       const keepalive = http.http2.keepalive ?? (multiplexed ? KEEPALIVE : null);
-      const options = { ...limits, http2: { ...http.http2, keepalive } };
+      // There is no table of headers that one bad message could put out of step.
+      const streamErrorOnInvalidMessage = multiplexed || http.http2.streamErrorOnInvalidMessage;
+      const options = { ...limits, http2: { ...http.http2, keepalive, streamErrorOnInvalidMessage } };
       const counts = multiplexed ? stats.multiplexed : stats.http2;
       this.#http2.add(new Http2ClientConnection(socket, options, multiplexed, this.#http2, counts, this.#deps));
     } else {

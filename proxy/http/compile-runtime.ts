@@ -88,5 +88,7 @@ export function serverOptions(config: HttpConnectionManager): HttpServerOptions 
     allowCustomMethods: config.http1.allowCustomMethods,
   };
   const http2 = { ...common, http2: config.http2, text: null };
-  return { http1, http2, multiplexed: { ...http2, text: http1 } };
+  // There is no table of headers that one bad message could put out of step: it ends alone.
+  const alone = { ...config.http2, streamErrorOnInvalidMessage: true };
+  return { http1, http2, multiplexed: { ...http2, http2: alone, text: http1 } };
 }
