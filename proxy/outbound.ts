@@ -147,7 +147,7 @@ export class UpstreamClusters {
             limits: cluster.limits,
             tls: (target) => this.#tlsFor(cluster.config, target),
           },
-          { clock, wheel },
+          { clock, wheel, random },
         ),
     });
   }

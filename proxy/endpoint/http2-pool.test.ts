@@ -109,7 +109,7 @@ async function setup(t: TestContext, { http2, http1, ...fields }: Fields = {}, o
       new EndpointPool(
         target,
         { config: owner.config, stats: owner.stats, limits: owner.limits, tls: () => null },
-        { clock, wheel },
+        { clock, wheel, random: () => 0 },
       ),
   });
   const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [] });

@@ -30,7 +30,7 @@ test("names have connections of their own, and leave nothing behind", async () =
     log: quiet,
     observer: { onClusterEvent: () => undefined },
     createPool: (target, { config, stats, limits }) =>
-      new EndpointPool(target, { config, stats, limits, tls: () => null }, { clock, wheel }),
+      new EndpointPool(target, { config, stats, limits, tls: () => null }, { clock, wheel, random: () => 0 }),
   });
   const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [] });
   assert.ok(chosen);
@@ -97,7 +97,7 @@ async function setup(t: TestContext, fields: Partial<Cluster> = {}, onSocket: (s
       new EndpointPool(
         target,
         { config: owner.config, stats: owner.stats, limits: owner.limits, tls: () => null },
-        { clock, wheel },
+        { clock, wheel, random: () => 0 },
       ),
   });
   const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [] });

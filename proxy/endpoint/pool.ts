@@ -5,6 +5,7 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { EventClock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
 import type { TimerWheel } from "../../core/timer-wheel.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { ClusterStats } from "../cluster/cluster-stats.ts";
@@ -53,6 +54,7 @@ interface PoolPart {
 export interface PoolDeps {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
+  readonly random: Random;
 }
 
 const ALPN: Readonly<Record<PoolProtocol, readonly string[]>> = {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Random, seededRandom } from "../../../core/random.ts";
-import { settings as settingsFrame } from "../../../test/support/http2-frames.ts";
+import { data, Flag, settings as settingsFrame } from "../../../test/support/http2-frames.ts";
 import { ResponseHead } from "../../http/message.ts";
 import { Body } from "../stream.ts";
 import { Setting } from "./protocol.ts";
@@ -334,6 +334,42 @@ const plan: fc.Arbitrary<Plan> = fc.record({
   resets: fc.boolean(),
   text: fc.boolean(),
   ends: fc.constantFrom("no", "drain", "retire", "cut"),
+});
+
+test("bytes that come while others are handled are handled after them", () => {
+  const pair = new Pair();
+  const call = pair.call("/", Body.unbounded, {}, "POST");
+  pair.settle();
+  const server = pair.served[0] as ServerCall;
+  const { onRequestData } = server;
+  // A write to a TLS socket may bring more of what it has received at once.
+  let nested = [data(1, "b"), data(1, "c", Flag.endStream)];
+  server.onRequestData = (bytes: Buffer): void => {
+    const [first, ...rest] = nested;
+    nested = rest;
+    if (first !== undefined) pair.serverSocket.emit("data", first);
+    onRequestData.call(server, bytes);
+  };
+  pair.serverSocket.emit("data", Buffer.concat([data(1, "a"), data(1, "A")]));
+  assert.deepEqual([server.content.toString(), server.ends, call.resets], ["aAbc", 1, []]);
+});
+
+test("a reader may stop and go on in the middle of what it is handed", () => {
+  const pair = new Pair();
+  pair.call("/", Body.unbounded, {}, "POST");
+  pair.settle();
+  const server = pair.served[0] as ServerCall;
+  server.stream?.pauseRequest();
+  pair.serverSocket.emit("data", Buffer.concat([data(1, "a".repeat(9000)), data(1, "b"), data(1, "", Flag.endStream)]));
+  assert.equal(server.content.length, 0);
+  const { onRequestData } = server;
+  server.onRequestData = (bytes: Buffer): void => {
+    server.stream?.pauseRequest();
+    server.stream?.resumeRequest();
+    onRequestData.call(server, bytes);
+  };
+  server.stream?.resumeRequest();
+  assert.deepEqual([server.content.toString(), server.ends], [`${"a".repeat(9000)}b`, 1]);
 });
 
 test("whatever comes between two peers, each call ends once, and what it carried is what was sent", () => {

@@ -5,6 +5,7 @@
  */
 import type { Socket } from "node:net";
 import type { EventClock } from "../../../core/clock.ts";
+import type { Random } from "../../../core/random.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import type { Http2Options } from "../../../model/http.ts";
 import { readSocket } from "../socket-reader.ts";
@@ -32,6 +33,7 @@ export interface Http2ConnectionOptions {
 export interface ConnectionTime {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
+  readonly random: Random;
 }
 
 /** More frames than this waiting, and the peer is looked at closely. */
@@ -91,7 +93,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     this.#local = new LocalSettings(http2, decoder);
     this.#headers = new HeaderFrames(this, this.flood, options.maxHeadBytes);
     this.#reader = new FrameReader(this);
-    this.keepalive = http2.keepalive === null ? null : new Keepalive(http2.keepalive, time.wheel, this);
+    this.keepalive = http2.keepalive === null ? null : new Keepalive(http2.keepalive, time.wheel, time.random, this);
   }
 
   /**

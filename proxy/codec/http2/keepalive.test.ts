@@ -6,7 +6,7 @@ import { TimerWheel } from "../../../core/timer-wheel.ts";
 import type { Http2Options } from "../../../model/http.ts";
 import { Keepalive } from "./keepalive.ts";
 
-function setup(options: Partial<NonNullable<Http2Options["keepalive"]>>) {
+function setup(options: Partial<NonNullable<Http2Options["keepalive"]>>, random = 0) {
   const clock = new SimulatedClock();
   const events = new EventClock(clock);
   const wheel = new TimerWheel(events);
@@ -14,6 +14,7 @@ function setup(options: Partial<NonNullable<Http2Options["keepalive"]>>) {
   const keepalive = new Keepalive(
     { intervalMs: 0, timeoutMs: 200, intervalJitterPercent: 0, idleIntervalMs: 0, ...options },
     wheel,
+    () => random,
     { ping: () => seen.pings++, onKeepaliveTimeout: () => seen.timeouts++ },
   );
   const pass = (ms: number): void => {
@@ -52,6 +53,14 @@ test("anything that comes is an answer", () => {
   keepalive.onActivity();
   pass(900);
   assert.deepEqual(seen, { pings: 1, timeouts: 0 });
+});
+
+test("intervals are longer by a part of the jitter, so that connections do not ping together", () => {
+  const { pass, seen } = setup({ intervalMs: 1000, intervalJitterPercent: 20 }, 0.5);
+  pass(1080);
+  assert.equal(seen.pings, 0);
+  pass(40);
+  assert.equal(seen.pings, 1);
 });
 
 test("a connection that was idle for long is tried with its next stream, and only then", () => {

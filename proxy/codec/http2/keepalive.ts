@@ -1,4 +1,5 @@
 /** PING frames that show whether the peer still lives (Envoy `connection_keepalive`). */
+import type { Random } from "../../../core/random.ts";
 import { type TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import type { Http2Options } from "../../../model/http.ts";
 
@@ -14,14 +15,21 @@ export const KEEPALIVE_PING = 1;
 export class Keepalive {
   readonly #options: NonNullable<Http2Options["keepalive"]>;
   readonly #wheel: TimerWheel;
+  readonly #random: Random;
   readonly #connection: KeepaliveConnection;
   readonly #timer: WheelTimer;
   readonly #deadline: WheelTimer;
   #lastActivity: number;
 
-  constructor(options: NonNullable<Http2Options["keepalive"]>, wheel: TimerWheel, connection: KeepaliveConnection) {
+  constructor(
+    options: NonNullable<Http2Options["keepalive"]>,
+    wheel: TimerWheel,
+    random: Random,
+    connection: KeepaliveConnection,
+  ) {
     this.#options = options;
     this.#wheel = wheel;
+    this.#random = random;
     this.#connection = connection;
     this.#lastActivity = wheel.now();
     this.#timer = new WheelTimer(() => this.#ping());
@@ -30,8 +38,9 @@ export class Keepalive {
   }
 
   #arm(): void {
-    const { intervalMs } = this.#options;
-    if (intervalMs > 0) this.#wheel.arm(this.#timer, intervalMs);
+    const { intervalMs, intervalJitterPercent } = this.#options;
+    if (intervalMs <= 0) return;
+    this.#wheel.arm(this.#timer, intervalMs * (1 + (this.#random() * intervalJitterPercent) / 100));
   }
 
   #ping(): void {

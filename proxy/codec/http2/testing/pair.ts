@@ -178,7 +178,7 @@ export class Pair implements ServerHandler {
   clientDraining = 0;
 
   constructor({ client = {}, server = {}, options = {}, text = false }: PairOptions = {}) {
-    const time = { clock: this.#events, wheel: this.wheel };
+    const time = { clock: this.#events, wheel: this.wheel, random: () => 0 };
     [this.clientSocket, this.serverSocket] = wirePair();
     const serverOptions = {
       ...SERVER_OPTIONS,
