@@ -7,6 +7,7 @@ import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
+import { nextConnectionId } from "./codec/connection-id.ts";
 import { MULTIPLEXED } from "./codec/http2/protocol.ts";
 import { HttpConnection, type HttpVersion } from "./http/connection.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
@@ -32,8 +33,6 @@ export interface InboundDeps {
 }
 
 const NO_HELLO: ClientHelloInfo = { serverName: "", alpn: [] };
-
-let nextConnectionId = 1;
 
 /** The accepting side of one version of a listener's configuration, with the connections that follow it. */
 export class InboundListener {
@@ -183,7 +182,7 @@ export class InboundListener {
     const { name } = this.#listener;
     const { observer } = this.#deps;
     const info: ConnectionInfo = {
-      id: nextConnectionId++,
+      id: nextConnectionId(),
       remoteAddress: plainAddress(raw.remoteAddress),
       remotePort: raw.remotePort ?? 0,
       localAddress: plainAddress(raw.localAddress),

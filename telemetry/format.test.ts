@@ -75,6 +75,7 @@ function forwarded(): FormatContext {
     info.upstreamHost = "127.0.0.1:45077";
     info.upstreamLocalAddress = "127.0.0.1:49452";
     info.upstreamProtocol = "HTTP/2";
+    info.upstreamConnectionId = 5;
     info.attempts = 1;
   });
   const headers = HeaderMap.of({ "x-a": "one" });
@@ -151,7 +152,7 @@ const RECORDED: readonly [request: () => FormatContext, template: string, envoy:
   ],
   [forwarded, "%RESP(x-multi)% [%RESP(x-empty)%] %RESP(:status)% %RESP(content-length)% %TRAILER(x)%", "a [] 200 7 -"],
   [forwarded, "%PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT%", "HTTP/1.1 0 7"],
-  [forwarded, "%UPSTREAM_PROTOCOL%", "HTTP/2"],
+  [forwarded, "%UPSTREAM_PROTOCOL% %UPSTREAM_CONNECTION_ID%", "HTTP/2 5"],
   [
     forwarded,
     "%UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW% %UPSTREAM_REQUEST_ATTEMPT_COUNT%",
@@ -221,7 +222,7 @@ const RECORDED: readonly [request: () => FormatContext, template: string, envoy:
     "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:ms)% %DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %REQUEST_TX_DURATION%",
     "1 1 0 - - -",
   ],
-  [refused, "%PROTOCOL% %UPSTREAM_PROTOCOL%", "HTTP/1.1 -"],
+  [refused, "%PROTOCOL% %UPSTREAM_PROTOCOL% %UPSTREAM_CONNECTION_ID%", "HTTP/1.1 - 0"],
   [refused, "100%% %UPSTREAM_LOCAL_ADDRESS% %CONNECTION_TERMINATION_DETAILS%", "100% - -"],
   [malformed, "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS%", "400 http1.codec_error DPE"],
   [malformed, "%REQ(:PATH)% %REQ(host)% %REQ(:SCHEME)% %REQ(:METHOD)% %PATH% %STREAM_ID%", "- - - - - -"],

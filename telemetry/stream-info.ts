@@ -107,6 +107,8 @@ export class StreamInfo {
   upstreamLocalAddress = "";
   /** What the upstream connection speaks (`HTTP/2`), "" while there is none. */
   upstreamProtocol = "";
+  /** 0: there is no upstream connection. */
+  upstreamConnectionId = 0;
   upstreamTransportFailure = "";
   /** Attempts made, retries included. */
   attempts = 0;
@@ -153,6 +155,7 @@ export class StreamInfo {
     this.upstreamHost = "";
     this.upstreamLocalAddress = "";
     this.upstreamProtocol = "";
+    this.upstreamConnectionId = 0;
     this.upstreamTransportFailure = "";
     this.attempts = 0;
     this.originalPath = "";

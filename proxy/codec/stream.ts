@@ -149,6 +149,8 @@ export interface UpstreamStream {
   readonly answered: boolean;
   /** Own end of the connection, `host:port`; "" on a pipe. */
   readonly localAddress: string;
+  /** Of the connection, unique in the process. */
+  readonly connectionId: number;
   /** What the connection speaks: `HTTP/1.1` or `HTTP/2`. */
   readonly protocol: string;
   /** Begins an exchange. `unframe`: response bytes of a chunked body are wanted without their framing. */

@@ -272,6 +272,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const now = this.#context?.clock.now() ?? 0;
     info.upstreamLocalAddress = connection.localAddress;
     info.upstreamProtocol = connection.protocol;
+    info.upstreamConnectionId = connection.connectionId;
     info.upstreamFirstByteSentAt = now;
     if (this.#requestEnded) info.upstreamLastByteSentAt = now;
     stats.upstream_rq_total++;

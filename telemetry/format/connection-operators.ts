@@ -83,6 +83,7 @@ export const CONNECTION_OPERATORS: OperatorTable = {
   DOWNSTREAM_PEER_CERT_V_END: peerTime((p) => p.notAfter),
   REQUESTED_SERVER_NAME: tls((t) => t.sni),
   FILTER_CHAIN_NAME: plain(({ info }) => orNull(info.connection.filterChain)),
+  UPSTREAM_CONNECTION_ID: plain((c) => c.info.upstreamConnectionId),
   UPSTREAM_HOST: plain(({ info }) => orNull(info.upstreamHost)),
   UPSTREAM_REMOTE_ADDRESS: plain((c) => orNull(upstreamRemote(c))),
   UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((c) => orNull(hostOf(upstreamRemote(c)))),

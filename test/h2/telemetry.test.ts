@@ -1,8 +1,12 @@
 /** HTTP/2 as operators see it: what connections speak, and a counter for each way to misuse one, under Envoy's names. */
 import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { processSource, protocolSource } from "../../cli/admin/process-source.ts";
 import { registerProtocolMetrics } from "../../telemetry/protocol-metrics.ts";
+import { any, named } from "../../xds/testing/bootstrap-json.ts";
 import { http2Cluster } from "../support/http2-config.ts";
 import {
   Code,
@@ -222,6 +226,37 @@ test("what two sidecars multiplex is counted apart from HTTP/2, on both sides", 
   assert.equal(called["http.h.multiplexed.streams_active"], 1);
   assert.equal(called["http.h.downstream_cx_http2_total"], 0);
   assert.equal(called["http2.streams_active"], 0);
+});
+
+test("logs tell which calls shared a connection, by its number", async (t) => {
+  const upstream = await Http2Upstream.start(t, {
+    onRequest: ({ id }, wire) => wire.write(headers(id, response(200))),
+  });
+  const folder = mkdtempSync(path.join(tmpdir(), "outrigger-"));
+  const file = path.join(folder, "log");
+  t.after(() => rmSync(folder, { recursive: true }));
+  const format = "%CONNECTION_ID% %UPSTREAM_CONNECTION_ID% %PROTOCOL% %UPSTREAM_PROTOCOL%\n";
+  const log = any("extensions.access_loggers.file.v3.FileAccessLog", {
+    path: file,
+    log_format: { text_format_source: { inline_string: format } },
+  });
+  const proxy = await startProxy(t, {
+    upstreams: [upstream.port],
+    cluster: http2Cluster(),
+    manager: { access_log: [named("log", log)] },
+  });
+  for (let i = 0; i < 2; i++) {
+    const caller = await proxy.connect();
+    caller.write("GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n");
+    await caller.message();
+  }
+  const lines = (): string[] => (existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : []);
+  await until(() => lines().length === 2);
+  const [first = [], second = []] = lines().map((line) => line.split(" "));
+  assert.notEqual(first[0], second[0]);
+  assert.notEqual(first[1], first[0]);
+  assert.equal(first[1], second[1]);
+  assert.deepEqual(first.slice(2), ["HTTP/1.1", "HTTP/2"]);
 });
 
 test("numbers of a stat_prefix go with its last connection", async (t) => {

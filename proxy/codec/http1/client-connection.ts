@@ -8,6 +8,7 @@ import type { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import { type RequestHead, ResponseHead } from "../../http/message.ts";
 import { owned } from "../blocks.ts";
+import { nextConnectionId } from "../connection-id.ts";
 import { readSocket } from "../socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -82,6 +83,7 @@ function settleBodiless({ headers }: ResponseHead): boolean {
 
 export class Http1ClientConnection implements UpstreamStream {
   readonly protocol = "HTTP/1.1";
+  readonly connectionId = nextConnectionId();
   readonly socket: Socket;
   /** Requests sent on this connection so far. */
   requests = 0;

@@ -1,5 +1,6 @@
 /** The client side of HTTP/2 on one upstream connection: requests become streams, for the pool that owns it to hand out. */
 import type { Socket } from "node:net";
+import { nextConnectionId } from "../connection-id.ts";
 import { Http2ClientStream } from "./client-stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
 import type { HeadWriter, ResponseReader } from "./heads.ts";
@@ -29,6 +30,7 @@ export class Http2ClientConnection extends Http2Connection {
   requests = 0;
   /** Monotonic ms of the last time that its last stream ended; the pool's. */
   idleSince = 0;
+  readonly id = nextConnectionId();
   /** How many streams may be opened before the peer has said how many. */
   untoldStreams = 100;
   readonly fields: ResponseReader;

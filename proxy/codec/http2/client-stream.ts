@@ -29,6 +29,10 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
     return this.connection.heads.protocol;
   }
 
+  get connectionId(): number {
+    return this.#client.id;
+  }
+
   get localAddress(): string {
     return this.#client.localAddress;
   }

@@ -162,6 +162,11 @@ const logs: Case[] = [
     cluster: overHttp2(),
     answers: [answers({ reset: "INTERNAL_ERROR" })],
   }),
+  logged("connection of a local reply", "%UPSTREAM_CONNECTION_ID%", { routes: [to({ prefix: "/none" })] }),
+  logged("connection that did not come about", "%UPSTREAM_CONNECTION_ID%", {
+    clusters: [cluster("{case}", [host("closed")])],
+    routes: [to(ANY, { cluster: "{case}" })],
+  }),
   logged("protocols after a retry", `${PROTOCOLS} %UPSTREAM_REQUEST_ATTEMPT_COUNT%`, {
     cluster: overHttp2(),
     routes: [to(ANY, { retry_policy: { retry_on: "reset" } })],
