@@ -3,13 +3,19 @@
  * configurations goes, and there is one deadline for all.
  */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { CertificateAuthority } from "../certs/ca.ts";
+import { generateKeyPair, privateKeyToPem } from "../certs/key.ts";
+import { systemClock } from "../core/clock.ts";
 import { any, type Json, named } from "../xds/testing/bootstrap-json.ts";
 import { http2Cluster } from "./support/http2-config.ts";
 import { Code, headers, request, Type } from "./support/http2-frames.ts";
 import { connectHttp2 } from "./support/http2-wire.ts";
 import { type ProxyConfig, type RunningProxy, startProxy } from "./support/running-proxy.ts";
-import { firstHop, MULTIPLEX, secondHop } from "./support/two-hops.ts";
+import { firstHop, identity, MULTIPLEX, mutualClientTls, secondHop } from "./support/two-hops.ts";
 import { ok, Upstream, until } from "./support/wire.ts";
 
 /** What Outrigger's control plane says of calls where no policy does. */
@@ -43,7 +49,10 @@ interface Mesh {
   readonly application: Upstream;
 }
 
-async function mesh(t: TestContext, { cluster, alpn }: (typeof HOPS)[keyof typeof HOPS]): Promise<Mesh> {
+type Hop = (typeof HOPS)[keyof typeof HOPS];
+
+/** `own`: what all sidecars show and verify each other with. */
+async function mesh(t: TestContext, { cluster, alpn }: Hop, own?: Json): Promise<Mesh> {
   const application = await Upstream.start(t);
   application.onWire = (wire) => {
     wire.socket.on("data", (bytes) => {
@@ -53,11 +62,12 @@ async function mesh(t: TestContext, { cluster, alpn }: (typeof HOPS)[keyof typeo
     wire.socket.on("end", () => wire.end());
   };
   const config = { upstreams: [application.port] };
-  const seconds = [await startProxy(t, secondHop(config, alpn)), await startProxy(t, secondHop(config, alpn))];
+  const second = secondHop(config, alpn, own);
+  const seconds = [await startProxy(t, second), await startProxy(t, second)];
   const towards = (...some: readonly RunningProxy[]): ProxyConfig =>
     firstHop(
       some.map((second) => second.port),
-      { action: ACTION, cluster: { metadata: MULTIPLEX, ...cluster } },
+      { action: ACTION, cluster: { metadata: MULTIPLEX, transport_socket: mutualClientTls(own), ...cluster } },
     );
   return { first: await startProxy(t, towards(...seconds)), seconds, towards, alpn, application };
 }
@@ -144,6 +154,30 @@ for (const [name, hop] of Object.entries(HOPS)) {
       });
       assert.equal(one.port, port);
       assert.ok(shared(all).connections > 4, `${shared(all).connections} connections: old ones were drained`);
+    });
+
+    test("lose no call while the certificates of both sidecars are renewed", async (t) => {
+      const folder = mkdtempSync(path.join(tmpdir(), "outrigger-rotation-"));
+      t.after(() => rmSync(folder, { recursive: true, force: true }));
+      const ca = new CertificateAuthority({ stateDir: folder, trustDomain: "test", clock: systemClock });
+      const renewed = (): Json => {
+        const keys = generateKeyPair();
+        const { chainPem } = ca.issue(keys.publicKey, [{ type: "uri", value: "spiffe://test/ns/a/sa/b" }], 3_600_000);
+        return identity(chainPem, privateKeyToPem(keys.privateKey), ca.bundle.get() ?? "");
+      };
+      const all = await mesh(t, hop, renewed());
+      const upstreams = [all.application.port];
+      const before = shared(all).connections;
+      await underLoad(all, async () => {
+        for (let round = 0; round < 3; round++) {
+          for (const second of all.seconds) await second.apply(secondHop({ upstreams }, all.alpn, renewed()));
+          const config = all.towards(...all.seconds);
+          const cluster = { ...config.cluster, transport_socket: mutualClientTls(renewed()) };
+          await all.first.apply({ ...config, cluster });
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        }
+      });
+      assert.ok(shared(all).connections >= before + 4, "new connections have the new certificates");
     });
   });
 }

@@ -9,16 +9,20 @@ import { bootstrapOf, type ProxyConfig, type RunningProxy, startProxy } from "./
 import { until } from "./wire.ts";
 
 const TLS = "extensions.transport_sockets.tls.v3";
-const IDENTITY: Json = {
-  tls_certificates: [
-    { certificate_chain: { inline_string: CERTIFICATE }, private_key: { inline_string: PRIVATE_KEY } },
-  ],
-  validation_context: { trusted_ca: { inline_string: CERTIFICATE } },
-};
+
+/** `CommonTlsContext` of a certificate and of the roots that the peer's is verified with. */
+export function identity(chain: string, key: string, roots: string): Json {
+  return {
+    tls_certificates: [{ certificate_chain: { inline_string: chain }, private_key: { inline_string: key } }],
+    validation_context: { trusted_ca: { inline_string: roots } },
+  };
+}
+
+const IDENTITY = identity(CERTIFICATE, PRIVATE_KEY, CERTIFICATE);
 
 /** A transport socket that asks for a client certificate and offers these protocols. */
-export function mutualServerTls(alpn: readonly string[]): Json {
-  const common = { ...IDENTITY, alpn_protocols: alpn };
+export function mutualServerTls(alpn: readonly string[], own = IDENTITY): Json {
+  const common = { ...own, alpn_protocols: alpn };
   return named(
     "tls",
     any(`${TLS}.DownstreamTlsContext`, { require_client_certificate: true, common_tls_context: common }),
@@ -26,7 +30,9 @@ export function mutualServerTls(alpn: readonly string[]): Json {
 }
 
 /** A transport socket that shows a certificate and verifies the server's. */
-export const MUTUAL_CLIENT_TLS: Json = named("tls", any(`${TLS}.UpstreamTlsContext`, { common_tls_context: IDENTITY }));
+export function mutualClientTls(own = IDENTITY): Json {
+  return named("tls", any(`${TLS}.UpstreamTlsContext`, { common_tls_context: own }));
+}
 
 /** Fields of a cluster whose endpoints speak HTTP/1.1; `options` are `Http1ProtocolOptions`. */
 export function http1Cluster(options: Json): Json {
@@ -42,17 +48,21 @@ export const MULTIPLEX: Json = { filter_metadata: { outrigger: { multiplex: true
 export const SIDECAR_ALPN = ["outrigger-mux/1", "h2", "http/1.1"];
 
 /** The configuration of the second proxy: a listener with mutual TLS before `config`. */
-export function secondHop(config: ProxyConfig, alpn: readonly string[] = SIDECAR_ALPN): ProxyConfig {
+export function secondHop(
+  config: ProxyConfig,
+  alpn: readonly string[] = SIDECAR_ALPN,
+  own: Json = IDENTITY,
+): ProxyConfig {
   const { listeners } = bootstrapOf(config)["static_resources"] as { listeners: { filter_chains: Json[] }[] };
   const chains = listeners.flatMap(({ filter_chains }) =>
-    filter_chains.map((plain) => ({ ...plain, transport_socket: mutualServerTls(alpn) })),
+    filter_chains.map((plain) => ({ ...plain, transport_socket: mutualServerTls(alpn, own) })),
   );
   return { ...config, listener: { ...config.listener, filter_chains: chains } };
 }
 
 /** The configuration of the first proxy, whose cluster `up` is the second (or several of them). */
 export function firstHop(seconds: readonly number[], config: ProxyConfig = {}): ProxyConfig {
-  const cluster = { transport_socket: MUTUAL_CLIENT_TLS, metadata: MULTIPLEX, ...config.cluster };
+  const cluster = { transport_socket: mutualClientTls(), metadata: MULTIPLEX, ...config.cluster };
   return { ...config, upstreams: seconds, cluster };
 }
 
