@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { messageOf, UserError } from "../core/errors.ts";
 import { addControlPlaneCommand } from "./control-plane-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
+import { addInitCommand } from "./init-command.ts";
 import { addProxyCommand } from "./proxy-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
@@ -19,6 +20,7 @@ addProxyCommand(program);
 addSidecarCommand(program);
 addControlPlaneCommand(program);
 addTokenCommand(program);
+addInitCommand(program);
 addDemoCommand(program);
 
 program.parseAsync(process.argv).catch((error: unknown) => {
