@@ -5,12 +5,17 @@
  */
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
 import { INSPECTABLE, LiveMemoryProbe } from "../support/live-memory.ts";
 import { startTwoSidecars, type TwoSidecars } from "../support/two-sidecars.ts";
 
 const MB = 1024 * 1024;
 const AT_ONCE = 64;
 const CONNECTIONS_AT_ONCE = 16;
+/** Of each kind, at most: until pools are full and code is compiled. */
+const WARM_UP = 5000;
+/** For what is remembered of the last streams and connections for a while, `delayed_close_timeout` above all. */
+const SETTLE_MS = 1100;
 
 export interface SoakLoad {
   /** Streams that are answered. */
@@ -78,6 +83,7 @@ async function repeat(count: number, atOnce: number, work: (index: number) => Pr
 }
 
 async function measure(sidecars: TwoSidecars, probes: readonly LiveMemoryProbe[]): Promise<Held> {
+  await wait(SETTLE_MS);
   const live = await Promise.all(probes.map((probe) => probe.measure()));
   const most = (of: "heap" | "buffers"): number => Math.max(...live.map((each) => each[of]));
   return { rss: sidecars.rss(), heap: most("heap"), buffers: most("buffers") };
@@ -85,12 +91,17 @@ async function measure(sidecars: TwoSidecars, probes: readonly LiveMemoryProbe[]
 
 /** Runs each kind of load between two measurements, after a share of it that warms things up. */
 export async function soak(load: SoakLoad): Promise<readonly SoakPart[]> {
-  // Node takes more than a thousand cancelled streams for an attack.
-  const unbounded = { streamResetBurst: 1e9, streamResetRate: 1e9 };
-  const server = http2.createServer(unbounded, (_, answer) => answer.end("short"));
+  // More than a thousand cancelled streams on a connection are an attack to Node, and to Envoy's defaults.
+  const server = http2.createServer({ streamResetBurst: 1e9, streamResetRate: 1e9 }, (_, answer) =>
+    answer.end("short"),
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port: backend } = server.address() as AddressInfo;
-  const sidecars = await startTwoSidecars({ backend, nodeFlags: INSPECTABLE });
+  const sidecars = await startTwoSidecars({
+    backend,
+    manager: { http2_protocol_options: { stream_reset_burst: 1e9, stream_reset_rate: 1e9 } },
+    nodeFlags: INSPECTABLE,
+  });
   const probes = await Promise.all(
     [sidecars.first, sidecars.second].map((proxy) => LiveMemoryProbe.connect(proxy.output())),
   );
@@ -106,14 +117,16 @@ export async function soak(load: SoakLoad): Promise<readonly SoakPart[]> {
   };
   try {
     const names = ["streams", "cancelled", "connections"] as const;
-    for (const name of names) await kinds[name](Math.ceil(Math.min(load[name] / 5, 50_000)));
+    for (const name of names) await kinds[name](Math.min(load[name], WARM_UP));
     const parts: SoakPart[] = [];
+    let before = await measure(sidecars, probes);
     for (const name of names) {
-      const before = await measure(sidecars, probes);
       const started = performance.now();
       await kinds[name](load[name]);
       const seconds = (performance.now() - started) / 1000;
-      parts.push({ name, count: load[name], seconds, before, after: await measure(sidecars, probes) });
+      const after = await measure(sidecars, probes);
+      parts.push({ name, count: load[name], seconds, before, after });
+      before = after;
     }
     return parts;
   } finally {

@@ -22,6 +22,8 @@ export interface TwoSidecarsConfig {
   readonly side?: Side;
   /** Fields of both routes' actions. Default: no timeout, as streams want it. */
   readonly action?: Json;
+  /** Fields of both connection managers. */
+  readonly manager?: Json;
   /** `Http2ProtocolOptions` of both clusters. */
   readonly http2?: Json;
   /** Fields of the second proxy's cluster, in the place of one that speaks HTTP/2. */
@@ -130,7 +132,7 @@ function commonTls(files: HopCertificates): Json {
 /** A listener on `port` all of whose calls go to `to`. */
 function bootstrapOf(config: TwoSidecarsConfig, port: number, chainFields: Json, to: number, cluster: Json): Json {
   const routes = [route({ route: { cluster: "next", timeout: "0s", ...config.action } })];
-  const manager = hcm({ route_config: { name: "routes", virtual_hosts: [host({ routes })] } });
+  const manager = hcm({ route_config: { name: "routes", virtual_hosts: [host({ routes })] }, ...config.manager });
   return {
     static_resources: {
       listeners: [
