@@ -58,6 +58,8 @@ describe("h2spec finds nothing wrong with a listener", () => {
         const config: ProxyConfig = {
           upstreams: [port],
           cluster: kind === "an HTTP/2" ? http2Cluster() : {},
+          // Whether the listener is told what comes or finds out by itself.
+          manager: { codec_type: kind === "an HTTP/2" ? "HTTP2" : "AUTO" },
         };
         const proxy = await startProxy(t, tls ? withAlpn(secured(config)) : config);
         const cases = await runH2spec(program, { port: proxy.port, tls });

@@ -131,7 +131,7 @@ export class Http2ClientConnection extends Http2Connection {
     return this.streams.size + this.#promised;
   }
 
-  protected isIdle(streamId: number): boolean {
+  isIdle(streamId: number): boolean {
     // Servers open none: push is off.
     return streamId % 2 === 0 || streamId >= this.#nextId;
   }
@@ -148,7 +148,7 @@ export class Http2ClientConnection extends Http2Connection {
   }
 
   /** RFC 9113, section 6.8: streams above the last one that the peer names were not processed. */
-  protected onGoaway(lastStream: number, code: number, debug: string): void {
+  onGoaway(lastStream: number, code: number, debug: string): void {
     const first = !this.#draining;
     this.#draining = true;
     if (first) this.#owner.onDraining(this);

@@ -9,7 +9,9 @@ import type { Random } from "../../../core/random.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import type { Http2Options } from "../../../model/http.ts";
 import { readSocket } from "../socket-reader.ts";
+import { type ControlFrameOwner, ControlFrames } from "./control-frames.ts";
 import { ControlWriter } from "./control-writer.ts";
+import { DataFrames, type DataOwner } from "./data-frames.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { FlowControl } from "./flow-control.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
@@ -18,7 +20,7 @@ import type { HeadWriter } from "./heads.ts";
 import type { HpackDecoder } from "./hpack/decoder.ts";
 import { Keepalive } from "./keepalive.ts";
 import { Outbox } from "./outbox.ts";
-import { DEFAULT_MAX_FRAME, ErrorCode, errorName, FrameFlag, FrameType, readUint31 } from "./protocol.ts";
+import { DEFAULT_MAX_FRAME, ErrorCode, errorName, FrameFlag, FrameType } from "./protocol.ts";
 import { LocalSettings, type PeerSettings, readSettings } from "./settings.ts";
 import type { Http2Stats } from "./stats.ts";
 import { type Http2Stream, StreamEnd } from "./stream.ts";
@@ -39,7 +41,7 @@ export interface ConnectionTime {
 /** More frames than this waiting, and the peer is looked at closely. */
 const MANY_UNSENT = 1000;
 
-export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
+export abstract class Http2Connection implements FrameSink, HeaderBlockOwner, ControlFrameOwner, DataOwner {
   readonly socket: Socket;
   readonly outbox: Outbox;
   readonly flow: FlowControl;
@@ -61,9 +63,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   readonly #local: LocalSettings;
   readonly #reader: FrameReader;
   readonly #headers: HeaderFrames;
-  /** The stream whose DATA is being read; null: nobody wants it. */
-  #dataStream: Http2Stream | null = null;
-  #dataEnds = false;
+  readonly #controls: ControlFrames;
   #reading = false;
   /** What came while earlier bytes were being read. */
   #next: Buffer[] | null = null;
@@ -92,7 +92,8 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     this.flow = new FlowControl(http2, this.outbox, this.#control, this.flood, time.clock);
     this.#local = new LocalSettings(http2, decoder);
     this.#headers = new HeaderFrames(this, this.flood, options.maxHeadBytes);
-    this.#reader = new FrameReader(this);
+    this.#controls = new ControlFrames(this, this.flood, this.flow);
+    this.#reader = new FrameReader(this, new DataFrames(this, this.flood, this.flow));
     this.keepalive = http2.keepalive === null ? null : new Keepalive(http2.keepalive, time.wheel, time.random, this);
   }
 
@@ -157,7 +158,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   protected abstract openByPeer(streamId: number): boolean;
   /** Decodes a header block; false: COMPRESSION_ERROR. `stream` is null where nobody wants it. */
   protected abstract decodeBlock(buf: Buffer, start: number, end: number, stream: Http2Stream | null): boolean;
-  protected abstract onGoaway(lastStream: number, code: number, debug: string): void;
+  abstract onGoaway(lastStream: number, code: number, debug: string): void;
   /** The peer's limits have changed, or a stream has ended. */
   protected abstract onCapacity(): void;
   protected abstract onStreamGone(stream: Http2Stream): void;
@@ -165,7 +166,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   protected abstract onOver(): void;
   protected abstract onSocketClosed(): void;
   /** Whether a stream of that id can't have been opened yet. */
-  protected abstract isIdle(streamId: number): boolean;
+  abstract isIdle(streamId: number): boolean;
 
   /** Bytes from the peer. */
   feed(bytes: Buffer): void {
@@ -212,43 +213,13 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   }
 
   onFrame(type: number, flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
-    switch (type) {
-      case FrameType.headers:
-        this.#headers.onHeaders(flags, streamId, buf, start, end);
-        break;
-      case FrameType.continuation:
-        this.#headers.onContinuation(flags, streamId, buf, start, end);
-        break;
-      case FrameType.windowUpdate:
-        this.#onWindowUpdate(streamId, buf, start, end);
-        break;
-      case FrameType.rstStream:
-        this.#onRstStream(streamId, buf, start, end);
-        break;
-      case FrameType.settings:
-        this.#onSettings(flags, streamId, buf, start, end);
-        break;
-      case FrameType.ping:
-        this.#onPing(flags, streamId, buf, start, end);
-        break;
-      case FrameType.goaway:
-        if (streamId !== 0) this.fail(ErrorCode.protocolError, "GOAWAY is for a stream");
-        else if (end - start < 8) this.fail(ErrorCode.frameSizeError, "GOAWAY is too short");
-        else {
-          const code = buf.readUInt32BE(start + 4);
-          this.onGoaway(readUint31(buf, start), code, buf.toString("latin1", start + 8, Math.min(end, start + 136)));
-        }
-        break;
-      case FrameType.priority:
-        this.#onPriority(streamId, buf, start, end);
-        break;
-      case FrameType.pushPromise:
-        this.fail(ErrorCode.protocolError, "PUSH_PROMISE was not allowed");
-        break;
-      default:
-        // RFC 9113, section 5.5: frames of unknown types are ignored.
-        break;
-    }
+    if (type === FrameType.headers) this.#headers.onHeaders(flags, streamId, buf, start, end);
+    else if (type === FrameType.continuation) this.#headers.onContinuation(flags, streamId, buf, start, end);
+    else this.#controls.onFrame(type, flags, streamId, buf, start, end);
+  }
+
+  findStream(streamId: number): Http2Stream | undefined {
+    return this.streams.get(streamId);
   }
 
   onBlockStart(streamId: number): boolean {
@@ -275,100 +246,18 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     else stream.onHeaders(endStream);
   }
 
-  onDataStart(flags: number, streamId: number, length: number): void {
-    const endStream = (flags & FrameFlag.endStream) !== 0;
-    this.#dataEnds = endStream;
-    this.#dataStream = null;
-    if (streamId === 0) {
-      this.fail(ErrorCode.protocolError, "DATA are for no stream");
-      return;
-    }
-    if (this.floods(this.flood.onPayload(length === 0 && !endStream))) return;
-    if (!this.flow.take(length)) {
-      this.fail(ErrorCode.flowControlError, "DATA beyond the connection's window");
-      return;
-    }
-    const stream = this.streams.get(streamId);
-    if (stream === undefined || stream.remoteEnded) {
-      if (this.isIdle(streamId)) this.fail(ErrorCode.protocolError, "DATA for a stream that was never opened");
-      else if (stream !== undefined) this.streamError(stream, ErrorCode.streamClosed, "DATA after END_STREAM");
-      else if (!this.#control.hasReset(streamId)) this.writeReset(streamId, ErrorCode.streamClosed);
-      return;
-    }
-    if (!stream.headSeen) {
-      this.messageError(stream, "DATA before a head");
-      return;
-    }
-    stream.window.left -= length;
-    if (stream.window.left < 0) {
-      this.streamError(stream, ErrorCode.flowControlError, "DATA beyond the stream's window");
-      return;
-    }
-    this.#dataStream = stream;
-  }
-
-  onData(bytes: Buffer): void {
-    const stream = this.#dataStream;
-    const { length } = bytes;
-    if (stream === null || stream.closed) {
-      this.flow.giveBack(null, length);
-      return;
-    }
-    if (stream.announced >= 0) {
-      stream.announced -= length;
-      if (stream.announced < 0) {
-        stream.announced = 0;
-        this.flow.giveBack(null, length);
-        this.streamError(stream, ErrorCode.protocolError, "there is more content than the head allows");
-        return;
-      }
-    }
-    stream.receive(bytes);
-  }
-
-  onDataEnd(padding: number): void {
-    const stream = this.#dataStream;
-    this.#dataStream = null;
-    if (padding > 0) this.flow.giveBack(stream, padding);
-    if (this.#dataEnds && stream !== null && !stream.closed && !stream.receiveEnd(null)) {
-      this.streamError(stream, ErrorCode.protocolError, "the content is shorter than its content-length");
-    }
+  onLateData(streamId: number): void {
+    // What was on its way when we reset the stream is no offence.
+    if (!this.#control.hasReset(streamId)) this.writeReset(streamId, ErrorCode.streamClosed);
   }
 
   onReadError(code: number, message: string): void {
     this.fail(code, message);
   }
 
-  #onPriority(streamId: number, buf: Buffer, start: number, end: number): void {
-    if (streamId === 0) this.fail(ErrorCode.protocolError, "PRIORITY is for no stream");
-    else if (end - start !== 5)
-      this.#idOrStreamError(streamId, ErrorCode.frameSizeError, "PRIORITY has a wrong length");
-    else if (readUint31(buf, start) === streamId) {
-      this.#idOrStreamError(streamId, ErrorCode.protocolError, "a stream depends on itself");
-    } else this.floods(this.flood.onPriority());
-  }
-
-  /** A stream error for a stream that may not exist. */
-  #idOrStreamError(streamId: number, code: number, message: string): void {
-    const stream = this.streams.get(streamId);
-    if (stream !== undefined) this.streamError(stream, code, message);
-    else if (this.isIdle(streamId)) this.fail(code, message);
-    else this.writeReset(streamId, code);
-  }
-
-  #onRstStream(streamId: number, buf: Buffer, start: number, end: number): void {
-    if (end - start !== 4) {
-      this.fail(ErrorCode.frameSizeError, "RST_STREAM has a wrong length");
-      return;
-    }
-    if (streamId === 0 || this.isIdle(streamId)) {
-      this.fail(ErrorCode.protocolError, "RST_STREAM for a stream that was never opened");
-      return;
-    }
-    const stream = this.streams.get(streamId);
+  onRstStream(stream: Http2Stream | undefined, code: number): void {
     const premature = stream !== undefined && !stream.localEnded;
     if (stream !== undefined) {
-      const code = buf.readUInt32BE(start);
       this.stats.rx_reset++;
       if (stream.isWhole) {
         stream.stopSending();
@@ -384,18 +273,12 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   /** An RST_STREAM came; `premature`: its stream had not been answered. */
   protected onPeerReset(_premature: boolean): void {}
 
-  #onSettings(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
+  onSettingsAck(): void {
+    this.#local.onAcknowledged();
+  }
+
+  onSettings(buf: Buffer, start: number, end: number): void {
     this.sawSettings = true;
-    if (streamId !== 0) {
-      this.fail(ErrorCode.protocolError, "SETTINGS are for a stream");
-      return;
-    }
-    if ((flags & FrameFlag.ack) !== 0) {
-      if (end !== start) this.fail(ErrorCode.frameSizeError, "an acknowledgement of SETTINGS has a payload");
-      else this.#local.onAcknowledged();
-      return;
-    }
-    if (this.floods(this.flood.onControl())) return;
     const before = this.peer.initialWindow;
     const refused = readSettings(buf, start, end, this.peer);
     if (refused !== null) {
@@ -411,13 +294,9 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     this.onCapacity();
   }
 
-  #onPing(flags: number, streamId: number, buf: Buffer, start: number, end: number): void {
-    if (streamId !== 0) this.fail(ErrorCode.protocolError, "PING is for a stream");
-    else if (end - start !== 8) this.fail(ErrorCode.frameSizeError, "PING has a wrong length");
-    else if ((flags & FrameFlag.ack) === 0 && !this.floods(this.flood.onControl())) {
-      this.#control.pingAck(buf, start);
-      this.#checkUnsent();
-    }
+  onPing(buf: Buffer, start: number): void {
+    this.#control.pingAck(buf, start);
+    this.#checkUnsent();
   }
 
   /** The peer does not answer. */
@@ -426,27 +305,6 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
     this.fail(ErrorCode.noError, "the peer does not answer PING");
     // What such a peer has not taken would keep the socket for ever.
     this.socket.destroy();
-  }
-
-  #onWindowUpdate(streamId: number, buf: Buffer, start: number, end: number): void {
-    if (end - start !== 4) {
-      this.fail(ErrorCode.frameSizeError, "WINDOW_UPDATE has a wrong length");
-      return;
-    }
-    if (this.floods(this.flood.onWindowUpdate())) return;
-    const increment = readUint31(buf, start);
-    if (streamId === 0) {
-      if (increment === 0) this.fail(ErrorCode.protocolError, "WINDOW_UPDATE of nothing");
-      else if (!this.flow.grow(increment)) this.fail(ErrorCode.flowControlError, "the window became too large");
-      return;
-    }
-    const stream = this.streams.get(streamId);
-    if (stream === undefined) {
-      if (this.isIdle(streamId)) this.fail(ErrorCode.protocolError, "WINDOW_UPDATE for a stream never opened");
-    } else if (increment === 0) this.streamError(stream, ErrorCode.protocolError, "WINDOW_UPDATE of nothing");
-    else if (!this.flow.growStream(stream, increment)) {
-      this.streamError(stream, ErrorCode.flowControlError, "the stream's window became too large");
-    }
   }
 
   floods(offence: string): boolean {
@@ -466,7 +324,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner {
   }
 
   /** Ends a stream, which need not exist here, by a frame alone. */
-  protected writeReset(streamId: number, code: number): void {
+  writeReset(streamId: number, code: number): void {
     if (this.over) return;
     this.#control.reset(streamId, code);
     this.#checkUnsent();

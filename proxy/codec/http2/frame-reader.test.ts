@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { data, frame, ping, settings, Type } from "../../../test/support/http2-frames.ts";
-import { FrameReader, type FrameSink } from "./frame-reader.ts";
+import { type DataSink, FrameReader, type FrameSink } from "./frame-reader.ts";
 import { ErrorCode, FrameFlag } from "./protocol.ts";
 
 /** Writes down what it is told, with DATA's pieces put together. */
-class Recorder implements FrameSink {
+class Recorder implements FrameSink, DataSink {
   readonly seen: string[] = [];
   readonly #refused: number;
   #content: Buffer[] = [];
@@ -50,7 +50,7 @@ class Recorder implements FrameSink {
 /** What is read of bytes that come in pieces of these sizes, over and over. */
 function read(bytes: Buffer, sizes: readonly number[]): readonly string[] {
   const recorder = new Recorder();
-  const reader = new FrameReader(recorder);
+  const reader = new FrameReader(recorder, recorder);
   for (let pos = 0, i = 0; pos < bytes.length; i++) {
     const size = sizes[i % sizes.length] as number;
     // A copy of its own: what is kept of a piece must not depend on it.
@@ -134,7 +134,7 @@ describe("DATA with padding", () => {
 
 test("nothing is read after a frame that was turned down", () => {
   const recorder = new Recorder(Type.ping);
-  new FrameReader(recorder).feed(Buffer.concat([settings(), ping(), settings()]), 0);
+  new FrameReader(recorder, recorder).feed(Buffer.concat([settings(), ping(), settings()]), 0);
   assert.deepEqual(recorder.seen, ["4 0 0 "]);
 });
 

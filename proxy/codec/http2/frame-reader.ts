@@ -4,7 +4,7 @@
  */
 import { ErrorCode, FRAME_HEADER, FrameFlag, FrameType, readUint31 } from "./protocol.ts";
 
-/** What is done with frames. */
+/** What is done with frames other than DATA. */
 export interface FrameSink {
   /** Nothing more is to be read. */
   readonly readsNoMore: boolean;
@@ -12,19 +12,24 @@ export interface FrameSink {
   onFrameHeader(type: number, flags: number, streamId: number, length: number): boolean;
   /** A frame other than DATA: its payload is `buf[start, end)`, valid until this returns. */
   onFrame(type: number, flags: number, streamId: number, buf: Buffer, start: number, end: number): void;
+  onReadError(code: number, message: string): void;
+}
+
+/** What is done with DATA. */
+export interface DataSink {
   /** DATA begins: `length` is its whole payload, padding included. */
   onDataStart(flags: number, streamId: number, length: number): void;
   /** Content of the DATA that began; valid until this returns. */
   onData(bytes: Buffer): void;
   /** The DATA that began has ended; `padding`: bytes of it that were no content. */
   onDataEnd(padding: number): void;
-  onReadError(code: number, message: string): void;
 }
 
 const State = { header: 0, payload: 1, padLength: 2, data: 3, padding: 4 } as const;
 
 export class FrameReader {
   readonly #sink: FrameSink;
+  readonly #data: DataSink;
   #state: number = State.header;
   readonly #header = Buffer.allocUnsafe(FRAME_HEADER);
   #headerFill = 0;
@@ -40,8 +45,9 @@ export class FrameReader {
   #padding = 0;
   #padTotal = 0;
 
-  constructor(sink: FrameSink) {
+  constructor(sink: FrameSink, data: DataSink) {
     this.#sink = sink;
+    this.#data = data;
   }
 
   /** Takes what came, whole frames or parts of them. */
@@ -115,7 +121,7 @@ export class FrameReader {
           this.#left -= take;
           const piece = pos === 0 && take === end ? buf : buf.subarray(pos, pos + take);
           pos += take;
-          sink.onData(piece);
+          this.#data.onData(piece);
           if (this.#left === 0) this.#nextDataState();
           break;
         }
@@ -130,7 +136,7 @@ export class FrameReader {
   }
 
   #beginData(length: number): void {
-    this.#sink.onDataStart(this.#flags, this.#streamId, length);
+    this.#data.onDataStart(this.#flags, this.#streamId, length);
     this.#padding = 0;
     this.#padTotal = 0;
     this.#left = length;
@@ -144,7 +150,7 @@ export class FrameReader {
     else if (this.#padding > 0) this.#state = State.padding;
     else {
       this.#state = State.header;
-      this.#sink.onDataEnd(this.#padTotal);
+      this.#data.onDataEnd(this.#padTotal);
     }
   }
 }

@@ -130,7 +130,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     if (this.streams.size === 0) this.finish();
   }
 
-  protected isIdle(streamId: number): boolean {
+  isIdle(streamId: number): boolean {
     // We open none.
     return streamId % 2 === 0 || streamId > this.lastPeerStream;
   }
@@ -199,7 +199,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   }
 
   /** A server is told nothing by its client's GOAWAY that it would act upon. */
-  protected onGoaway(): void {}
+  onGoaway(): void {}
 
   protected onCapacity(): void {}
 
