@@ -7,7 +7,7 @@ import type { TestContext } from "node:test";
 import tls from "node:tls";
 import { type Field, HpackReader } from "./hpack-reader.ts";
 import { Flag, frame, PREFACE, ping, Setting, settings, settingsAck, Type, windowUpdate } from "./http2-frames.ts";
-import { until } from "./wire.ts";
+import { PATIENCE_MS, until } from "./wire.ts";
 
 export interface Frame {
   readonly type: number;
@@ -107,7 +107,7 @@ export class Http2Wire {
   }
 
   /** Waits until the stream was ended by the peer, one way or the other, or the connection is gone. */
-  async over(id: number, withinMs = 3000): Promise<StreamLog> {
+  async over(id: number, withinMs = PATIENCE_MS): Promise<StreamLog> {
     const log = this.stream(id);
     await until(() => log.ended || log.reset !== null || this.gone, withinMs).catch(() => {
       throw new Error(`stream ${id} goes on; ${this.describe()}`);
@@ -116,7 +116,7 @@ export class Http2Wire {
   }
 
   /** Waits for a frame that `wanted` takes, among those that came already too. */
-  async frame(wanted: (frame: Frame) => boolean, withinMs = 3000): Promise<Frame> {
+  async frame(wanted: (frame: Frame) => boolean, withinMs = PATIENCE_MS): Promise<Frame> {
     await until(() => this.frames.some(wanted) || this.gone, withinMs).catch(() => undefined);
     const found = this.frames.find(wanted);
     if (found === undefined) throw new Error(`the frame did not come; ${this.describe()}`);
@@ -124,7 +124,7 @@ export class Http2Wire {
   }
 
   /** Waits for the end of the connection and returns the code of the GOAWAY before it, null if there was none. */
-  async ended(withinMs = 3000): Promise<number | null> {
+  async ended(withinMs = PATIENCE_MS): Promise<number | null> {
     await until(() => this.gone, withinMs).catch(() => {
       throw new Error(`the connection goes on; ${this.describe()}`);
     });

@@ -6,6 +6,9 @@ import net from "node:net";
 import type { TestContext } from "node:test";
 import tls from "node:tls";
 
+/** What comes at once on an idle machine may take a while on a busy one. */
+export const PATIENCE_MS = 8000;
+
 export interface Message {
   /** Start line. */
   readonly start: string;
@@ -173,7 +176,7 @@ export class Wire {
   }
 
   /** The next message, taken off what was received. */
-  async message(options: ReadOptions = {}, withinMs = 3000): Promise<Message> {
+  async message(options: ReadOptions = {}, withinMs = PATIENCE_MS): Promise<Message> {
     const read = () => readMessage(this.received, { ...options, ended: this.ended });
     let found = read();
     await this.#until(() => {
@@ -191,14 +194,14 @@ export class Wire {
 
   /** Waits until `text` has come. */
   async receive(text: string): Promise<void> {
-    await this.#until(() => this.received.includes(text) || this.closed, 3000);
+    await this.#until(() => this.received.includes(text) || this.closed, PATIENCE_MS);
     if (!this.received.includes(text)) {
       throw new Error(`expected ${JSON.stringify(text)}, got ${JSON.stringify(this.received)} ${this.error ?? ""}`);
     }
   }
 
   /** Waits until the peer has ended or cut the connection. */
-  async gone(withinMs = 3000): Promise<void> {
+  async gone(withinMs = PATIENCE_MS): Promise<void> {
     if (!(await this.#until(() => this.ended || this.closed, withinMs)))
       throw new Error("the connection is still open");
   }
@@ -288,7 +291,7 @@ export function ok(body: string, more = ""): string {
 }
 
 /** Resolves once `condition` holds; rejects after `withinMs`. */
-export async function until(condition: () => boolean, withinMs = 2000): Promise<void> {
+export async function until(condition: () => boolean, withinMs = PATIENCE_MS): Promise<void> {
   const end = performance.now() + withinMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error("the condition did not come about in time");
