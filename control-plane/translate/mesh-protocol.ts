@@ -21,6 +21,10 @@ export const HTTP2: Http2Options = { ...DEFAULT_HTTP2, allowConnect: true };
 export const PEER_HTTP2: Http2Options = {
   ...HTTP2,
   keepalive: { intervalMs: 60_000, timeoutMs: 20_000, intervalJitterPercent: 15, idleIntervalMs: 0 },
+  // One connection carries the cancelled calls of many callers (deadlines, watches): Envoy's 1000 and 33 a second, which
+  // are meant for one client at the edge, would end it for all of them. The peer has proved who it is.
+  streamResetBurst: 100_000,
+  streamResetRate: 10_000,
 };
 
 /** What is spoken to endpoints of `protocol`; `http2`: how, where it may be HTTP/2. Trailers pass in either version. */

@@ -448,7 +448,21 @@ const choices: Case[] = [
     log: LOG,
     steps: [{ send: "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" }, { waitMs: 50 }],
   },
-  from2("settings of a listener and of an upstream", get("/"), { showsSettings: true, cluster: overHttp2() }),
+  from2("settings of a listener and of an upstream", get("/"), {
+    showsSettings: true,
+    cluster: overHttp2(),
+    differs: {
+      why: "a window that nobody configured begins at 1 MiB and grows for streams that flow fast, up to Envoy's 16 MiB",
+      envoy: [
+        "settings: INITIAL_WINDOW_SIZE=16777216 MAX_CONCURRENT_STREAMS=1024",
+        "up 1> settings: ENABLE_PUSH=0 INITIAL_WINDOW_SIZE=16777216 MAX_CONCURRENT_STREAMS=1024",
+      ],
+      outrigger: [
+        "settings: INITIAL_WINDOW_SIZE=1048576 MAX_CONCURRENT_STREAMS=1024",
+        "up 1> settings: ENABLE_PUSH=0 INITIAL_WINDOW_SIZE=1048576 MAX_CONCURRENT_STREAMS=1024",
+      ],
+    },
+  }),
   from2("settings of a listener and of an upstream that are configured", get("/"), {
     showsSettings: true,
     manager: {
