@@ -273,6 +273,19 @@ const leaving: Case[] = [
     [...send("GET", "/"), { goaway: "PROTOCOL_ERROR", last: 0 }, { until: "end" }],
     { answers: LATE, view: withoutEnd },
   ),
+  {
+    ...from2(
+      "the caller resets more streams than its bucket holds",
+      [1, 3, 5, 7].flatMap((stream) => [...call("GET", "/", { stream }), { reset: "NO_ERROR" as const, stream }]),
+      { manager: { http2_protocol_options: { stream_reset_burst: 3, stream_reset_rate: 1 } } },
+    ),
+    view: (lines) => lines.filter((line) => line.startsWith("connection: ")),
+    differs: {
+      why: "RFC 9113, section 10.5: ENHANCE_YOUR_CALM is for peers that do too much of what they may do",
+      envoy: ["connection: GOAWAY INTERNAL_ERROR last=7, closed"],
+      outrigger: ["connection: GOAWAY ENHANCE_YOUR_CALM last=7, closed"],
+    },
+  },
   from2("the upstream hangs up, and the connection stays", [...get("/1"), ...call("GET", "/2", { stream: 3 })], {
     cluster: overHttp2(),
     answers: [hangsUp, respond(200, {}, "ok")],
