@@ -46,6 +46,7 @@ export class InboundListener {
   /** Handshakes under way, as the ways to give them up. */
   readonly #handshakes = new Set<(reason: string) => void>();
   #draining = false;
+  #drainGraceMs = 0;
 
   constructor(
     listener: Listener,
@@ -79,6 +80,7 @@ export class InboundListener {
   /** Busy connections close after their response, idle ones after `graceMs` without a request. */
   drain(graceMs: number): void {
     this.#draining = true;
+    this.#drainGraceMs = graceMs;
     for (const connection of this.#connections) connection.drain(graceMs);
   }
 
@@ -205,7 +207,8 @@ export class InboundListener {
     });
     this.#connections.add(http);
     if (head !== null) http.feed(head);
-    if (this.#draining) http.drain(1);
+    // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
+    if (this.#draining) http.drain(this.#drainGraceMs);
   }
 }
 
