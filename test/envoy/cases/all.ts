@@ -7,7 +7,7 @@ import { filters } from "./filters.ts";
 import { forwarding } from "./forwarding.ts";
 import { framing } from "./framing.ts";
 import { grpcArea } from "./grpc.ts";
-import { http2Bridge, http2Connect } from "./http2-bridge.ts";
+import { http2Bridge } from "./http2-bridge.ts";
 import { http2Flow } from "./http2-flow.ts";
 import { http2Limits } from "./http2-limits.ts";
 import { http2Malformed } from "./http2-malformed.ts";
@@ -60,7 +60,6 @@ export const areas: readonly Area[] = [
   http2Flow,
   grpcArea,
   http2Bridge,
-  http2Connect,
   http2Malformed,
   http2Upstream,
   http2Policies,
