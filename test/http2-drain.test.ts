@@ -4,19 +4,24 @@
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import tls from "node:tls";
 import { CertificateAuthority } from "../certs/ca.ts";
 import { generateKeyPair, privateKeyToPem } from "../certs/key.ts";
 import { systemClock } from "../core/clock.ts";
 import { any, type Json, named } from "../xds/testing/bootstrap-json.ts";
+import { CERTIFICATE, PRIVATE_KEY } from "../xds/testing/pem.ts";
 import { http2Cluster } from "./support/http2-config.ts";
-import { Code, headers, request, Type } from "./support/http2-frames.ts";
-import { connectHttp2 } from "./support/http2-wire.ts";
+import { Code, Flag, frame, headers, PREFACE, request, settings, Type } from "./support/http2-frames.ts";
+import { connectHttp2, Http2Wire } from "./support/http2-wire.ts";
 import { type ProxyConfig, type RunningProxy, startProxy } from "./support/running-proxy.ts";
 import { firstHop, identity, MULTIPLEX, mutualClientTls, secondHop } from "./support/two-hops.ts";
-import { ok, Upstream, until } from "./support/wire.ts";
+import { field, ok, Upstream, until, Wire } from "./support/wire.ts";
+
+const GET = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /** What Outrigger's control plane says of calls where no policy does. */
 const ACTION: Json = {
@@ -213,6 +218,40 @@ describe("a drain", () => {
     await drained;
     const took = performance.now() - start;
     assert.ok(took > 900 && took < 2500, `${took} ms`);
+  });
+
+  test("serves who was still in its handshake, in either version, and takes its time for the first request", async (t) => {
+    const upstream = await Upstream.serving(t, () => ok("yes"));
+    const proxy = await startProxy(t, secondHop({ upstreams: [upstream.port] }));
+    const { port } = proxy;
+    const raw = [net.connect(port, "127.0.0.1"), net.connect(port, "127.0.0.1")];
+    await until(() => proxy.downstreamConnections === 2);
+    const start = performance.now();
+    const drained = proxy.process.drain(5000);
+    const [old, shared] = raw.map((socket, i) => {
+      const offered = [["http/1.1"], ["outrigger-mux/1"]][i] as string[];
+      return tls.connect({
+        socket,
+        cert: CERTIFICATE,
+        key: PRIVATE_KEY,
+        rejectUnauthorized: false,
+        ALPNProtocols: offered,
+      });
+    }) as [tls.TLSSocket, tls.TLSSocket];
+    const [one, many] = [new Wire(old), new Http2Wire(shared, false, { text: true })];
+    await Promise.all([old, shared].map((socket) => new Promise((resolve) => socket.once("secureConnect", resolve))));
+    many.write(PREFACE, settings());
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    one.write(GET);
+    many.write(frame(Type.headers, Flag.endStream | Flag.endHeaders, 1, Buffer.from(GET, "latin1")));
+    const answer = await one.message();
+    assert.deepEqual([answer.body, field(answer, "connection")], ["yes", "close"]);
+    assert.equal((await many.over(1)).body, "yes");
+    await many.ended();
+    one.destroy();
+    many.destroy();
+    await drained;
+    assert.ok(performance.now() - start < 2500);
   });
 
   test("waits for a stream to end, refuses more, and cuts what goes on at its deadline", async (t) => {
