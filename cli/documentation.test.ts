@@ -7,13 +7,21 @@ import { Command } from "commander";
 import { adminPages } from "./admin/pages.ts";
 import { addControlPlaneCommand } from "./control-plane-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
+import { addInitCommand } from "./init-command.ts";
 import { addProxyCommand } from "./proxy-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
 
 const text = readFileSync(path.join(import.meta.dirname, "..", "docs", "cli.md"), "utf8");
 const program = new Command();
-for (const add of [addProxyCommand, addSidecarCommand, addControlPlaneCommand, addTokenCommand, addDemoCommand])
+for (const add of [
+  addProxyCommand,
+  addSidecarCommand,
+  addControlPlaneCommand,
+  addTokenCommand,
+  addInitCommand,
+  addDemoCommand,
+])
   add(program);
 
 /** The flags in the first cells of the tables between the command's heading and the next one. */
