@@ -148,6 +148,9 @@ describe("interception", { concurrency: 2 }, () => {
     straight(handedOn, 8080);
     assert.equal(handedOn.from, "::ffff:10.77.0.1");
     assert.equal(await peer.tell({ talk: "four" }), "x");
+    // With SYN cookies nothing but the last packet of the handshake says that there is a connection.
+    app.must("sh", "-c", "echo 2 >/proc/sys/net/ipv4/tcp_syncookies");
+    intercepted(await peer.connect("10.77.0.2", 8080), INBOUND, "10.77.0.2", 8080);
   });
 
   test("connections that are open live through init, another init, and the drain of cleanup", async (t) => {
@@ -293,7 +296,7 @@ describe("the rules of a namespace", { concurrency: 2 }, () => {
   test("are IPv4's alone where there is no IPv6", (t) => {
     if (!requireNamespaces(t, "iptables")) return;
     const space = new Namespace(t, "ipv4");
-    space.must("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1");
+    space.must("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6");
     const { code, stdout, stderr } = space.outrigger("init");
     assert.deepEqual([code, stdout.slice(0, 8)], [0, "IPv4 con"]);
     assert.match(stderr, /IPv6 is switched off here .*: only IPv4 is intercepted/);
