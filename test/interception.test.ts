@@ -125,7 +125,8 @@ describe("interception", { concurrency: 2 }, () => {
     const [program, sidecar, peer] = await Promise.all([app.agent(), app.agent(), far.agent()]);
     await program.listen("::", 8080, 9090);
     await program.tell({ become: { uid: 1000, gid: 1000 } });
-    await sidecar.listen("::", OUTBOUND);
+    // A socket of IPv4 alone.
+    await sidecar.listen("127.0.0.1", OUTBOUND);
     // A transparent socket needs rights: the sidecar is known by its group.
     await sidecar.tell({ listen: { host: "::", port: INBOUND, transparent: true } });
     await sidecar.tell({ become: { gid: SIDECAR } });

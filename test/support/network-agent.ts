@@ -33,6 +33,9 @@ export type AgentCommand =
   | { readonly talk: string };
 
 const WAIT_MS = 3000;
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
 const originals = await loadOriginalDestination();
 const options = await loadSocketOptions();
 const library = koffi.load(null);
@@ -78,18 +81,18 @@ function greetingOf(socket: net.Socket): Promise<Greeting> {
 
 function ipv4Address(host: string, port: number): Buffer {
   const address = Buffer.alloc(16);
-  new Uint16Array(address.buffer, address.byteOffset, 1)[0] = 2;
+  new Uint16Array(address.buffer, address.byteOffset, 1)[0] = AF_INET;
   address.writeUInt16BE(port, 2);
   for (const [i, byte] of host.split(".").entries()) address[4 + i] = Number(byte);
   return address;
 }
 
-/** A socket that is bound to somebody else's address; its connect blocks, which a server in another process answers. */
+/** A socket that is bound to somebody else's address, and may still be connecting. */
 function spoofed({ host, port, from }: { host: string; port: number; from: string }): net.Socket {
-  const fd = makeSocket(2, 1, 0) as number;
+  const fd = makeSocket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0) as number;
   if (!options?.setInt(fd, SOL_IP, IP_TRANSPARENT, 1)) throw new Error("IP_TRANSPARENT");
   if (bindSocket(fd, ipv4Address(from, 0), 16) !== 0) throw new Error("bind");
-  if (connectSocket(fd, ipv4Address(host, port), 16) !== 0) throw new Error("connect");
+  connectSocket(fd, ipv4Address(host, port), 16);
   return new net.Socket({ fd, readable: true, writable: true });
 }
 
@@ -120,6 +123,7 @@ function talk(name: string): Promise<string> {
     if (socket === undefined || socket.destroyed) return reject(new Error("closed"));
     socket.setTimeout(WAIT_MS, () => reject(new Error("ETIMEDOUT")));
     socket.once("data", (bytes: Buffer) => resolve(bytes.toString()));
+    socket.once("close", () => reject(new Error("closed")));
     socket.write("x");
   });
 }
