@@ -22,7 +22,8 @@ import type { FilterContext, FilterStage } from "../filters/filter.ts";
 import { GrpcCall } from "../grpc/call.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
 import { rewriteAuthority } from "../router/rewrite.ts";
-import { afterResponse, afterRetry, type Failure, failures } from "./failures.ts";
+import { describeBody, describeNothing, frameHeadResponse, neverHasBody } from "./answer-framing.ts";
+import { afterResponse, afterRetry, type Failure, failures, withTransportFailure } from "./failures.ts";
 import { grpcTrailers, toGrpcReply } from "./grpc-reply.ts";
 import { RequestHead, ResponseHead } from "./message.ts";
 import { type MirrorRequest, mirrorRequest } from "./mirror.ts";
@@ -455,17 +456,12 @@ export class Exchange implements DownstreamHandler, FilterContext {
       return;
     }
     // HTTP/2 needs no length to say that there is no body.
-    if (body === Body.none && stream.ownsConnection) this.#describeNothing(head);
+    if (body === Body.none && stream.ownsConnection && !this.headRequest) describeNothing(head);
     stream.sendHead(head, body);
     if (head.status === 101) {
       stream.startTunnel();
       this.#idleTimeoutMs = runtime.config.streamIdleTimeoutMs;
     }
-  }
-
-  #describeNothing({ status, headers }: ResponseHead): void {
-    if (this.headRequest || status < 200 || status === 204 || status === 304) return;
-    if (!headers.has("content-length")) headers.append("content-length", "0");
   }
 
   /** As in Envoy: what answers a WebSocket handshake with something else than 101 or an error is not heard out. */
@@ -542,10 +538,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     }
     let body = info.attempts > 1 ? afterRetry(failure) : failure.body;
     if (runtime.callerIsLocal) body = runtime.localReplies.explain(failure, info);
-    let { details } = failure;
-    if (info.upstreamTransportFailure !== "")
-      details = details.replace("}", `|${info.upstreamTransportFailure.replaceAll(" ", "_")}}`);
-    const head = this.#localHead(failure.status, details);
+    const head = this.#localHead(failure.status, withTransportFailure(failure, info.upstreamTransportFailure));
     if (this.#phase === Phase.upstream && this.#route?.includeAttemptCountInResponse) {
       head.headers.append("x-envoy-attempt-count", String(info.attempts));
     }
@@ -649,8 +642,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     if (request.method === "CONNECT" && stream.ownsConnection) stream.closeAfterResponse();
     info.responseCode = head.status;
     this.#phase = Phase.responding;
-    // RFC 9110, section 6.4.1: 204 and 304 end with their head; bytes after it would be taken for the next response.
-    const none = body === "" || this.headRequest || head.status === 204 || head.status === 304;
+    // Bytes after a head that ends its message would be taken for the next response.
+    const none = body === "" || this.headRequest || neverHasBody(head.status);
     const bytes = none ? null : Buffer.from(body);
     stream.sendHead(head, bytes === null ? Body.none : Body.length);
     if (bytes !== null) {
@@ -707,21 +700,4 @@ export class Exchange implements DownstreamHandler, FilterContext {
 
 function forwards({ route }: CompiledRoute): boolean {
   return route.action.kind !== "redirect" && route.action.kind !== "direct_response";
-}
-
-/** Length and type of a local reply's body: after all changes of headers, as in Envoy, which none of them can undo. */
-function describeBody({ status, headers }: ResponseHead, body: string, implied: boolean): void {
-  headers.remove("content-length");
-  // RFC 9110, section 8.6: a 204 has no length; nor has, in Envoy, the answer to HEAD, or one of HTTP/2, without a body.
-  if (status !== 204 && !(body === "" && implied)) {
-    headers.append("content-length", String(Buffer.byteLength(body)));
-  }
-  if (body === "") headers.remove("content-type");
-  else if (!headers.has("content-type")) headers.append("content-type", "text/plain");
-}
-
-/** Envoy gives the answer to HEAD the framing that a body of unknown length would have. */
-function frameHeadResponse({ status, headers }: ResponseHead): void {
-  if (status < 200 || status === 204 || status === 304 || headers.has("content-length")) return;
-  headers.append("transfer-encoding", "chunked");
 }

@@ -44,6 +44,11 @@ export function afterResponse(failure: Failure): string {
   return failure.details.replace("before_response", "after_response");
 }
 
+/** The details of a failure, with what the transport said of it; "" for nothing. */
+export function withTransportFailure({ details }: Failure, reason: string): string {
+  return reason === "" ? details : details.replace("}", `|${reason.replaceAll(" ", "_")}}`);
+}
+
 function plain(status: number, flags: number, body: string, details: string, sentence: string): Failure {
   return { status, flags, body, details, sentence, overloaded: false };
 }
