@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -38,7 +38,9 @@ function findNode(): string {
 
 const node = findNode();
 const main = path.join(path.dirname(fileURLToPath(import.meta.url)), "outrigger.cjs");
-const args = [...FLAGS, main, ...process.argv.slice(2)];
+// Helpers of the collector on the one core that there is would only keep the proxy itself waiting for its turn.
+const gc = availableParallelism() === 1 ? ["--single-threaded-gc"] : [];
+const args = [...FLAGS, ...gc, main, ...process.argv.slice(2)];
 
 // In place of this process where that can be had: one process less, and signals need no passing on.
 if (typeof process.execve === "function" && node === process.execPath) {
