@@ -9,6 +9,7 @@ import type { TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import { type RequestHead, ResponseHead } from "../../http/message.ts";
 import { owned } from "../blocks.ts";
 import { nextConnectionId } from "../connection-id.ts";
+import { localAddressOf } from "../local-address.ts";
 import { readSocket } from "../socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -136,10 +137,7 @@ export class Http1ClientConnection implements UpstreamStream {
 
   /** Asked of the system once. */
   get localAddress(): string {
-    if (this.#localAddress === null) {
-      const { localAddress: host, localPort: port } = this.socket;
-      this.#localAddress = host === undefined ? "" : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    }
+    this.#localAddress ??= localAddressOf(this.socket);
     return this.#localAddress;
   }
 

@@ -1,6 +1,7 @@
 /** The client side of HTTP/2 on one upstream connection: requests become streams, for the pool that owns it to hand out. */
 import type { Socket } from "node:net";
 import { nextConnectionId } from "../connection-id.ts";
+import { localAddressOf } from "../local-address.ts";
 import { Http2ClientStream } from "./client-stream.ts";
 import { type ConnectionTime, Http2Connection, type Http2ConnectionOptions } from "./connection.ts";
 import type { HeadWriter, ResponseReader } from "./heads.ts";
@@ -65,10 +66,7 @@ export class Http2ClientConnection extends Http2Connection {
 
   /** Asked of the system once. */
   get localAddress(): string {
-    if (this.#localAddress === null) {
-      const { localAddress: host, localPort: port } = this.socket;
-      this.#localAddress = host === undefined ? "" : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    }
+    this.#localAddress ??= localAddressOf(this.socket);
     return this.#localAddress;
   }
 
@@ -82,11 +80,6 @@ export class Http2ClientConnection extends Http2Connection {
   /** How many streams the peer allows; -1: it has not said yet. */
   get announcedStreams(): number {
     return this.sawSettings ? this.peer.maxConcurrentStreams : -1;
-  }
-
-  /** Whether the peer takes WebSockets and the like as streams (RFC 8441). */
-  get takesExtendedConnect(): boolean {
-    return this.peer.enableConnectProtocol;
   }
 
   get draining(): boolean {

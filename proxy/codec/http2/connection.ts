@@ -263,7 +263,7 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner, Co
         stream.stopSending();
         this.#remove(stream);
       } else {
-        this.#endStream(stream);
+        this.dropStream(stream);
         stream.onReset(StreamEnd.reset, code, `the peer reset the stream: ${errorName(code)}`);
       }
     }
@@ -362,14 +362,9 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner, Co
   }
 
   /** Takes a stream out; whoever has it is told by the caller. */
-  #endStream(stream: Http2Stream): void {
+  protected dropStream(stream: Http2Stream): void {
     stream.dispose();
     this.#remove(stream);
-  }
-
-  /** Takes a stream out that the peer knows nothing of. */
-  protected dropStream(stream: Http2Stream): void {
-    this.#endStream(stream);
   }
 
   /** Ends a stream whose owner is done with it, unless the peer's end of it comes in the bytes that are being read. */
@@ -382,14 +377,14 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner, Co
   resetStream(stream: Http2Stream, code: number): void {
     if (stream.closed) return;
     if (!stream.localEnded || !stream.remoteEnded) this.writeReset(stream.id, code);
-    this.#endStream(stream);
+    this.dropStream(stream);
   }
 
   /** The peer broke the protocol on a stream: it is reset, and its owner told. */
   streamError(stream: Http2Stream, code: number, detail: string): void {
     if (stream.closed) return;
     this.writeReset(stream.id, code);
-    this.#endStream(stream);
+    this.dropStream(stream);
     stream.onReset(StreamEnd.error, code, detail);
     this.onStreamError();
   }

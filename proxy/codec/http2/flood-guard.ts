@@ -5,6 +5,7 @@
 import type { EventClock } from "../../../core/clock.ts";
 import type { Http2Options } from "../../../model/http.ts";
 import type { Http2Stats } from "./stats.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** How fast the allowance for PING and SETTINGS comes back, frames a second. */
 const CONTROL_PER_SECOND = 100;
@@ -23,10 +24,8 @@ export class FloodGuard {
   #continuations = 0;
   #prematureResets = 0;
   /** RST_STREAM frames that the peer may still send. */
-  #resets: number;
-  #resetsAt: number;
-  #control: number;
-  #controlAt: number;
+  readonly #resets: TokenBucket;
+  readonly #control: TokenBucket;
   /** Streams opened so far, by either side. */
   streams = 0;
   /** DATA frames that we sent. */
@@ -36,10 +35,9 @@ export class FloodGuard {
     this.#options = options;
     this.#stats = stats;
     this.#clock = clock;
-    this.#control = options.maxOutboundControlFrames;
-    this.#controlAt = clock.now();
-    this.#resets = options.streamResetBurst;
-    this.#resetsAt = this.#controlAt;
+    const now = clock.now();
+    this.#control = new TokenBucket(options.maxOutboundControlFrames, CONTROL_PER_SECOND, now);
+    this.#resets = new TokenBucket(options.streamResetBurst, options.streamResetRate, now);
   }
 
   // Each returns what the peer did if that was too much, else "".
@@ -58,7 +56,7 @@ export class FloodGuard {
   onHeaders(): void {
     this.#continuations = 0;
     // Who asks for something may also ping.
-    this.#control = Math.min(this.#control + 2, this.#options.maxOutboundControlFrames);
+    this.#control.add(2);
   }
 
   onContinuation(): string {
@@ -88,22 +86,14 @@ export class FloodGuard {
 
   /** A PING or SETTINGS came, which we have to answer. */
   onControl(): string {
-    const now = this.#clock.now();
-    const back = ((now - this.#controlAt) * CONTROL_PER_SECOND) / 1000;
-    this.#controlAt = now;
-    this.#control = Math.min(this.#control + back, this.#options.maxOutboundControlFrames) - 1;
-    if (this.#control >= 0) return "";
+    if (this.#control.take(this.#clock.now())) return "";
     this.#stats.outbound_control_flood++;
     return "too many PING and SETTINGS frames";
   }
 
   /** An RST_STREAM came: Envoy's `stream_reset_burst` and `stream_reset_rate`. */
   onReset(): string {
-    const now = this.#clock.now();
-    const back = ((now - this.#resetsAt) * this.#options.streamResetRate) / 1000;
-    this.#resetsAt = now;
-    this.#resets = Math.min(this.#resets + back, this.#options.streamResetBurst) - 1;
-    if (this.#resets >= 0) return "";
+    if (this.#resets.take(this.#clock.now())) return "";
     this.#stats.premature_reset_flood++;
     return "streams are reset too fast";
   }

@@ -4,20 +4,12 @@ import type { RequestHead, ResponseHead } from "../../http/message.ts";
 import type { BodyKind } from "../stream.ts";
 import type { HeadWriter } from "./heads.ts";
 import { fieldRoom, HpackEncoder } from "./hpack/encoder.ts";
+import { isConnectionSpecific } from "./hpack/field.ts";
 import type { Outbox } from "./outbox.ts";
 import { DEFAULT_MAX_FRAME, FRAME_HEADER, FrameFlag, FrameType, writeFrameHeader } from "./protocol.ts";
 
 /** Table size updates at the start of a block. */
 const UPDATES_ROOM = 12;
-
-/** Belong to one HTTP/1 connection (RFC 9113, section 8.2.2). `te` may say `trailers`, for which the caller sees. */
-const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 const NONE: readonly string[] = [];
 const CONTINUE: readonly string[] = [":status", "100"];
@@ -86,7 +78,7 @@ export class HpackWriter implements HeadWriter {
       at = encoder.encode(buf, at, pseudo[i] as string, pseudo[i + 1] as string);
     for (let i = 0; i < headers.slots; i++) {
       const name = headers.nameAt(i);
-      if (name === null || isConnectionSpecific(name)) continue;
+      if (name === null || staysBehind(name)) continue;
       at = encoder.encode(buf, at, name, headers.valueAt(i));
     }
     return at;
@@ -121,13 +113,14 @@ function requestFields(request: RequestHead, upgrading: boolean): readonly strin
 /** Upper bound of what a field needs beside its characters. */
 const FIELD_OVERHEAD = fieldRoom("", "");
 
-function isConnectionSpecific(name: string): boolean {
+/** Left out of what is sent; `te` may say `trailers`, for which the caller sees. */
+function staysBehind(name: string): boolean {
   switch (name.length) {
     case 7:
     case 10:
     case 16:
     case 17:
-      return CONNECTION_SPECIFIC.has(name) || CONNECTION_SPECIFIC.has(name.toLowerCase());
+      return isConnectionSpecific(name) || isConnectionSpecific(name.toLowerCase());
     default:
       return false;
   }

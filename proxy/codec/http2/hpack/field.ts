@@ -63,6 +63,11 @@ export function kindOfName(name: string): number {
   return name.charCodeAt(0) === 0x3a ? FieldKind.unknownPseudo : FieldKind.regular;
 }
 
+/** Whether a field of that name, in lower case, belongs to one HTTP/1 connection (RFC 9113, section 8.2.2). */
+export function isConnectionSpecific(name: string): boolean {
+  return KINDS.get(name) === FieldKind.connectionSpecific;
+}
+
 export function tagOfName(name: string): number {
   return headerTag(name.length, name.charCodeAt(name.length >> 1), name.charCodeAt(name.length - 1));
 }
