@@ -1,5 +1,7 @@
 /** `outrigger init`: the rules that lead a program's connections through the sidecar, without the program knowing. */
+
 import { type Command, Option } from "commander";
+import { INBOUND_PORT, OUTBOUND_PORT } from "../model/interception.ts";
 import {
   type InterceptionFlags,
   ids,
@@ -24,8 +26,8 @@ export function addInitCommand(program: Command): void {
   program
     .command("init")
     .description("intercept the connections of this machine or network namespace (Linux, iptables)")
-    .option("--outbound-port <port>", "where the sidecar takes outbound connections", port, 15_001)
-    .option("--inbound-port <port>", "where the sidecar takes inbound connections", port, 15_006)
+    .option("--outbound-port <port>", "where the sidecar takes outbound connections", port, OUTBOUND_PORT)
+    .option("--inbound-port <port>", "where the sidecar takes inbound connections", port, INBOUND_PORT)
     .option("--proxy-uid <ids>", "users whose connections are the sidecar's own; 1337 where no group is given", ids)
     .option("--proxy-gid <ids>", "groups whose connections are the sidecar's own; 1337 where no user is given", ids)
     .addOption(

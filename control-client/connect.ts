@@ -19,7 +19,7 @@ export type SecretLookup = (name: string) => Secret | undefined;
  * (one that is itself discovered cannot lead to the control plane).
  */
 export function clusterTargets(cluster: Cluster, secretOf: SecretLookup): GrpcTarget[] {
-  const endpoints = cluster.discovery.kind === "eds" ? [] : usableEndpoints(cluster.discovery.endpoints);
+  const endpoints = "endpoints" in cluster.discovery ? usableEndpoints(cluster.discovery.endpoints) : [];
   if (endpoints.length === 0) {
     const resource = `cluster ${JSON.stringify(cluster.name)}`;
     throw new UserError([{ resource, message: "leads to the control plane but has no endpoints of its own" }]);

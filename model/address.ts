@@ -8,6 +8,8 @@ export type Address =
       readonly port: number;
       /** A listener on `::` takes IPv4 connections too (`ipv4_compat`). */
       readonly ipv4Compat?: true;
+      /** Path of the network namespace that the socket is made in (`network_namespace_filepath`); absent: the process's own. */
+      readonly networkNamespace?: string;
     }
   | { readonly kind: "pipe"; readonly path: string };
 

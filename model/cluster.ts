@@ -13,13 +13,17 @@ export interface Cluster {
     /** Every address that a name resolves to is an endpoint. */
     | { readonly kind: "strict_dns"; readonly endpoints: EndpointSet; readonly dns: DnsOptions }
     /** The first address of the one name; a new one is used for new connections. */
-    | { readonly kind: "logical_dns"; readonly endpoints: EndpointSet; readonly dns: DnsOptions };
+    | { readonly kind: "logical_dns"; readonly endpoints: EndpointSet; readonly dns: DnsOptions }
+    /** Each call goes where its connection was going before it was intercepted; endpoints unused for that time are forgotten. */
+    | { readonly kind: "original_dst"; readonly cleanupIntervalMs: number };
   /** Envoy's default: 5 s. */
   readonly connectTimeoutMs: number;
   readonly lbPolicy:
     | { readonly kind: "round_robin" }
     | { readonly kind: "least_request"; readonly choiceCount: number }
     | { readonly kind: "random" }
+    /** `CLUSTER_PROVIDED`: the discovery chooses (ORIGINAL_DST). */
+    | { readonly kind: "cluster_provided" }
     | { readonly kind: "ring_hash"; readonly minimumRingSize: number; readonly maximumRingSize: number };
   readonly commonLb: CommonLb;
   readonly limits: { readonly default: CircuitBreakerLimits; readonly high: CircuitBreakerLimits };
@@ -154,6 +158,8 @@ export interface ClusterExtension {
   readonly learnIdleTimeout: boolean;
   /** HTTP/1.1 calls to other Outrigger sidecars may travel as streams of few connections. */
   readonly multiplex: boolean;
+  /** Opaque connections offer `OPAQUE_ALPN`, so that the peer's sidecar knows them for what they are. */
+  readonly opaque?: true;
   /** Name for metrics and for people: the destination service. */
   readonly service: { readonly name: string; readonly namespace: string; readonly port: number } | null;
   /** Manifest that the policy came from (`file:line`), "" for defaults. */

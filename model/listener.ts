@@ -3,6 +3,7 @@ import type { AccessLog } from "./access-log.ts";
 import type { Address, Cidr } from "./address.ts";
 import type { HttpConnectionManager } from "./http.ts";
 import type { RbacPolicy } from "./rbac.ts";
+import type { TcpProxy } from "./tcp.ts";
 import type { DownstreamTls } from "./tls.ts";
 
 export type TrafficDirection = "unspecified" | "inbound" | "outbound";
@@ -27,12 +28,19 @@ export interface Listener {
   readonly tcpBacklogSize: number;
   /** `enable_reuse_port`. */
   readonly reusePort: boolean;
+  /**
+   * `use_original_dst`: a connection is handed to the listener at its original destination, else to the one at that port
+   * of any address (0.0.0.0, ::), and served here only where there is neither.
+   */
+  readonly useOriginalDst?: true;
+  /** `transparent`: the socket takes connections to addresses that are not this machine's (TPROXY). */
+  readonly transparent?: true;
   /** What Outrigger's own control plane says about this listener (`metadata.filter_metadata["outrigger"]`). */
   readonly outrigger: ListenerExtension | null;
 }
 
-/** For sidecars without interception: which service an outbound listener stands for. */
 export interface ListenerExtension {
+  /** Which service an outbound listener stands for. */
   readonly service: {
     readonly name: string;
     readonly namespace: string;
@@ -43,13 +51,43 @@ export interface ListenerExtension {
   readonly httpProxy: boolean;
   /** HTTP/1.1 calls of other Outrigger sidecars may come as streams of few connections. */
   readonly multiplex: boolean;
+  /** Both sides are watched while nobody has spoken; absent: only the client, as in Envoy. */
+  readonly detection?: Detection;
+  /**
+   * The listener that intercepted connections come to. `outbound`: one to an endpoint's own address is served as a call of
+   * that endpoint's service, pinned to it. `registryOnly`: what the mesh does not know is refused, and the log says why.
+   * `inbound`: plaintext that no chain takes is refused for want of mutual TLS, and the log says so.
+   */
+  readonly virtual?: { readonly kind: "outbound"; readonly registryOnly: boolean } | { readonly kind: "inbound" };
 }
 
-export type ListenerFilter =
-  | { readonly kind: "tls_inspector" }
-  /** Reads the first line of plaintext for `applicationProtocols` of the match: `http/1.0`, `http/1.1` or `h2c`. */
-  | { readonly kind: "http_inspector" }
-  | { readonly kind: "original_dst" };
+/**
+ * How the protocol of a connection is found where it was not declared. A server that speaks first must not wait for a client
+ * that waits for it: after a short silence the chain that takes opaque bytes begins to connect. If the server speaks, the
+ * connection is opaque; if the client does, its first bytes tell.
+ */
+export interface Detection {
+  /** Silence after which the server is listened to, ms, for ports of which nothing was learned. */
+  readonly serverFirstAfterMs: number;
+}
+
+/** A listener filter; `disabled` (`filter_disabled`) names the destination ports for which it does not run. */
+export interface ListenerFilter {
+  /**
+   * `http_inspector` reads the first line of plaintext for `applicationProtocols` of the match: `http/1.0`, `http/1.1` or
+   * `h2c`.
+   */
+  readonly kind: "tls_inspector" | "http_inspector" | "original_dst";
+  readonly disabled?: PortPredicate;
+}
+
+/** `ListenerFilterChainMatchPredicate` over destination ports. */
+export type PortPredicate =
+  | { readonly kind: "any" }
+  /** From `start` to before `end`. */
+  | { readonly kind: "ports"; readonly start: number; readonly end: number }
+  | { readonly kind: "or" | "and"; readonly of: readonly PortPredicate[] }
+  | { readonly kind: "not"; readonly of: PortPredicate };
 
 /** `FilterChainMatch`: every given criterion must hold; Envoy's order of specificity applies. */
 export interface FilterChainMatch {
@@ -78,4 +116,5 @@ export interface FilterChain {
 
 export type NetworkFilter =
   | { readonly kind: "rbac"; readonly statPrefix: string; readonly policy: RbacPolicy }
-  | { readonly kind: "http_connection_manager"; readonly config: HttpConnectionManager };
+  | { readonly kind: "http_connection_manager"; readonly config: HttpConnectionManager }
+  | { readonly kind: "tcp_proxy"; readonly config: TcpProxy };

@@ -17,6 +17,9 @@ export type TrustRef =
 export const WORKLOAD_CERT = "default";
 export const WORKLOAD_ROOTS = "ROOTCA";
 
+/** ALPN between sidecars for a connection whose bytes are not looked into. */
+export const OPAQUE_ALPN = "outrigger-tcp/1";
+
 export interface TlsParams {
   /** e.g. `TLSv1.2`; null: the default. */
   readonly minVersion: TlsVersion | null;

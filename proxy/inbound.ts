@@ -1,6 +1,6 @@
 /**
  * The way in: from an accepted socket to requests. Only the order of the stages stands here: sniff, filter chain,
- * TLS, network filters, HTTP.
+ * TLS, network filters, terminal filter.
  */
 import type { Socket } from "node:net";
 import type { EventClock } from "../core/clock.ts";
@@ -8,10 +8,9 @@ import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
 import { nextConnectionId } from "./codec/connection-id.ts";
-import { MULTIPLEXED } from "./codec/http2/protocol.ts";
-import { HttpConnection, type HttpVersion } from "./http/connection.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
 import { type ConnectionFacts, compileFilterChains, needsClientHello } from "./listener/filter-chain-match.ts";
+import type { ServedConnection } from "./listener/terminal.ts";
 import { MORE, NOT_TLS, readClientHello } from "./sniff/client-hello.ts";
 import { acceptTls, type ClientHelloInfo } from "./tls/accept.ts";
 import type { TlsFailure } from "./tls/failure.ts";
@@ -40,7 +39,7 @@ export class InboundListener {
   readonly #deps: InboundDeps;
   readonly #match: (facts: ConnectionFacts) => CompiledFilterChain | null;
   readonly #sniffs: boolean;
-  readonly #connections = new Set<HttpConnection>();
+  readonly #connections = new Set<ServedConnection>();
   /** Sockets that have not yet shown what they speak. */
   readonly #sniffing = new Set<Socket>();
   /** Handshakes under way, as the ways to give them up. */
@@ -199,25 +198,20 @@ export class InboundListener {
       socket.destroy();
       return;
     }
+    if (chain.terminal === null) {
+      observer.onNoFilterChain(name);
+      socket.destroy();
+      return;
+    }
     observer.onOpened(name);
-    const version = httpVersion(chain.codecType, tls);
-    const http = new HttpConnection(socket, version, chain.serverOptions, info, chain.runtime, () => {
-      this.#connections.delete(http);
+    const served = chain.terminal.serve(socket, head, info, () => {
+      this.#connections.delete(served);
       observer.onClosed(name);
     });
-    this.#connections.add(http);
-    if (head !== null) http.feed(head);
+    this.#connections.add(served);
     // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
-    if (this.#draining) http.drain(this.#drainGraceMs);
+    if (this.#draining) served.drain(this.#drainGraceMs);
   }
-}
-
-/** What the codec of a connection is, as Envoy's AUTO settles it: by ALPN, else by the first bytes. */
-function httpVersion(codecType: CompiledFilterChain["codecType"], tls: ConnectionTls | null): HttpVersion {
-  if (tls?.alpn === MULTIPLEXED) return "multiplexed";
-  if (codecType !== "auto") return codecType;
-  if (tls?.alpn === "h2") return "http2";
-  return tls?.alpn === "http/1.1" ? "http1" : "auto";
 }
 
 /** `::ffff:10.0.0.1` is 10.0.0.1 to people and to rules. */

@@ -15,9 +15,11 @@ import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
 import type { HttpStats } from "./http/http-stats.ts";
 import { compileObserve } from "./http/observe.ts";
 import type { HttpContext, HttpRuntime } from "./http/runtime.ts";
+import { HttpTerminal } from "./http/terminal.ts";
 import { InboundListener } from "./inbound.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
 import { BoundListener } from "./listener/listener.ts";
+import type { Terminal } from "./listener/terminal.ts";
 import type { UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import type { CompiledRouteTable } from "./router/compile-routes.ts";
@@ -203,19 +205,11 @@ export class ListenerRuntime {
 
   #compileChain(listener: Listener, chain: FilterChain): CompiledFilterChain {
     const { secrets, contexts } = this.#deps;
-    const manager = chain.filters.find((filter) => filter.kind === "http_connection_manager");
-    if (manager?.kind !== "http_connection_manager") {
-      throw new Error(`filter chain "${chain.name}" has no connection manager`);
-    }
     const checks = chain.filters.flatMap((filter) =>
       filter.kind === "rbac"
         ? (compileNetworkRbac(filter.policy, this.#deps.telemetry.rbac(filter.statPrefix)) ?? [])
         : [],
     );
-    const standing = { inForce: true };
-    const runtime = this.#compileRuntime(listener, manager.config, standing);
-    const slot: ChainSlot = { config: chain, shared: { runtime, standing } };
-    this.#slots.push(slot);
     return {
       name: chain.name,
       tls: chain.tls === null ? null : new ServerTlsContext(chain.tls, secrets, contexts),
@@ -227,10 +221,19 @@ export class ListenerRuntime {
         }
         return null;
       },
-      serverOptions: serverOptions(manager.config),
-      codecType: manager.config.codecType,
-      runtime: () => slot.shared.runtime,
+      terminal: this.#compileTerminal(listener, chain),
     };
+  }
+
+  #compileTerminal(listener: Listener, chain: FilterChain): Terminal | null {
+    const filter = chain.filters.at(-1);
+    if (filter?.kind !== "http_connection_manager") return null;
+    const { config } = filter;
+    const standing = { inForce: true };
+    const runtime = this.#compileRuntime(listener, config, standing);
+    const slot: ChainSlot = { config: chain, shared: { runtime, standing } };
+    this.#slots.push(slot);
+    return new HttpTerminal(config.codecType, serverOptions(config), () => slot.shared.runtime);
   }
 
   #compileRuntime(

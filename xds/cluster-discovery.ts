@@ -107,6 +107,8 @@ export function encodeDiscovery(discovery: Discovery): Partial<Pick<ClusterMessa
       };
     case "static":
       return { clusterDiscoveryType, loadAssignment: encodeEndpointSet(discovery.endpoints) };
+    case "original_dst":
+      return { clusterDiscoveryType };
     default:
       return {
         clusterDiscoveryType,

@@ -77,6 +77,7 @@ export function encodeFilterChain(chain: FilterChain): FilterChainMessage {
 }
 
 function encodeFilter(filter: NetworkFilter): Filter {
+  if (filter.kind === "tcp_proxy") throw new Error("the TCP proxy cannot be encoded yet");
   const value =
     filter.kind === "rbac"
       ? packAny(RBACSchema, encodeNetworkRbac(filter))

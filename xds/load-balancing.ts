@@ -64,6 +64,8 @@ export function encodeLbPolicy(
       return { lbPolicy: LbPolicy.ROUND_ROBIN };
     case "random":
       return { lbPolicy: LbPolicy.RANDOM };
+    case "cluster_provided":
+      return { lbPolicy: LbPolicy.CLUSTER_PROVIDED };
     case "least_request":
       return {
         lbPolicy: LbPolicy.LEAST_REQUEST,

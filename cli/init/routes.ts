@@ -1,5 +1,6 @@
 /** What interception needs besides rules: the address from which inbound calls are handed on, and TPROXY's routing. */
-import { INBOUND_SOURCE, TPROXY_MARK } from "./rules.ts";
+import { INBOUND_SOURCE } from "../../model/interception.ts";
+import { TPROXY_MARK } from "./rules.ts";
 import type { Family, Interception } from "./settings.ts";
 
 /** One thing that `ip` adds and removes. */

@@ -2,6 +2,7 @@
  * The rules of interception, as a function of what is asked for: every rule with its reason, in the form in which
  * iptables-save prints it. Nothing here touches the machine.
  */
+import { INBOUND_SOURCE } from "../../model/interception.ts";
 import type { AddressRange, Direction, Family, Interception, Some } from "./settings.ts";
 
 /** A rule without `-A CHAIN`, and why it stands where it does. */
@@ -35,9 +36,6 @@ const IN_REDIRECT = `${CHAIN_PREFIX}IN_REDIRECT`;
 const OUTPUT = `${CHAIN_PREFIX}OUTPUT`;
 const REDIRECT = `${CHAIN_PREFIX}REDIRECT`;
 const IN_TPROXY = `${CHAIN_PREFIX}IN_TPROXY`;
-
-/** From where the sidecar calls its application when it hands an inbound connection on (`upstream_bind_config`). */
-export const INBOUND_SOURCE: Readonly<Record<Family, string>> = { 4: "127.0.0.6", 6: "::6" };
 
 /** Mark of packets that are delivered on this machine whatever their address, and of connections taken by TPROXY. */
 export const TPROXY_MARK = 15_006;

@@ -189,6 +189,8 @@ function flatPicker<H extends BalancedHost>(
       return new RoundRobinPicker(hosts, random);
     case "least_request":
       return new LeastRequestPicker(hosts, policy.choiceCount, random);
+    // A cluster that is its own balancer is not asked here.
+    case "cluster_provided":
     case "random":
       return new RandomPicker(hosts, random);
   }

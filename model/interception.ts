@@ -1,0 +1,8 @@
+/** What the rules of interception, the sidecar and the control plane must agree on. */
+
+/** From where a sidecar calls its application when it hands an intercepted inbound connection on (Envoy's `upstream_bind_config`). */
+export const INBOUND_SOURCE: Readonly<Record<4 | 6, string>> = { 4: "127.0.0.6", 6: "::6" };
+
+/** Where intercepted connections are led to. */
+export const OUTBOUND_PORT = 15_001;
+export const INBOUND_PORT = 15_006;
