@@ -15,6 +15,10 @@ export interface ConnectionInfo {
   readonly tls: ConnectionTls | null;
   readonly listener: string;
   readonly filterChain: string;
+  /** `localAddress` and `localPort` are what the caller asked for, restored from the kernel: the connection was intercepted. */
+  readonly restored?: true;
+  /** That address is an endpoint's own, and the connection goes to this endpoint alone. */
+  readonly pinned?: true;
 }
 
 export interface ConnectionTls {

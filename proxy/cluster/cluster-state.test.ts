@@ -28,7 +28,7 @@ interface TestPool {
   close(): void;
 }
 
-const FIRST: LbContext = { hash: null, hostSelectionRetries: 0, triedHosts: [] };
+const FIRST: LbContext = { hash: null, hostSelectionRetries: 0, triedHosts: [], destination: null };
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 function make(config: Cluster, clock: Clock = new SimulatedClock(), resolver?: DnsResolver) {
@@ -85,7 +85,7 @@ describe("a retry", () => {
     busy.activeRequests = 50;
     busier.activeRequests = 60;
     const choose = (...triedHosts: readonly object[]): string =>
-      state.choose({ hash: null, hostSelectionRetries: 1, triedHosts })?.name ?? "none";
+      state.choose({ hash: null, hostSelectionRetries: 1, triedHosts, destination: null })?.name ?? "none";
     for (let i = 0; i < 50; i++) assert.notEqual(choose(idle), idle.name);
     for (let i = 0; i < 50; i++) assert.equal(choose(idle, busy), busier.name);
     assert.notEqual(choose(idle, busy, busier), "none");
@@ -96,7 +96,7 @@ describe("a retry", () => {
     const [idle] = state.endpoints;
     assert.ok(idle);
     for (const endpoint of state.endpoints) endpoint.activeRequests = endpoint === idle ? 0 : 50;
-    const context: LbContext = { hash: null, hostSelectionRetries: 1, triedHosts: [idle] };
+    const context: LbContext = { hash: null, hostSelectionRetries: 1, triedHosts: [idle], destination: null };
     assert.ok(Array.from({ length: 100 }, () => state.choose(context)).includes(idle));
   });
 });
@@ -373,7 +373,7 @@ describe("resilience", () => {
     const out = byName(state, "10.0.0.2:80");
     fail(out);
     clock.tick(1000);
-    const retry: LbContext = { hash: null, hostSelectionRetries: 1, triedHosts: [] };
+    const retry: LbContext = { hash: null, hostSelectionRetries: 1, triedHosts: [], destination: null };
     for (let i = 0; i < 10; i++) assert.notEqual(state.choose(retry), out);
     const chosen = Array.from({ length: 10 }, () => state.choose(FIRST));
     assert.equal(chosen.filter((it) => it === out).length, 1);

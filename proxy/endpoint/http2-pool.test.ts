@@ -112,7 +112,7 @@ async function setup(t: TestContext, { http2, http1, ...fields }: Fields = {}, o
         { clock, wheel, random: () => 0 },
       ),
   });
-  const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [] });
+  const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [], destination: null });
   assert.ok(chosen);
   const pool = state.poolOf(chosen);
   t.after(() => pool.close());

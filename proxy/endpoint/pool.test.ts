@@ -32,7 +32,7 @@ test("names have connections of their own, and leave nothing behind", async () =
     createPool: (target, { config, stats, limits }) =>
       new EndpointPool(target, { config, stats, limits, tls: () => null }, { clock, wheel, random: () => 0 }),
   });
-  const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [] });
+  const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [], destination: null });
   assert.ok(chosen);
   const pool = state.poolOf(chosen);
   const acquire = (part: EndpointPool): Promise<Http1ClientConnection> =>
@@ -100,7 +100,7 @@ async function setup(t: TestContext, fields: Partial<Cluster> = {}, onSocket: (s
         { clock, wheel, random: () => 0 },
       ),
   });
-  const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [] });
+  const chosen = state.choose({ hash: null, hostSelectionRetries: 0, triedHosts: [], destination: null });
   assert.ok(chosen);
   const pool = state.poolOf(chosen);
   t.after(() => {

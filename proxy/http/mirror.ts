@@ -36,6 +36,8 @@ export class MirrorRequest implements UpstreamHandler, PoolWaiter, LbContext {
   readonly hash = null;
   readonly hostSelectionRetries = 0;
   readonly triedHosts: readonly object[] = [];
+  /** A copy has no caller of its own, and so no address that it was made to. */
+  readonly destination = null;
   readonly #runtime: HttpRuntime;
   readonly #cluster: UpstreamCluster;
   readonly #head: RequestHead;

@@ -5,8 +5,9 @@
 import type { HeaderMap } from "../../core/header-map.ts";
 import { WheelTimer } from "../../core/timer-wheel.ts";
 import { Flag } from "../../model/flags.ts";
+import { destinationOf } from "../cluster/destination.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
-import type { LbContext } from "../cluster/load-balancer/load-balancer.ts";
+import type { Destination, LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
 import { type ResetKind, RetryState } from "../cluster/retry.ts";
 import { RequestTimeouts, tellDeadline } from "../cluster/timeouts.ts";
@@ -85,6 +86,10 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
 
   get triedHosts(): readonly object[] {
     return this.#retry?.triedHosts ?? NO_HOSTS;
+  }
+
+  get destination(): Destination | null {
+    return destinationOf(this.#exchange.info.connection, (this.#cluster as UpstreamCluster).config);
   }
 
   get headRequest(): boolean {

@@ -20,7 +20,7 @@ function host(key: string, fields: Partial<Host> = {}): Host {
 }
 
 const COMMON: CommonLb = { healthyPanicThreshold: 50, localityWeighted: false };
-const ANY: LbContext = { hash: null, hostSelectionRetries: 0, triedHosts: [] };
+const ANY: LbContext = { hash: null, hostSelectionRetries: 0, triedHosts: [], destination: null };
 
 const POLICIES: readonly Cluster["lbPolicy"][] = [
   { kind: "round_robin" },
@@ -104,9 +104,12 @@ for (const policy of POLICIES) {
       const a = host("a");
       const b = host("b");
       const lb = balancer(policy, [[a, b]]);
-      const avoid: LbContext = { hash: null, hostSelectionRetries: 20, triedHosts: [a] };
+      const avoid: LbContext = { hash: null, hostSelectionRetries: 20, triedHosts: [a], destination: null };
       assert.deepEqual(shares(lb, 50, avoid), { b: 50 });
-      assert.equal(lb.choose({ hash: null, hostSelectionRetries: 3, triedHosts: [a, b] }) !== null, true);
+      assert.equal(
+        lb.choose({ hash: null, hostSelectionRetries: 3, triedHosts: [a, b], destination: null }) !== null,
+        true,
+      );
     });
 
     test("any choice is a usable host", () => {
@@ -198,7 +201,7 @@ describe("ring hash", () => {
   const hosts = Array.from({ length: 8 }, (_, i) => host(`10.0.0.${i}:80`));
   const hashes = Array.from({ length: 2000 }, (_, i) => xxHash64(`user-${i}`));
   const target = (lb: LoadBalancer<Host>, hash: bigint): string | undefined =>
-    lb.choose({ hash, hostSelectionRetries: 0, triedHosts: [] })?.key;
+    lb.choose({ hash, hostSelectionRetries: 0, triedHosts: [], destination: null })?.key;
 
   test("the same hash reaches the same host, also from another instance", () => {
     const one = balancer(policy, [hosts], { seed: 1 });

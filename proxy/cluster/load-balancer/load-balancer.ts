@@ -20,6 +20,15 @@ export interface LbContext {
   readonly hostSelectionRetries: number;
   /** Hosts that earlier attempts went to (`previous_hosts`). */
   readonly triedHosts: readonly object[];
+  /** The only host that is meant (`destinationOf`); null: the balancer chooses. */
+  readonly destination: Destination | null;
+}
+
+/** An address that a caller asked for. */
+export interface Destination {
+  /** An IP literal in its canonical form. */
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface PriorityLevel<H extends BalancedHost> {

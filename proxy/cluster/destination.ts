@@ -1,0 +1,14 @@
+/** Where the callers themselves say which endpoint is meant: by the address that they called. */
+import type { Cluster } from "../../model/cluster.ts";
+import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import type { Destination } from "./load-balancer/load-balancer.ts";
+
+/**
+ * For `LbContext.destination`: the address that a connection was going to, where the cluster is ORIGINAL_DST or the
+ * connection is pinned to that endpoint; else null.
+ */
+export function destinationOf(connection: ConnectionInfo, { discovery }: Cluster): Destination | null {
+  if (connection.restored === undefined) return null;
+  if (discovery.kind !== "original_dst" && connection.pinned === undefined) return null;
+  return { host: connection.localAddress, port: connection.localPort };
+}
