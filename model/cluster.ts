@@ -47,6 +47,11 @@ export interface Cluster {
   } | null;
   /** `upstream_bind_config.source_address`, null: any. */
   readonly bindAddress: Address | null;
+  /**
+   * `upstream_bind_config.extra_source_addresses`: an endpoint of another family than `bindAddress` is called from the
+   * first of these that is of its own. Absent: none.
+   */
+  readonly extraBindAddresses?: readonly Address[];
   /** What Outrigger's own control plane asks for beyond Envoy (`metadata.filter_metadata["outrigger"]`), null: plain Envoy. */
   readonly outrigger: ClusterExtension | null;
 }
