@@ -14,6 +14,13 @@ const GIVE_UP_MS = 30_000;
 const MAIN = path.join(import.meta.dirname, "..", "..", "cli", "main.ts");
 
 let made = 0;
+/** What a run that is ended from outside would leave behind. */
+const names = new Set<string>();
+
+process.once("exit", () => {
+  for (const name of names) spawnSync("ip", ["netns", "del", name]);
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 /** Whether the test can go on: it is root on Linux, with `ip`, and may make network namespaces. */
 export function requireNamespaces(t: TestContext, ...tools: readonly string[]): boolean {
@@ -36,6 +43,16 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** How a program is started in a namespace. */
+export interface Launch {
+  /** Whom it runs as, user and group by number. Default: root. */
+  readonly user?: number;
+  readonly group?: number;
+  /** A file that it sees in the place of /etc/hosts. */
+  readonly hosts?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export class Namespace {
   readonly name: string;
   readonly #t: TestContext;
@@ -45,7 +62,11 @@ export class Namespace {
     this.name = `outrigger-${process.pid}-${made++}-${label}`;
     this.#t = t;
     command("ip", "netns", "add", this.name);
-    t.after(() => void spawnSync("ip", ["netns", "del", this.name]));
+    names.add(this.name);
+    t.after(() => {
+      names.delete(this.name);
+      spawnSync("ip", ["netns", "del", this.name]);
+    });
     this.must("ip", "link", "set", "lo", "up");
   }
 
@@ -62,6 +83,34 @@ export class Namespace {
     const { code, stdout, stderr } = this.run(...args);
     assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
     return stdout;
+  }
+
+  /** Starts a program in it, which ends with this process at the latest, however that ends. */
+  start(program: readonly string[], { user = 0, group = user, hosts, env }: Launch = {}): ChildProcess {
+    // `ip netns exec` makes a mount namespace of its own, so that what is mounted is seen by this program alone.
+    const mount = hosts === undefined ? [] : ["sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts];
+    const ids = user === 0 ? [] : ["--reuid", `${user}`, "--regid", `${group}`, "--clear-groups"];
+    const command = [...mount, "setpriv", "--pdeathsig", "KILL", ...ids, "--", ...program];
+    return spawn("ip", ["netns", "exec", this.name, ...command], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
+  }
+
+  /** Runs a program in it to its end, while the test goes on. */
+  async exec(program: readonly string[], launch: Launch & { readonly input?: string | Buffer } = {}): Promise<Outcome> {
+    const child = this.start(program, launch);
+    const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+    for (const name of ["stdout", "stderr"] as const)
+      child[name]?.on("data", (chunk: Buffer) => chunks[name].push(chunk));
+    // It may end without having read all.
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(launch.input);
+    const timer = setTimeout(() => child.kill("SIGKILL"), GIVE_UP_MS);
+    await once(child, "close");
+    clearTimeout(timer);
+    const text = (name: keyof typeof chunks): string => Buffer.concat(chunks[name]).toString();
+    return { code: child.exitCode, stdout: text("stdout"), stderr: text("stderr") };
   }
 
   /** The `outrigger` command. */
@@ -136,20 +185,31 @@ export class Agent {
   }
 }
 
+/** Lays a wire: a pair of devices, `[namespace, name]` each, that are up. */
+export function wire(...ends: readonly [readonly [Namespace, string], readonly [Namespace, string]]): void {
+  const [near, far] = [`or${process.pid}a`, `or${process.pid}b`];
+  const [[left], [right]] = ends;
+  command("ip", "link", "add", near, "netns", left.name, "type", "veth", "peer", "name", far, "netns", right.name);
+  for (const [[space, name], device] of [
+    [ends[0], near],
+    [ends[1], far],
+  ] as const) {
+    space.must("ip", "link", "set", device, "name", name);
+    space.must("ip", "link", "set", name, "up");
+  }
+}
+
 /** Two namespaces on one wire: `app` has 10.77.0.2 and fd77::2, `peer` 10.77.0.1 and fd77::1, and everything beyond. */
 export function appAndPeer(t: TestContext): { readonly app: Namespace; readonly peer: Namespace } {
   const app = new Namespace(t, "app");
   const peer = new Namespace(t, "peer");
-  const [near, far] = [`or${process.pid}a`, `or${process.pid}b`];
-  command("ip", "link", "add", near, "netns", app.name, "type", "veth", "peer", "name", far, "netns", peer.name);
-  for (const [space, device, host] of [
-    [app, near, 2],
-    [peer, far, 1],
+  wire([app, "eth0"], [peer, "eth0"]);
+  for (const [space, host] of [
+    [app, 2],
+    [peer, 1],
   ] as const) {
-    space.must("ip", "link", "set", device, "name", "eth0");
     space.must("ip", "address", "add", `10.77.0.${host}/24`, "dev", "eth0");
     space.must("ip", "address", "add", `fd77::${host}/64`, "dev", "eth0", "nodad");
-    space.must("ip", "link", "set", "eth0", "up");
   }
   app.must("ip", "route", "add", "default", "via", "10.77.0.1");
   app.must("ip", "-6", "route", "add", "default", "via", "fd77::1");
