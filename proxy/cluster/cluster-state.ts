@@ -7,6 +7,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import type { TimerWheel } from "../../core/timer-wheel.ts";
+import { formatAddress } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
 import { Breaker } from "./breaker.ts";
@@ -17,9 +18,10 @@ import { DnsDiscovery } from "./discovery-dns.ts";
 import { type DnsResolver, systemResolver } from "./dns-resolver.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import type { ClusterEvent, ClusterObserver } from "./events.ts";
-import { type LbContext, LoadBalancer } from "./load-balancer/load-balancer.ts";
+import { type Destination, type LbContext, LoadBalancer } from "./load-balancer/load-balancer.ts";
 import { Membership } from "./membership.ts";
 import type { CircuitState } from "./opossum-circuit.ts";
+import { OriginalDstHosts, type OriginalDstOwner } from "./original-dst.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { Pool } from "./pool.ts";
 import { ResourceLimits } from "./resource-limits.ts";
@@ -53,6 +55,8 @@ export class ClusterState<P extends Pool = Pool> {
   #breaker: Breaker | null = null;
   #detector: OutlierDetector | null = null;
   #dns: DnsDiscovery | null = null;
+  /** null: the endpoints are not the callers' to name. */
+  #originalDst: OriginalDstHosts<P> | null = null;
   #ready = false;
 
   constructor(config: Cluster, deps: ClusterDeps<P>) {
@@ -132,6 +136,8 @@ export class ClusterState<P extends Pool = Pool> {
 
   /** The endpoint for one attempt, null if none may be used (UH). */
   choose(context: LbContext): EndpointState<P> | null {
+    const { destination } = context;
+    if (destination !== null || this.#originalDst !== null) return this.#meant(destination);
     const detector = this.#detector;
     // A first attempt may serve as a probe; a retry goes where it is likeliest to succeed.
     if (detector?.hasProbes === true && context.hostSelectionRetries === 0) {
@@ -147,6 +153,17 @@ export class ClusterState<P extends Pool = Pool> {
     ) {
       return this.#untried(context.triedHosts) ?? endpoint;
     }
+    return endpoint;
+  }
+
+  /** The endpoint that the caller called: made where the cluster is ORIGINAL_DST, else the one of that address. */
+  #meant(destination: Destination | null): EndpointState<P> | null {
+    let endpoint: EndpointState<P> | null = null;
+    if (destination !== null) {
+      endpoint =
+        this.#originalDst?.at(destination) ?? this.#membership.get(formatAddress({ kind: "tcp", ...destination }));
+    }
+    if (endpoint === null) this.stats.upstream_cx_none_healthy++;
     return endpoint;
   }
 
@@ -212,6 +229,7 @@ export class ClusterState<P extends Pool = Pool> {
 
   #stop(): void {
     this.#dns?.close();
+    this.#originalDst?.close();
     this.#breaker?.close();
     this.#detector?.close();
   }
@@ -245,6 +263,16 @@ export class ClusterState<P extends Pool = Pool> {
     this.#dns?.close();
     this.#dns = null;
     const { discovery } = this.#config;
+    const nobody: EndpointSet = { name: this.name, localities: [], overprovisioningFactor: 140 };
+    if (this.#originalDst !== null) {
+      this.#originalDst.close();
+      this.#originalDst = null;
+      this.#membership.update(nobody, discovery.kind);
+    }
+    if (discovery.kind === "original_dst") {
+      this.#originalDst = new OriginalDstHosts(discovery.cleanupIntervalMs, this.#originalDstOwner, this.#deps.wheel);
+      this.#apply(nobody);
+    }
     if (discovery.kind === "static") this.#apply(discovery.endpoints);
     if (discovery.kind !== "strict_dns" && discovery.kind !== "logical_dns") return;
     const { clock, random, resolver = systemResolver, log } = this.#deps;
@@ -265,6 +293,21 @@ export class ClusterState<P extends Pool = Pool> {
     });
     this.#dns.start();
   }
+
+  readonly #originalDstOwner: OriginalDstOwner<P> = {
+    add: (config) => {
+      const endpoint = this.#membership.addOne(config);
+      this.stats.membership_change++;
+      this.stats.membership_total++;
+      this.stats.membership_healthy++;
+      return endpoint;
+    },
+    remove: (endpoints) => {
+      for (const endpoint of endpoints) this.#membership.removeOne(endpoint);
+      this.stats.membership_change++;
+      this.#onHealthChange();
+    },
+  };
 
   #makeBreaker(): void {
     this.#breaker?.close();

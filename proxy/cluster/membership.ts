@@ -15,6 +15,13 @@ export interface MembershipListener<P extends Pool> {
   onReconnect(endpoint: EndpointState<P>): void;
 }
 
+const NO_LOCALITY: LocalityEndpoints = {
+  locality: { region: "", zone: "", subZone: "" },
+  weight: null,
+  priority: 0,
+  endpoints: [],
+};
+
 export class Membership<P extends Pool> {
   readonly #endpoints = new Map<string, EndpointState<P>>();
   readonly #listener: MembershipListener<P>;
@@ -64,6 +71,15 @@ export class Membership<P extends Pool> {
     const gone = [...this.#endpoints.values()].filter(({ key }) => !seen.has(key));
     for (const endpoint of gone) this.#remove(endpoint);
     return added || gone.length > 0;
+  }
+
+  /** Adds one that discovery makes by itself; it belongs to no priority level. */
+  addOne(config: Endpoint): EndpointState<P> {
+    return this.#add(formatAddress(config.address), config, NO_LOCALITY);
+  }
+
+  removeOne(endpoint: EndpointState<P>): void {
+    this.#remove(endpoint);
   }
 
   #add(key: string, config: Endpoint, { locality, priority }: LocalityEndpoints): EndpointState<P> {

@@ -1,0 +1,105 @@
+/** ORIGINAL_DST clusters: endpoints come with the calls to them and go when nobody calls them any more. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { SimulatedClock } from "../../core/clock.ts";
+import { seededRandom } from "../../core/random.ts";
+import { TimerWheel } from "../../core/timer-wheel.ts";
+import { cluster, endpoint, endpointSet } from "../../test/support/clusters.ts";
+import { ClusterState } from "./cluster-state.ts";
+import type { Destination, LbContext } from "./load-balancer/load-balancer.ts";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+const CLEANUP_MS = 5000;
+
+function to(destination: Destination | null): LbContext {
+  return { hash: null, hostSelectionRetries: 0, triedHosts: [], destination };
+}
+
+function make(fields: Parameters<typeof cluster>[0]) {
+  const clock = new SimulatedClock();
+  const drained: string[] = [];
+  const state = new ClusterState(cluster(fields), {
+    clock,
+    wheel: new TimerWheel(clock),
+    random: seededRandom(1),
+    log: quiet,
+    observer: { onClusterEvent() {} },
+    createPool: (of) => ({ drain: () => void drained.push(of.name), close() {} }),
+  });
+  const names = (): string[] => [...state.endpoints].map(({ name }) => name);
+  return { clock, state, drained, names };
+}
+
+const originalDst = () =>
+  make({
+    lbPolicy: { kind: "cluster_provided" },
+    discovery: { kind: "original_dst", cleanupIntervalMs: CLEANUP_MS },
+  });
+
+describe("an ORIGINAL_DST cluster", () => {
+  test("is ready at once and sends each call where it was going, IPv4 and IPv6", () => {
+    const { state } = originalDst();
+    assert.equal(state.ready, true);
+    const first = state.choose(to({ host: "192.0.2.7", port: 80 }));
+    assert.equal(first?.name, "192.0.2.7:80");
+    assert.equal(state.choose(to({ host: "192.0.2.7", port: 80 })), first);
+    assert.equal(state.choose(to({ host: "192.0.2.7", port: 81 }))?.name, "192.0.2.7:81");
+    assert.equal(state.choose(to({ host: "2001:db8::7", port: 80 }))?.name, "[2001:db8::7]:80");
+    assert.equal(state.stats.membership_total, 3);
+    assert.equal(state.stats.membership_healthy, 3);
+  });
+
+  test("has no host for a call that nobody intercepted", () => {
+    const { state } = originalDst();
+    assert.equal(state.choose(to(null)), null);
+    assert.equal(state.stats.upstream_cx_none_healthy, 1);
+  });
+
+  test("forgets endpoints that are not used, and keeps those with connections or calls", () => {
+    const { clock, state, drained, names } = originalDst();
+    const [idle, connected, busy] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map((host) =>
+      state.choose(to({ host, port: 80 })),
+    );
+    assert.ok(idle && connected && busy);
+    state.poolOf(idle);
+    connected.activeConnections = 1;
+    busy.activeRequests = 1;
+    // They were used since the last time that somebody looked.
+    clock.advance(CLEANUP_MS + 20);
+    assert.equal(names().length, 3);
+    clock.advance(CLEANUP_MS + 20);
+    assert.deepEqual(names(), [connected.name, busy.name]);
+    assert.deepEqual(drained, [idle.name]);
+    assert.equal(idle.removed, true);
+    assert.equal(state.stats.membership_total, 2);
+    connected.activeConnections = 0;
+    busy.activeRequests = 0;
+    clock.advance(CLEANUP_MS + 20);
+    assert.deepEqual(names(), []);
+    // A new call makes a new one, and begins to look again.
+    assert.notEqual(state.choose(to({ host: "192.0.2.1", port: 80 })), idle);
+    clock.advance(2 * CLEANUP_MS + 40);
+    assert.deepEqual(names(), []);
+  });
+
+  test("gives its endpoints up when it becomes a cluster of another kind", () => {
+    const { state, names } = originalDst();
+    const before = state.choose(to({ host: "192.0.2.1", port: 80 }));
+    state.updateConfig(cluster({ discovery: { kind: "static", endpoints: endpointSet(endpoint("192.0.2.9:80")) } }));
+    assert.deepEqual(names(), ["192.0.2.9:80"]);
+    assert.equal(before?.removed, true);
+    assert.equal(state.choose(to(null))?.name, "192.0.2.9:80");
+  });
+});
+
+test("a pinned call goes to the endpoint that it asked for, and nowhere else", () => {
+  const { state } = make({
+    discovery: {
+      kind: "static",
+      endpoints: endpointSet(endpoint("192.0.2.1:80"), endpoint("192.0.2.2:80")),
+    },
+  });
+  for (let i = 0; i < 5; i++) assert.equal(state.choose(to({ host: "192.0.2.2", port: 80 }))?.name, "192.0.2.2:80");
+  assert.equal(state.choose(to({ host: "192.0.2.3", port: 80 })), null);
+  assert.equal(state.stats.upstream_cx_none_healthy, 1);
+});
