@@ -8,6 +8,7 @@ import { type Clock, EventClock } from "../core/clock.ts";
 import { messageOf, type Problem, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import type { SharedState } from "../core/shared-state.ts";
 import { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Watch } from "../core/watch.ts";
 import type { Listener } from "../model/listener.ts";
@@ -33,6 +34,8 @@ export interface DataPlaneOptions {
   readonly workload: string;
   /** How long connections of a listener that is gone or draining may last, ms. */
   readonly drainMs: number;
+  /** What all data-plane threads of the process count together. Absent: this is the only one. */
+  readonly shared?: SharedState;
 }
 
 /**
@@ -76,6 +79,7 @@ export class DataPlane {
       random: options.random,
       log: logger("cluster"),
       observer: options.clusterObserver,
+      shared: options.shared ?? null,
       secrets,
       contexts,
     });

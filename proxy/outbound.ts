@@ -5,6 +5,7 @@
 import type { EventClock } from "../core/clock.ts";
 import type { Logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import type { SharedState } from "../core/shared-state.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { Cluster } from "../model/cluster.ts";
 import type { EndpointMetadata, EndpointSet } from "../model/endpoint.ts";
@@ -34,6 +35,8 @@ export interface OutboundDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly observer: OutboundObserver;
+  /** null: this thread is the only one. */
+  readonly shared: SharedState | null;
   readonly secrets: SecretsView;
   readonly contexts: ContextCache;
 }
@@ -128,13 +131,14 @@ export class UpstreamClusters {
   }
 
   #create(config: Cluster): UpstreamCluster {
-    const { clock, wheel, random, log, observer } = this.#deps;
+    const { clock, wheel, random, log, observer, shared } = this.#deps;
     return new ClusterState<EndpointPool>(config, {
       clock,
       wheel,
       random,
       log,
       observer,
+      shared,
       onReady: () => this.#onReady(),
       createPool: (endpoint, cluster) =>
         new EndpointPool(

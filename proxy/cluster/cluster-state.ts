@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import type { SharedState } from "../../core/shared-state.ts";
 import type { TimerWheel } from "../../core/timer-wheel.ts";
 import { formatAddress } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
@@ -32,6 +33,8 @@ export interface ClusterDeps<P extends Pool> {
   readonly random: Random;
   readonly log: Logger;
   readonly observer: ClusterObserver;
+  /** Counts of the process. Absent or null: this thread is the only one. */
+  readonly shared?: SharedState | null;
   readonly createPool: (endpoint: EndpointState<P>, cluster: ClusterState<P>) => P;
   /** Absent: the machine's own. */
   readonly resolver?: DnsResolver;

@@ -1,0 +1,98 @@
+/**
+ * What the process keeps in one place for all its data-plane threads: counts that limits are held against, states of
+ * breakers, and which endpoints are ejected. One thread alone has none of this and counts in plain numbers.
+ *
+ * The thread that starts the others makes the memory and hands it to them (`workerData`, where a clone is still the same
+ * memory); each attaches to it with its own number. When a thread has ended, `releaseThread` gives back what it held,
+ * before another begins under its number.
+ */
+import { logger } from "./log.ts";
+import { SharedTable, type TableSpec, tableBytes } from "./shared-table.ts";
+
+/** Lanes of a cache line, so that threads don't take each other's. */
+const LANE = 16;
+
+const TABLES = {
+  /** Counts that are limited: of a cluster's connections, requests, retries; of faults. */
+  counts: { capacity: 16_384, sharedWords: 0, laneWords: LANE, heldWords: LANE, claim: null },
+  /** Breakers: `proxy/cluster/shared-breaker.ts`. */
+  breakers: { capacity: 16_384, sharedWords: 14, laneWords: 4 * LANE, heldWords: 2, claim: 2 },
+  /** Outlier detection of a cluster, and of one endpoint of it: `proxy/cluster/outlier/shared-monitor.ts`. */
+  detectors: { capacity: 16_384, sharedWords: 14, laneWords: LANE, heldWords: 1, claim: null },
+  hosts: { capacity: 65_536, sharedWords: 30, laneWords: LANE, heldWords: 2, claim: 2 },
+} as const satisfies Record<string, TableSpec>;
+
+export type SharedTableName = keyof typeof TABLES;
+
+const NAMES = Object.keys(TABLES) as SharedTableName[];
+
+/** Survives structured cloning; the buffers remain the same memory. */
+export interface SharedMemory {
+  readonly threads: number;
+  /** When it was made, ms on the clock that all threads have in common. */
+  readonly originMs: number;
+  readonly tables: Readonly<Record<SharedTableName, SharedArrayBuffer>>;
+}
+
+/** Memory for threads numbered 0 to `threads` − 1. It is reserved now and taken as it is used. */
+export function createSharedMemory(threads: number): SharedMemory {
+  const tables = NAMES.map((name) => [name, new SharedArrayBuffer(tableBytes(TABLES[name], threads))] as const);
+  return {
+    threads,
+    originMs: machineTime(),
+    tables: Object.fromEntries(tables) as Record<SharedTableName, SharedArrayBuffer>,
+  };
+}
+
+/** One thread's view of the memory. */
+export class SharedState {
+  readonly thread: number;
+  readonly threads: number;
+  readonly #tables: Readonly<Record<SharedTableName, SharedTable>>;
+  /** What a `Clock`'s time in this thread is short of the time since the memory was made. */
+  readonly #shift: number;
+  readonly #toldFull = new Set<SharedTableName>();
+
+  constructor(memory: SharedMemory, thread: number) {
+    this.thread = thread;
+    this.threads = memory.threads;
+    this.#shift = machineTime() - performance.now() - memory.originMs;
+    const tables = NAMES.map(
+      (name) => [name, new SharedTable(memory.tables[name], TABLES[name], memory.threads, thread)] as const,
+    );
+    this.#tables = Object.fromEntries(tables) as Record<SharedTableName, SharedTable>;
+  }
+
+  /** The table to acquire records from. */
+  table(name: SharedTableName): SharedTable {
+    return this.#tables[name];
+  }
+
+  /**
+   * A thread's `Clock.now()` as ms that mean the same in all threads: each thread's own clock begins when it does.
+   */
+  time(now: number): number {
+    return now + this.#shift;
+  }
+
+  /** Says once per table that this thread counts by itself what had no room in it. */
+  tellFull(table: SharedTableName, name: string): void {
+    if (this.#toldFull.has(table)) return;
+    this.#toldFull.add(table);
+    logger("shared").warn(
+      { table, name, capacity: TABLES[table].capacity },
+      "no room in the memory that threads share: this and what follows is counted by each thread alone",
+    );
+  }
+
+  /** Gives back all that a thread held which has ended. Call it before another thread begins under its number. */
+  releaseThread(thread: number): void {
+    for (const name of NAMES) this.#tables[name].releaseThread(thread);
+  }
+}
+
+/** The machine's monotonic clock, ms: of all threads the same. */
+function machineTime(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
