@@ -1,22 +1,38 @@
 /** `outrigger sidecar`: runs any program in the mesh, and ends with it. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { formatIp, parseIp } from "../core/ip.ts";
 import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
 
-export interface SidecarFlags {
+/** What a sidecar is told of its workload, however the program's connections come to it. */
+export interface WorkloadFlags {
   readonly controlPlane: string;
   readonly service: string;
   readonly port: number;
   readonly namespace: string;
   readonly serviceAccount?: string;
+  readonly trustDomain?: string;
   readonly label: readonly string[];
   readonly joinToken?: string;
   readonly state?: string;
   readonly certLifetime?: number;
+  readonly user?: string;
   readonly drainTimeS: number;
   readonly logLevel: LogLevel;
 }
 
-function port(text: string): number {
+/** A request for this path of a port passes in plaintext, also where mutual TLS is required. */
+export interface HealthProbe {
+  readonly port: number;
+  readonly path: string;
+}
+
+export interface SidecarFlags extends WorkloadFlags {
+  readonly interception?: "redirect" | "tproxy";
+  readonly address?: string;
+  readonly probe: readonly HealthProbe[];
+}
+
+export function port(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < 1 || value > 65_535) throw new InvalidArgumentError("a port is needed.");
   return value;
@@ -27,21 +43,34 @@ function label(text: string, before: readonly string[]): readonly string[] {
   return [...before, text];
 }
 
+/** `8080/healthz`. */
+export function probe(text: string, before: readonly HealthProbe[]): readonly HealthProbe[] {
+  const slash = text.indexOf("/");
+  if (slash < 0) throw new InvalidArgumentError("PORT/PATH is needed, as in 8080/healthz.");
+  return [...before, { port: port(text.slice(0, slash)), path: text.slice(slash) }];
+}
+
+function address(text: string): string {
+  const ip = parseIp(text);
+  if (ip === null) throw new InvalidArgumentError("an IP address is needed.");
+  return formatIp(ip);
+}
+
 export function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError("a number of seconds is needed.");
   return value;
 }
 
-export function addSidecarCommand(program: Command): void {
-  program
-    .command("sidecar")
-    .description("run a program in the mesh, with a sidecar beside it")
+/** The flags of `WorkloadFlags`. */
+export function addWorkloadOptions(command: Command): Command {
+  return command
     .requiredOption("--control-plane <host:port>", "where the control plane serves xDS")
     .requiredOption("--service <name>", "the service that the program is an instance of")
     .requiredOption("--port <port>", "where the program listens, on 127.0.0.1", port)
     .option("--namespace <name>", "its namespace", "default")
     .option("--service-account <name>", "identity of the workload; the service's name where none is given")
+    .option("--trust-domain <name>", "of the mesh; that of the control plane on this machine where none is given")
     .option("--label <key=value>", "label of the workload, for Service selectors (repeatable)", label, [])
     .addOption(
       new Option(
@@ -51,16 +80,40 @@ export function addSidecarCommand(program: Command): void {
     )
     .option("--state <dir>", "state directory of a control plane on this machine")
     .option("--cert-lifetime <seconds>", "asked of the CA for the workload's certificate", seconds)
+    .option(
+      "--user <name>",
+      "whom the program runs as, by name, UID or UID:GID; the sidecar's user where none is given",
+    )
     .option("--drain-time-s <seconds>", "deadline of a drain", seconds, 10)
     .addOption(
       new Option("-l, --log-level <level>", "level of the sidecar's own log")
         .choices([...LOG_LEVELS])
         .default("warning"),
+    );
+}
+
+export function addSidecarCommand(program: Command): void {
+  addWorkloadOptions(program.command("sidecar").description("run a program in the mesh, with a sidecar beside it"))
+    .addOption(
+      new Option(
+        "--interception <mode>",
+        "take the connections that the rules of `outrigger init` lead here; its --inbound-mode",
+      ).choices(["redirect", "tproxy"]),
+    )
+    .option("--address <ip>", "with --interception: what peers call; the first that is not loopback", address)
+    .option(
+      "--probe <port/path>",
+      "with --interception: health probe that passes without mutual TLS (repeatable)",
+      probe,
+      [],
     )
     .argument("[command...]", "the program, after --; without one the sidecar runs until it is stopped")
     .action(async (command: string[], flags: SidecarFlags) => {
       setLogLevel(flags.logLevel);
-      const { runSidecar } = await import("./sidecar/run-sidecar.ts");
-      await runSidecar(flags, command);
+      const [{ runSidecar }, { surroundingsOf }] = await Promise.all([
+        import("./sidecar/run-sidecar.ts"),
+        import("./sidecar/surroundings.ts"),
+      ]);
+      await runSidecar(flags, command, await surroundingsOf(flags, command.length > 0));
     });
 }

@@ -1,6 +1,7 @@
 /** The sidecar of one program: identity first, then configuration, then the program, and a drain at the end. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdirSync } from "node:fs";
+import { constants } from "node:os";
 import path from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { JoinTokens, readRootPins } from "../../certs/join-token.ts";
@@ -16,18 +17,19 @@ import { messageOf, UserError } from "../../core/errors.ts";
 import { logger } from "../../core/log.ts";
 import { systemRandom } from "../../core/random.ts";
 import { nextValue } from "../../core/watch.ts";
-import type { Bootstrap, NodeIdentity } from "../../model/bootstrap.ts";
+import { formatAddress } from "../../model/address.ts";
+import type { Bootstrap, JsonValue, NodeIdentity } from "../../model/bootstrap.ts";
 import { controlPlaneIdentity, formatIdentity, type Identity } from "../../model/identity.ts";
 import { WORKLOAD_CERT } from "../../model/tls.ts";
 import { startServers } from "../admin/start-admin.ts";
 import { handleSignals } from "../lifecycle.ts";
 import { ProxyProcess } from "../proxy-process.ts";
-import type { SidecarFlags } from "../sidecar-command.ts";
+import type { HealthProbe, WorkloadFlags } from "../sidecar-command.ts";
 import { defaultStateDir } from "../state-home.ts";
 import { VERSION } from "../version.ts";
-import { claimAddresses, type SidecarAddresses } from "./addresses.ts";
 import { type FoundControlPlane, findControlPlane } from "./find-control-plane.ts";
-import { serviceEnvironment } from "./service-environment.ts";
+import { proxyEnvironment, serviceEnvironment } from "./service-environment.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 const log = logger("main");
 
@@ -37,19 +39,28 @@ const TOKEN_TTL_MS = 60_000;
 /** How long the news that this workload leaves may take through the control plane to its callers. */
 const FAREWELL_MS = 250;
 
-export async function runSidecar(flags: SidecarFlags, command: readonly string[]): Promise<void> {
+/** The flags of a sidecar, wherever it stands. */
+export interface RunFlags extends WorkloadFlags {
+  readonly probe?: readonly HealthProbe[];
+}
+
+/** Runs until the program has ended or a signal came. Rejects with a UserError where it can't begin. */
+export async function runSidecar(
+  flags: RunFlags,
+  command: readonly string[],
+  surroundings: Surroundings,
+): Promise<void> {
   const stateDir = flags.state ?? defaultStateDir();
   // The control plane, and the first certificate, may be long in coming.
   stayAlive();
   const controlPlane = await findControlPlane(flags.controlPlane, stateDir, systemClock);
   const identity: Identity = {
-    trustDomain: controlPlane.trustDomain ?? "cluster.local",
+    trustDomain: flags.trustDomain ?? controlPlane.trustDomain ?? "cluster.local",
     namespace: flags.namespace,
     serviceAccount: flags.serviceAccount ?? flags.service,
   };
   const workload = startIdentity(identity, controlPlane, flags, stateDir);
-  const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
-  const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, addresses));
+  const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, surroundings));
   const target = controlPlaneTarget(`${bracket(controlPlane.host)}:${controlPlane.port}`, () => {
     if (!controlPlane.secure) return credentials.createInsecure();
     const current = workload.certificate.get();
@@ -58,24 +69,27 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
   });
   await nextValue(workload.certificate);
 
+  const lastGood = lastGoodFile(stateDir, bootstrap);
   const proxy = new ProxyProcess({
     bootstrap,
     client: {
       decode: processDecodeOptions(),
       adsTargets: [target],
       localSecrets: new Set([WORKLOAD_CERT]),
-      lastGood: lastGoodFile(stateDir, bootstrap),
+      ...(lastGood === null ? {} : { lastGood }),
     },
     identity: workload.certificate,
     workload: `${flags.service}.${flags.namespace}`,
     drainMs: flags.drainTimeS * 1000,
     fileFlushIntervalMs: 1000,
   });
+  surroundings.follow(proxy.client.snapshots);
   let child: ChildProcess | null = null;
   const finish = async (): Promise<void> => {
     workload.stop();
     for (const server of servers) await server.close();
     await proxy.close();
+    await surroundings.close();
   };
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     // Callers are told first, and for a moment still served: otherwise the last of them would find the door shut.
@@ -85,20 +99,10 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
     if (child !== null) await endChild(child, signal, flags.drainTimeS * 1000);
     await finish();
   };
-  const at = (port: number) => ({ kind: "tcp", host: addresses.address, port }) as const;
-  const servers = await startServers(
-    proxy,
-    {
-      admin: at(addresses.adminPort),
-      allowRemote: false,
-      metrics: at(addresses.metricsPort),
-      health: at(addresses.healthPort),
-    },
-    {
-      options: { service: flags.service, namespace: flags.namespace, control_plane: flags.controlPlane },
-      quit: () => void stop("SIGTERM").finally(() => process.exit(0)),
-    },
-  );
+  const servers = await startServers(proxy, surroundings.servers, {
+    options: { service: flags.service, namespace: flags.namespace, control_plane: flags.controlPlane },
+    quit: () => void stop("SIGTERM").finally(() => process.exit(0)),
+  });
   handleSignals({
     onStop: (signal) => stop(signal as NodeJS.Signals),
     onReopenLogs: () => proxy.telemetry.reopenLogs(),
@@ -106,22 +110,17 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
 
   await nextValue(proxy.ready, (ready) => ready);
   if (proxy.problems.length > 0) throw new UserError(proxy.problems);
+  const { admin } = surroundings.servers;
   log.info(
-    { address: addresses.address, admin: addresses.adminPort },
+    { address: surroundings.address, admin: admin && formatAddress(admin) },
     "ready: configuration and certificate are in force",
   );
   const [program, ...args] = command;
   if (program === undefined) return;
-  child = spawn(program, args, {
-    stdio: "inherit",
-    env: {
-      ...process.env,
-      ...serviceEnvironment(
-        proxy.dataPlane.listeners,
-        flags.namespace,
-        `http://${addresses.address}:${addresses.outboundPort}`,
-      ),
-    },
+  child = surroundings.start(program, args, {
+    ...process.env,
+    ...serviceEnvironment(proxy.client.snapshots.get()?.listeners.values() ?? [], flags.namespace),
+    ...(surroundings.httpProxy === null ? {} : proxyEnvironment(surroundings.httpProxy)),
   });
   child.once("error", (error) => {
     process.stderr.write(`outrigger: cannot run ${program}: ${messageOf(error)}\n`);
@@ -133,7 +132,7 @@ export async function runSidecar(flags: SidecarFlags, command: readonly string[]
     void proxy
       .drain(1000)
       .then(finish)
-      .finally(() => process.exit(code ?? 128 + (signal === "SIGKILL" ? 9 : 15)));
+      .finally(() => process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
 }
 
@@ -148,7 +147,7 @@ function bracket(host: string): string {
 function startIdentity(
   identity: Identity,
   { ca }: FoundControlPlane,
-  flags: SidecarFlags,
+  flags: RunFlags,
   stateDir: string,
 ): WorkloadIdentity {
   const workload: WorkloadIdentity = new WorkloadIdentity({
@@ -179,36 +178,43 @@ function mintToken(identity: Identity, stateDir: string): string {
   }
 }
 
-function sidecarNode(flags: SidecarFlags, identity: Identity, addresses: SidecarAddresses): NodeIdentity {
-  const { service, namespace, port } = flags;
-  const { address, inboundPort, outboundPort, loopback } = addresses;
+function sidecarNode(flags: RunFlags, identity: Identity, surroundings: Surroundings): NodeIdentity {
+  const { service, namespace, port, probe = [] } = flags;
+  const { address, inboundPort, outboundPort, loopback, interception } = surroundings;
+  const workload: Record<string, JsonValue> = {
+    service,
+    namespace,
+    serviceAccount: identity.serviceAccount,
+    trustDomain: identity.trustDomain,
+    appPort: port,
+    address,
+    inboundPort,
+    outboundPort,
+    httpProxyPort: outboundPort,
+    labels: Object.fromEntries(
+      flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
+    ),
+  };
+  if (loopback !== null) workload["loopback"] = { ...loopback };
+  if (interception !== null) workload["interception"] = { ...interception };
+  if (probe.length > 0) workload["probes"] = probe.map((one) => ({ ...one }));
   return {
     id: `${service}.${namespace}~${address}~${inboundPort}`,
     cluster: service,
     locality: { region: "", zone: "", subZone: "" },
-    metadata: {
-      OUTRIGGER: {
-        service,
-        namespace,
-        serviceAccount: identity.serviceAccount,
-        trustDomain: identity.trustDomain,
-        appPort: port,
-        address,
-        inboundPort,
-        outboundPort,
-        httpProxyPort: outboundPort,
-        loopback,
-        labels: Object.fromEntries(
-          flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
-        ),
-      },
-    },
+    metadata: { OUTRIGGER: workload },
   };
 }
 
-function lastGoodFile(stateDir: string, bootstrap: Bootstrap): LastGoodFile {
+/** null where nothing can be written: then the sidecar waits for its control plane whenever it starts. */
+function lastGoodFile(stateDir: string, bootstrap: Bootstrap): LastGoodFile | null {
   const dir = path.join(stateDir, "sidecars");
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, "the last good configuration is not kept (--state names another directory)");
+    return null;
+  }
   return new LastGoodFile({
     file: path.join(dir, `${bootstrap.node.id}.json`),
     owner: bootstrap.node.id,

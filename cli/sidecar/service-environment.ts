@@ -5,21 +5,15 @@ import type { Listener } from "../../model/listener.ts";
 const NO_PROXY = "localhost,127.0.0.0/8,127.0.0.1,::1";
 
 /**
- * `STOCK_SERVICE_HOST` and `STOCK_SERVICE_PORT` (and `_PORT_HTTP` for a named port) of each service in the namespace,
- * as the sidecar listens for it. Where a service has several ports the first listener's counts, as in Kubernetes.
+ * `STOCK_SERVICE_HOST` and `STOCK_SERVICE_PORT` (and `_PORT_HTTP` for a named port) of each service in the namespace: where
+ * the sidecar listens for it, or with interception the service's own address. Where a service has several ports the first
+ * counts, as in Kubernetes.
  */
-export function serviceEnvironment(
-  listeners: Iterable<{
-    readonly config: Listener;
-    readonly boundAddress: { readonly host: string; readonly port: number } | null;
-  }>,
-  namespace: string,
-  httpProxy: string,
-): Record<string, string> {
-  const env: Record<string, string> = { http_proxy: httpProxy, HTTP_PROXY: httpProxy, no_proxy: NO_PROXY, NO_PROXY };
+export function serviceEnvironment(listeners: Iterable<Listener>, namespace: string): Record<string, string> {
+  const env: Record<string, string> = {};
   const ports = [...listeners]
-    .flatMap(({ config, boundAddress }) =>
-      config.outrigger?.service && boundAddress ? [{ service: config.outrigger.service, at: boundAddress }] : [],
+    .flatMap(({ address, outrigger }) =>
+      outrigger?.service && address.kind === "tcp" ? [{ service: outrigger.service, at: address }] : [],
     )
     .filter(({ service }) => service.namespace === namespace)
     .sort((a, b) => a.service.port - b.service.port);
@@ -31,4 +25,9 @@ export function serviceEnvironment(
       env[`${prefix}_SERVICE_PORT_${service.portName.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`] = String(at.port);
   }
   return env;
+}
+
+/** For programs that ask for a proxy: the sidecar is one. */
+export function proxyEnvironment(url: string): Record<string, string> {
+  return { http_proxy: url, HTTP_PROXY: url, no_proxy: NO_PROXY, NO_PROXY };
 }

@@ -1,0 +1,134 @@
+/** A sidecar to which rules of the kernel lead the connections of its machine, pod or network namespace. */
+import net from "node:net";
+import { networkInterfaces } from "node:os";
+import { codeOf, messageOf, UserError } from "../../core/errors.ts";
+import { parseIp } from "../../core/ip.ts";
+import { logger } from "../../core/log.ts";
+import { INBOUND_PORT, OUTBOUND_PORT } from "../../model/interception.ts";
+import { loadSocketOptions } from "../../proxy/listener/socket-options.ts";
+import { machine, missingRights } from "../init/system.ts";
+import type { SidecarFlags } from "../sidecar-command.ts";
+import type { ProgramUser } from "./program-user.ts";
+import { type Surroundings, startHere } from "./surroundings.ts";
+
+const log = logger("main");
+
+/** The ports that mesh users know; the admin interface is for this machine only. */
+const ADMIN_PORT = 15_000;
+const METRICS_PORT = 15_020;
+const HEALTH_PORT = 15_021;
+
+/** A connection that stays on this machine needs no longer, unless something swallows it. */
+const PROBE_MS = 1000;
+
+export interface InterceptedFlags extends SidecarFlags {
+  readonly interception: "redirect" | "tproxy";
+}
+
+/** Rejects with a UserError where interception can't be had; where only the rules are missing, it says so in the log. */
+export async function interceptedSurroundings(
+  flags: InterceptedFlags,
+  user: ProgramUser | null,
+  withProgram: boolean,
+  platform: string = process.platform,
+): Promise<Surroundings> {
+  await mustBePossible(flags.interception, platform);
+  const address = flags.address ?? firstAddress(networkInterfaces());
+  if (address === null) {
+    throw new UserError("this machine has no address but loopback ones: say with --address what peers are to call", 2);
+  }
+  if (!(await reachesInbound(address, flags.port))) {
+    log.warn(
+      {},
+      `connections to ${address}:${flags.port} don't come to the sidecar: were rules made here for its user? ` +
+        `(as root: outrigger init --proxy-uid ${process.geteuid?.()}${flags.interception === "tproxy" ? " --inbound-mode tproxy" : ""})`,
+    );
+  }
+  if (withProgram && user === null) {
+    log.warn(
+      {},
+      "the program runs as the sidecar's own user: what it calls is taken for the sidecar's calls and not intercepted " +
+        "(--user NAME runs it as another)",
+    );
+  }
+  // Of both families where there are both.
+  const host = machine.read("/proc/net/if_inet6") === null ? "0.0.0.0" : "::";
+  return {
+    address,
+    inboundPort: INBOUND_PORT,
+    outboundPort: OUTBOUND_PORT,
+    loopback: null,
+    interception: { inbound: flags.interception, networkNamespace: "" },
+    servers: {
+      admin: { kind: "tcp", host: "127.0.0.1", port: ADMIN_PORT },
+      allowRemote: false,
+      metrics: { kind: "tcp", host, port: METRICS_PORT },
+      health: { kind: "tcp", host, port: HEALTH_PORT },
+    },
+    httpProxy: null,
+    start: (program, args, env) => startHere(program, args, env, user),
+    follow: () => undefined,
+    close: () => Promise.resolve(),
+  };
+}
+
+async function mustBePossible(mode: "redirect" | "tproxy", platform: string): Promise<void> {
+  if (platform !== "linux") throw new UserError(`--interception is for Linux: this is ${platform}`);
+  if ((await loadSocketOptions()) === null) {
+    throw new UserError(
+      "--interception needs the package koffi, by which the kernel is asked where connections were going: it is not installed",
+    );
+  }
+  // Either of them will do.
+  if (mode === "tproxy" && missingRights(machine).length === 2) {
+    throw new UserError(
+      "--interception tproxy needs the capability NET_ADMIN or NET_RAW: sockets that take connections to any address",
+    );
+  }
+}
+
+/** The first address of the machine that others can call, IPv4 before IPv6. */
+export function firstAddress(interfaces: ReturnType<typeof networkInterfaces>): string | null {
+  const all = Object.values(interfaces).flatMap((addresses) => addresses ?? []);
+  const usable = all.filter(({ internal, address }) => !internal && !isLinkLocal(address));
+  const chosen = usable.find(({ family }) => family === "IPv4") ?? usable[0];
+  return chosen?.address ?? null;
+}
+
+function isLinkLocal(address: string): boolean {
+  const ip = parseIp(address);
+  return ip === null || (ip.length === 8 && ((ip[0] ?? 0) & 0xffc0) === 0xfe80);
+}
+
+/**
+ * Whether a connection to the workload's own address comes to the inbound port, as the sidecar's own do where there are
+ * rules for its user. Asked before the listeners are there. Rejects with a UserError where the port is taken.
+ */
+async function reachesInbound(address: string, port: number): Promise<boolean> {
+  const arrived = new Set<number | undefined>();
+  const server = net.createServer((socket) => {
+    arrived.add(socket.remotePort);
+    socket.destroy();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => {
+      const why = codeOf(error) === "EADDRINUSE" ? "it is in use: is another sidecar here?" : messageOf(error);
+      reject(new UserError(`the port ${INBOUND_PORT}, to which rules lead, cannot be had: ${why}`));
+    });
+    server.listen(INBOUND_PORT, resolve);
+  });
+  const own = await new Promise<number | undefined>((resolve) => {
+    const socket = net.connect({ host: address, port, timeout: PROBE_MS });
+    let local: number | undefined;
+    socket.once("connect", () => {
+      local = socket.localPort;
+    });
+    // Where the rules lead here, this side ends it.
+    socket.once("timeout", () => socket.destroy());
+    socket.once("error", () => undefined);
+    socket.once("close", () => resolve(local));
+    socket.resume();
+  });
+  await new Promise((resolve) => server.close(resolve));
+  return own !== undefined && arrived.has(own);
+}
