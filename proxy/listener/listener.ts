@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { codeOf, UserError } from "../../core/errors.ts";
 import { type Address, formatAddress } from "../../model/address.ts";
 import type { Listener } from "../../model/listener.ts";
+import { loadSystemSockets, SocketError } from "./system-sockets.ts";
 
 /** What is done with an accepted connection. */
 export type AcceptConnection = (socket: net.Socket) => void;
@@ -54,18 +55,10 @@ export class BoundListener {
   static async bind(config: Listener, address: Address, accept: AcceptConnection): Promise<BoundListener> {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true });
     const listener = new BoundListener(server, config, address, accept);
+    const options = await listenOptions(config, address);
     await new Promise<void>((resolve, reject) => {
       const onError = (error: Error): void => reject(explainBind(error, config, address));
       server.once("error", onError);
-      const options: net.ListenOptions =
-        address.kind === "pipe"
-          ? { path: address.path }
-          : {
-              host: address.host,
-              port: address.port,
-              // As in Envoy: `::` leaves IPv4 alone unless it is told otherwise.
-              ipv6Only: address.host.includes(":") && !address.ipv4Compat,
-            };
       server.listen({ ...options, backlog: config.tcpBacklogSize }, () => {
         server.removeListener("error", onError);
         resolve();
@@ -97,19 +90,49 @@ export class BoundListener {
   }
 }
 
+async function listenOptions(config: Listener, address: Address): Promise<net.ListenOptions> {
+  if (address.kind === "pipe") return { path: address.path };
+  const { host, port } = address;
+  // As in Envoy: `::` leaves IPv4 alone unless it is told otherwise.
+  const ipv6Only = host.includes(":") && !address.ipv4Compat;
+  const transparent = config.transparent === true;
+  const networkNamespace = address.networkNamespace ?? null;
+  if (!transparent && networkNamespace === null) return { host, port, ipv6Only };
+  const sockets = await loadSystemSockets();
+  if (sockets === null) throw explainBind(new Error(NO_SYSTEM_SOCKETS), config, address);
+  try {
+    return { fd: sockets.bind({ host, port, ipv6Only, transparent, networkNamespace, reusePort: false }) };
+  } catch (error) {
+    throw explainBind(error as Error, config, address);
+  }
+}
+
+const NO_SYSTEM_SOCKETS =
+  "transparent sockets and those in other network namespaces need Linux and the optional package koffi";
+
 function explainBind(error: Error, config: Listener, address: Address): UserError {
-  const at = formatAddress(address);
-  const resource = `listener "${config.name}"`;
-  switch (codeOf(error)) {
+  const message = `cannot bind ${formatAddress(address)}: ${whyNotBound(error, address)}`;
+  return new UserError([{ resource: `listener "${config.name}"`, message }]);
+}
+
+function whyNotBound(error: Error, address: Address): string {
+  const code = codeOf(error);
+  if (error instanceof SocketError && error.step === "transparent" && code === "EPERM") {
+    return "a transparent socket needs the capability NET_ADMIN";
+  }
+  if (error instanceof SocketError && error.step === "namespace") {
+    const path = address.kind === "tcp" ? (address.networkNamespace ?? "") : "";
+    if (code === "EPERM") return `to enter the network namespace ${path} the capability SYS_ADMIN is needed`;
+    return `there is no network namespace at ${path} (${code})`;
+  }
+  switch (code) {
     case "EADDRINUSE":
-      return new UserError([{ resource, message: `cannot bind ${at}: the address is in use by another process` }]);
+      return "the address is in use by another process";
     case "EACCES":
-      return new UserError([
-        { resource, message: `cannot bind ${at}: permission denied (ports below 1024 need privileges)` },
-      ]);
+      return "permission denied (ports below 1024 need privileges)";
     case "EADDRNOTAVAIL":
-      return new UserError([{ resource, message: `cannot bind ${at}: this machine does not have that address` }]);
+      return "this machine does not have that address";
     default:
-      return new UserError([{ resource, message: `cannot bind ${at}: ${error.message}` }]);
+      return error.message;
   }
 }
