@@ -12,6 +12,7 @@ import { ConnectionMetrics, TlsMetrics } from "../telemetry/connection-metrics.t
 import { GrpcFilterStats } from "../telemetry/grpc/filter-stats.ts";
 import type { MetricsRegistry } from "../telemetry/metrics.ts";
 import { RequestMetrics } from "../telemetry/request-metrics.ts";
+import { TcpMetrics } from "../telemetry/tcp-metrics.ts";
 import { createOtlpSink } from "../telemetry/tracing/otlp-sink.ts";
 import type { SpanSink } from "../telemetry/tracing/span.ts";
 import { createTracer } from "../telemetry/tracing/tracer.ts";
@@ -42,6 +43,7 @@ const listenerLog = logger("listener");
 export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
   const { registry, clock, random } = options;
   const requests = new RequestMetrics(registry);
+  const tcp = new TcpMetrics(registry);
   const connections = new ConnectionMetrics(registry);
   const tls = new TlsMetrics(registry);
   const filters = registry.counter({
@@ -77,6 +79,7 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
   const clusterEvents = new ClusterEventMetrics(registry);
   return {
     requests,
+    tcp,
     grpcStats: new GrpcFilterStats(),
     outbound: {
       onClusterEvent: (event) => clusterEvents.onClusterEvent(event),

@@ -5,6 +5,7 @@ import type { Listener } from "../model/listener.ts";
 import type { AccessLogger } from "../telemetry/access-log.ts";
 import type { GrpcFilterStats } from "../telemetry/grpc/filter-stats.ts";
 import type { RequestMetrics } from "../telemetry/request-metrics.ts";
+import type { TcpMetrics } from "../telemetry/tcp-metrics.ts";
 import type { RequestTracer } from "../telemetry/tracing/tracer.ts";
 import type { ConnectionObserver } from "./inbound.ts";
 
@@ -14,6 +15,7 @@ export interface Counter {
 
 export interface ProxyTelemetry {
   readonly requests: RequestMetrics;
+  readonly tcp: TcpMetrics;
   readonly grpcStats: GrpcFilterStats;
   connections(listener: Listener): ConnectionObserver;
   accessLogs(logs: readonly AccessLog[]): readonly AccessLogger[];

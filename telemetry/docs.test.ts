@@ -14,6 +14,7 @@ import { MetricsRegistry } from "./metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 import { registerProtocolMetrics } from "./protocol-metrics.ts";
 import { RequestMetrics } from "./request-metrics.ts";
+import { TcpMetrics } from "./tcp-metrics.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
 
 /** Where a metric may be registered besides this folder. */
@@ -23,6 +24,7 @@ test("docs/metrics.md lists every metric with its type, and nothing else", (t) =
   const clock = new SimulatedClock();
   const registry = new MetricsRegistry(clock);
   new RequestMetrics(registry);
+  new TcpMetrics(registry);
   new ConnectionMetrics(registry);
   new TlsMetrics(registry);
   new XdsMetrics(registry, clock);

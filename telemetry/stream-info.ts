@@ -80,6 +80,9 @@ export interface GrpcInfo {
   readonly responseMessages: number;
 }
 
+/** `%ACCESS_LOG_TYPE%`. */
+export type AccessLogType = "DownstreamEnd" | "TcpConnectionEnd" | "TcpUpstreamConnected" | "TcpPeriodic";
+
 export class StreamInfo {
   connection: ConnectionInfo;
   /** Caller's `host:port` by a trusted `x-forwarded-for` (port 0 as in Envoy), "" where it is the connection's peer. */
@@ -114,6 +117,10 @@ export class StreamInfo {
   /** 0: there is no upstream connection. */
   upstreamConnectionId = 0;
   upstreamTransportFailure = "";
+  /** Why a connection was ended from here (`%CONNECTION_TERMINATION_DETAILS%`), "" where it was not. */
+  terminationDetails = "";
+  /** What a line of the access log is about. */
+  logType: AccessLogType = "DownstreamEnd";
   /** Attempts made, retries included. */
   attempts = 0;
   /** `:path` before rewriting. */
@@ -161,6 +168,8 @@ export class StreamInfo {
     this.upstreamProtocol = "";
     this.upstreamConnectionId = 0;
     this.upstreamTransportFailure = "";
+    this.terminationDetails = "";
+    this.logType = "DownstreamEnd";
     this.attempts = 0;
     this.originalPath = "";
     this.traceId = "";

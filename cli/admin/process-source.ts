@@ -100,6 +100,7 @@ export function processSource(proxy: ProxyProcess, controls: ProcessControls): A
         yield [`listener.${config.name}.downstream_cx_active`, connections];
       yield* downstreamStats(dataPlane.httpStats);
       for (const { name, stats } of dataPlane.clusters.all()) yield* upstreamStats(name, stats);
+      yield* proxy.telemetry.tcp.allStats();
       yield* proxy.telemetry.grpcStats.stats();
     },
     metrics: () => registry.pieces(),

@@ -16,11 +16,13 @@ import { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { Http2ClientConnection } from "../codec/http2/client-connection.ts";
 import { MULTIPLEXED } from "../codec/http2/protocol.ts";
 import type { UpstreamFailure, UpstreamStream } from "../codec/stream.ts";
+import { bindAddressFor } from "./bind-address.ts";
 import { connect, type TlsServerName, type UpstreamTlsConnector } from "./connector.ts";
 import { type ConnectionsOwner, Http1Connections } from "./http1-connections.ts";
 import { Http2Connections } from "./http2-connections.ts";
 import { IdleLearner } from "./idle-learner.ts";
 import { MultiplexChoice } from "./multiplex-choice.ts";
+import { OpaqueConnections } from "./opaque-connections.ts";
 
 /** Who wants a connection. */
 export interface PoolWaiter {
@@ -101,6 +103,8 @@ export class EndpointPool implements Pool, ConnectionsOwner {
   #unsharedUntil = 0;
   #serving = false;
   #draining = false;
+  /** Made when first needed. */
+  #opaque: OpaqueConnections | null = null;
 
   constructor(
     endpoint: EndpointState<EndpointPool>,
@@ -119,6 +123,11 @@ export class EndpointPool implements Pool, ConnectionsOwner {
 
   get connections(): number {
     return this.#http1.size + this.#http2.size;
+  }
+
+  /** Connections of opaque bytes; they outlive a drain, since each ends with its caller's. */
+  get opaque(): OpaqueConnections {
+    return (this.#opaque ??= new OpaqueConnections(this.#endpoint, this.#cluster, this.#deps));
   }
 
   get idleConnections(): number {
@@ -261,6 +270,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     this.#opening.clear();
     this.#http1.destroyAll();
     this.#http2.destroyAll();
+    this.#opaque?.close();
     this.#failWaiting("local_close", "the cluster was removed");
   }
 
@@ -319,7 +329,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
         hostname,
         server: this.#part?.server ?? null,
         alpn: ALPN[this.#protocol],
-        localAddress: config.bindAddress?.kind === "tcp" ? config.bindAddress.host : null,
+        localAddress: bindAddressFor(config, endpoint.address),
         keepAlive: config.tcpKeepalive,
       },
       this.#deps.wheel,

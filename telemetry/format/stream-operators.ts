@@ -86,10 +86,10 @@ export const STREAM_OPERATORS: OperatorTable = {
   UPSTREAM_PROTOCOL: plain((c) => orNull(c.info.upstreamProtocol)),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((c) => c.info.attempts),
   UPSTREAM_TRANSPORT_FAILURE_REASON: plain((c) => underscored(c.info.upstreamTransportFailure)),
+  CONNECTION_TERMINATION_DETAILS: plain((c) => orNull(c.info.terminationDetails)),
   // Said of connections that never became a request; this log is written per request.
-  CONNECTION_TERMINATION_DETAILS: plain(() => null),
   DOWNSTREAM_TRANSPORT_FAILURE_REASON: plain(() => null),
-  ACCESS_LOG_TYPE: plain(() => "DownstreamEnd"),
+  ACCESS_LOG_TYPE: plain((c) => c.info.logType),
   LOCAL_REPLY_BODY: plain((c) => c.localReplyBody ?? ""),
   TRACE_ID: plain((c) => orNull(c.info.traceId)),
   SPAN_ID: plain((c) => orNull(c.info.spanId)),

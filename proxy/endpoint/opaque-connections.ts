@@ -1,0 +1,102 @@
+/**
+ * Connections to one endpoint that carry opaque bytes: each belongs to one caller from its first byte to its last, so
+ * there is nothing to pool. What they cost and whom they count for is kept here.
+ */
+import type { Socket } from "node:net";
+import { OPAQUE_ALPN } from "../../model/tls.ts";
+import type { EndpointState } from "../cluster/endpoint-state.ts";
+import { bindAddressFor } from "./bind-address.ts";
+import { connect } from "./connector.ts";
+import type { EndpointPool, PoolCluster, PoolDeps } from "./pool.ts";
+
+/** What came of an attempt; one of these is called once, never from inside `open`. */
+export interface OpaqueResult {
+  onConnected(socket: Socket): void;
+  onConnectFailed(failure: "connect_failure" | "connect_timeout", detail: string): void;
+}
+
+const OPAQUE: readonly string[] = [OPAQUE_ALPN];
+const NONE: readonly string[] = [];
+
+export class OpaqueConnections {
+  readonly #endpoint: EndpointState<EndpointPool>;
+  readonly #cluster: PoolCluster;
+  readonly #deps: PoolDeps;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(endpoint: EndpointState<EndpointPool>, cluster: PoolCluster, deps: PoolDeps) {
+    this.#endpoint = endpoint;
+    this.#cluster = cluster;
+    this.#deps = deps;
+  }
+
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /**
+   * Begins a connection for which the caller has taken a place under the cluster's limit of connections; it is given back
+   * when the attempt fails or the connection ends. Returns the way to give the attempt up.
+   */
+  open(result: OpaqueResult): () => void {
+    const endpoint = this.#endpoint;
+    const { stats, config, limits } = this.#cluster;
+    stats.upstream_cx_total++;
+    endpoint.cx_total++;
+    let over = false;
+    const giveUp = connect(
+      {
+        address: endpoint.address,
+        timeoutMs: config.connectTimeoutMs,
+        tls: this.#cluster.tls(endpoint),
+        hostname: endpoint.config.hostname || (endpoint.address.kind === "tcp" ? endpoint.address.host : ""),
+        server: null,
+        alpn: config.outrigger?.opaque === true ? OPAQUE : NONE,
+        localAddress: bindAddressFor(config, endpoint.address),
+        keepAlive: config.tcpKeepalive,
+      },
+      this.#deps.wheel,
+      {
+        onConnected: (socket) => {
+          this.#deps.clock.refresh();
+          over = true;
+          this.#add(socket);
+          result.onConnected(socket);
+        },
+        onFailed: (failure, detail) => {
+          this.#deps.clock.refresh();
+          over = true;
+          limits.releaseConnection();
+          stats.upstream_cx_connect_fail++;
+          if (failure === "connect_timeout") stats.upstream_cx_connect_timeout++;
+          result.onConnectFailed(failure, detail);
+        },
+      },
+    );
+    return () => {
+      if (over) return;
+      over = true;
+      limits.releaseConnection();
+      giveUp();
+    };
+  }
+
+  /** Cuts what is open. */
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #add(socket: Socket): void {
+    const { stats } = this.#cluster;
+    stats.upstream_cx_active++;
+    this.#endpoint.activeConnections++;
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      stats.upstream_cx_active--;
+      stats.upstream_cx_destroy++;
+      this.#endpoint.activeConnections--;
+      this.#cluster.limits.releaseConnection();
+    });
+  }
+}

@@ -1,0 +1,40 @@
+/** What the connections of one `tcp_proxy` need, compiled when configuration arrives. */
+import type { EventClock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
+import type { TimerWheel } from "../../core/timer-wheel.ts";
+import type { Listener, TrafficDirection } from "../../model/listener.ts";
+import type { TcpProxy } from "../../model/tcp.ts";
+import type { AccessLogger } from "../../telemetry/access-log.ts";
+import type { StreamInfo } from "../../telemetry/stream-info.ts";
+import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
+import type { TcpStats } from "../../telemetry/tcp-stats.ts";
+import type { UpstreamCluster } from "../outbound.ts";
+import type { ProxyTelemetry } from "../proxy-telemetry.ts";
+
+/** What a `tcp_proxy` is compiled with. */
+export interface TcpDeps {
+  readonly clock: EventClock;
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  /** The cluster of that name in the configuration in force. */
+  readonly cluster: (name: string) => UpstreamCluster | null;
+  readonly telemetry: Pick<ProxyTelemetry, "accessLogs" | "tcp">;
+  /** Bytes that may wait in each direction (`per_connection_buffer_limit_bytes`). */
+  readonly bufferLimit: number;
+  readonly direction: TrafficDirection;
+  /** Name of the workload that this proxy stands beside. */
+  readonly workload: string;
+  readonly listener: Listener;
+}
+
+export interface TcpRuntime extends Pick<TcpDeps, "clock" | "wheel" | "cluster" | "bufferLimit"> {
+  readonly config: TcpProxy;
+  readonly stats: TcpStats;
+  readonly accessLogs: readonly AccessLogger[];
+  /** The cluster for one connection: drawn where there are several. */
+  chooseCluster(): string;
+  /** Counts the connections of a caller to a cluster. */
+  recorder(info: StreamInfo, cluster: string): TcpRecorder;
+  /** The connection's bytes are HTTP/2, which is better not carried blindly. */
+  onHttp2(cluster: string): void;
+}

@@ -1,0 +1,249 @@
+/** One opaque connection: from an accepted socket to its end, with the upstream connection that belongs to it alone. */
+import type { Socket } from "node:net";
+import { HeaderMap } from "../../core/header-map.ts";
+import { WheelTimer } from "../../core/timer-wheel.ts";
+import type { FormatContext } from "../../telemetry/format/context.ts";
+import { type AccessLogType, type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
+import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
+import { owned } from "../codec/blocks.ts";
+import type { OpaqueAttempt, ServedConnection } from "../listener/terminal.ts";
+import { HTTP2, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
+import { type TcpFailure, tcpFailures } from "./failures.ts";
+import { Pump, type PumpOwner } from "./pump.ts";
+import { resetSocket } from "./reset.ts";
+import type { TcpRuntime } from "./runtime.ts";
+import { TcpUpstream, type UpstreamOwner } from "./upstream.ts";
+
+/** What formats read of a request, where there is none. */
+const NO_REQUEST: RequestView = {
+  method: "",
+  path: "",
+  authority: "",
+  scheme: "",
+  protocol: "",
+  headers: new HeaderMap(),
+};
+
+export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, UpstreamOwner {
+  readonly socket: Socket;
+  readonly #runtime: TcpRuntime;
+  readonly #info: StreamInfo;
+  readonly #upstream: TcpUpstream;
+  #recorder: TcpRecorder | null = null;
+  #remote: Socket | null = null;
+  #toUpstream: Pump | null = null;
+  #toCaller: Pump | null = null;
+  /** null: not committed yet. */
+  #onClosed: (() => void) | null = null;
+  /** What the caller sent before it was handed over. */
+  #head: Buffer | null = null;
+  /** No upstream was to be had while the connection was only listened to. */
+  #failed = false;
+  #open = 1;
+  #onServerSpoke: (() => void) | null = null;
+  /** What the server said while it was only listened to. */
+  readonly #held: Buffer[] = [];
+  #lastMoved = 0;
+  readonly #idle = new WheelTimer(() => this.#onIdle());
+  #maxDuration: WheelTimer | null = null;
+  #interval: WheelTimer | null = null;
+
+  constructor(runtime: TcpRuntime, socket: Socket, connection: ConnectionInfo) {
+    this.#runtime = runtime;
+    this.socket = socket;
+    const { clock } = runtime;
+    const info = new StreamInfo(connection);
+    info.startTime = clock.wallTime();
+    info.startedAt = clock.now();
+    this.#info = info;
+    this.#upstream = new TcpUpstream(runtime, info, this);
+    // Nothing is read before there is somewhere to put it.
+    socket.pause();
+    this.#upstream.start();
+  }
+
+  /** Tells when the server speaks before the caller does. */
+  listen(onServerSpoke: () => void): void {
+    this.#onServerSpoke = onServerSpoke;
+  }
+
+  commit(head: Buffer | null, onClosed: () => void): ServedConnection {
+    const { stats, config, wheel } = this.#runtime;
+    this.#onServerSpoke = null;
+    this.#onClosed = onClosed;
+    if (head !== null && head.length > 0) this.#head = owned(head);
+    stats.downstream_cx_total++;
+    stats.downstream_cx_active++;
+    this.#recorder = this.#runtime.recorder(this.#info, this.#info.cluster);
+    this.#recorder.opened();
+    this.socket.on("error", () => undefined);
+    this.socket.once("close", () => this.#onSocketClosed(this.socket));
+    if (config.maxDownstreamConnectionDurationMs > 0) {
+      this.#maxDuration = wheel.after(config.maxDownstreamConnectionDurationMs, () => {
+        stats.max_downstream_connection_duration++;
+        this.#cut(tcpFailures.maxDuration);
+      });
+    }
+    if (config.logIntervalMs > 0) {
+      this.#interval = new WheelTimer(() => this.#onInterval());
+      wheel.arm(this.#interval, config.logIntervalMs);
+    }
+    if (this.#failed) queueMicrotask(() => this.socket.destroy());
+    else if (this.#remote !== null) this.#join(this.#remote);
+    return this;
+  }
+
+  abandon(): void {
+    this.#onServerSpoke = null;
+    this.#upstream.release();
+    this.#remote?.destroy();
+  }
+
+  /** Bytes have no natural end to wait for: the connection lives until the drain's deadline. */
+  drain(): void {}
+
+  onUpstream(socket: Socket): void {
+    this.#remote = socket;
+    socket.on("error", () => undefined);
+    this.#open++;
+    socket.once("close", () => this.#onSocketClosed(socket));
+    if (this.#onClosed !== null) this.#join(socket);
+    else this.#hearServer(socket);
+  }
+
+  onNoUpstream(): void {
+    this.#failed = true;
+    if (this.#onClosed !== null) this.socket.destroy();
+  }
+
+  onMoved(pump: Pump, bytes: Buffer): void {
+    const { clock, stats } = this.#runtime;
+    clock.refresh();
+    this.#lastMoved = clock.now();
+    const { length } = bytes;
+    const info = this.#info;
+    const recorder = this.#recorder as TcpRecorder;
+    const upstream = this.#upstream.cluster?.stats;
+    if (pump === this.#toUpstream) {
+      if (info.bytesReceived < PREFACE_LENGTH) this.#lookForHttp2(bytes);
+      info.bytesReceived += length;
+      recorder.received.value += length;
+      stats.downstream_cx_rx_bytes_total += length;
+      if (upstream !== undefined) upstream.upstream_cx_tx_bytes_total += length;
+    } else {
+      info.bytesSent += length;
+      recorder.sent.value += length;
+      stats.downstream_cx_tx_bytes_total += length;
+      if (upstream !== undefined) upstream.upstream_cx_rx_bytes_total += length;
+    }
+  }
+
+  onPaused(pump: Pump): void {
+    if (pump === this.#toUpstream) this.#runtime.stats.downstream_flow_control_paused_reading_total++;
+  }
+
+  onResumed(pump: Pump): void {
+    if (pump === this.#toUpstream) this.#runtime.stats.downstream_flow_control_resumed_reading_total++;
+  }
+
+  onEnd(): void {
+    this.#runtime.clock.refresh();
+    this.#lastMoved = this.#runtime.clock.now();
+  }
+
+  /** Joins the two sockets: both directions flow from here on. */
+  #join(remote: Socket): void {
+    const { bufferLimit, config, wheel, clock } = this.#runtime;
+    const up = new Pump(this.socket, remote, bufferLimit, this);
+    const down = new Pump(remote, this.socket, bufferLimit, this);
+    this.#toUpstream = up;
+    this.#toCaller = down;
+    this.#lastMoved = clock.now();
+    if (config.idleTimeoutMs > 0) wheel.arm(this.#idle, config.idleTimeoutMs);
+    if (config.logOnConnected) this.#log("TcpUpstreamConnected");
+    const head = this.#head;
+    this.#head = null;
+    const held = this.#held.splice(0);
+    up.start(head);
+    down.start(held.length === 0 ? null : Buffer.concat(held));
+  }
+
+  #hearServer(socket: Socket): void {
+    const spoke = (): void => {
+      const tell = this.#onServerSpoke;
+      this.#onServerSpoke = null;
+      tell?.();
+    };
+    socket.once("readable", spoke);
+  }
+
+  /** Counts what would be carried better by an HTTP filter: calls of HTTP/2 are not balanced, retried or measured here. */
+  #lookForHttp2(bytes: Buffer): void {
+    if (this.#info.bytesReceived > 0) return;
+    if (looksLikeHttp2(bytes) === MORE || looksLikeHttp2(bytes) !== HTTP2) return;
+    this.#runtime.stats.http2_preface_total++;
+    this.#recorder?.carriesHttp2();
+    this.#runtime.onHttp2(this.#info.cluster);
+  }
+
+  #onSocketClosed(socket: Socket): void {
+    this.#runtime.clock.refresh();
+    const other = socket === this.socket ? this.#remote : this.socket;
+    const pump = socket === this.socket ? this.#toUpstream : this.#toCaller;
+    if (other !== null && !other.destroyed) {
+      if (socket.errored !== null && pump?.ended !== true) resetSocket(other);
+      else other.destroySoon();
+    }
+    if (--this.#open === 0 && this.#onClosed !== null) this.#finish(this.#onClosed);
+    else if (socket === this.socket && this.#remote === null) this.#upstream.release();
+  }
+
+  #onIdle(): void {
+    const { wheel, clock, config, stats } = this.#runtime;
+    const left = this.#lastMoved + config.idleTimeoutMs - clock.now();
+    if (left > 1) {
+      wheel.arm(this.#idle, left);
+      return;
+    }
+    stats.idle_timeout++;
+    this.#cut(tcpFailures.idle);
+  }
+
+  #onInterval(): void {
+    this.#log("TcpPeriodic");
+    if (this.#interval !== null) this.#runtime.wheel.arm(this.#interval, this.#runtime.config.logIntervalMs);
+  }
+
+  #cut(failure: TcpFailure): void {
+    this.#info.flags |= failure.flags;
+    this.#info.explanation = failure.sentence;
+    this.socket.destroy();
+    this.#remote?.destroy();
+  }
+
+  #finish(onClosed: () => void): void {
+    const { wheel, stats, clock } = this.#runtime;
+    wheel.cancel(this.#idle);
+    if (this.#maxDuration !== null) wheel.cancel(this.#maxDuration);
+    if (this.#interval !== null) wheel.cancel(this.#interval);
+    this.#upstream.release();
+    stats.downstream_cx_active--;
+    const info = this.#info;
+    info.endedAt = clock.now();
+    this.#recorder?.closed(info.flags, info.endedAt - info.startedAt);
+    this.#log("TcpConnectionEnd");
+    onClosed();
+  }
+
+  #log(type: AccessLogType): void {
+    const { accessLogs, clock } = this.#runtime;
+    if (accessLogs.length === 0) return;
+    const info = this.#info;
+    info.logType = type;
+    if (type !== "TcpConnectionEnd") info.endedAt = clock.now();
+    const context: FormatContext = { info, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
+    for (const log of accessLogs) log(context);
+  }
+}
+
+const PREFACE_LENGTH = 14;
