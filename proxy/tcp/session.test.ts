@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
-import { addressOf, readAll, startServer, startSubject } from "./testing/subject.ts";
+import { addressOf, readAll, startServer, startSubject } from "../../test/support/tcp-subject.ts";
 
 test("bytes go both ways, and an end of one way leaves the other open", async (t) => {
   const server = await startServer(async (socket) => {

@@ -1,23 +1,23 @@
 /** A TCP proxy between sockets of this process: a listener that hands its connections to the terminal, and its clusters. */
 import { once } from "node:events";
 import net from "node:net";
-import { type Clock, EventClock, systemClock } from "../../../core/clock.ts";
-import { type Random, seededRandom } from "../../../core/random.ts";
-import { TimerWheel } from "../../../core/timer-wheel.ts";
-import type { Cluster } from "../../../model/cluster.ts";
-import { formatFlags } from "../../../model/flags.ts";
-import type { Listener } from "../../../model/listener.ts";
-import type { TcpProxy } from "../../../model/tcp.ts";
-import { MetricsRegistry } from "../../../telemetry/metrics.ts";
-import type { ConnectionInfo, StreamInfo } from "../../../telemetry/stream-info.ts";
-import { TcpMetrics } from "../../../telemetry/tcp-metrics.ts";
-import { cluster as clusterOf, endpointSet } from "../../../test/support/clusters.ts";
-import { createClusterState } from "../../cluster/cluster-state.ts";
-import type { UpstreamTlsConnector } from "../../endpoint/connector.ts";
-import { EndpointPool } from "../../endpoint/pool.ts";
-import type { ServedConnection, Terminal } from "../../listener/terminal.ts";
-import type { UpstreamCluster } from "../../outbound.ts";
-import { compileTcpProxy } from "../compile-tcp.ts";
+import { type Clock, EventClock, systemClock } from "../../core/clock.ts";
+import { type Random, seededRandom } from "../../core/random.ts";
+import { TimerWheel } from "../../core/timer-wheel.ts";
+import type { Cluster } from "../../model/cluster.ts";
+import { formatFlags } from "../../model/flags.ts";
+import type { Listener } from "../../model/listener.ts";
+import type { TcpProxy } from "../../model/tcp.ts";
+import { createClusterState } from "../../proxy/cluster/cluster-state.ts";
+import type { UpstreamTlsConnector } from "../../proxy/endpoint/connector.ts";
+import { EndpointPool } from "../../proxy/endpoint/pool.ts";
+import type { ServedConnection, Terminal } from "../../proxy/listener/terminal.ts";
+import type { UpstreamCluster } from "../../proxy/outbound.ts";
+import { compileTcpProxy } from "../../proxy/tcp/compile-tcp.ts";
+import { MetricsRegistry } from "../../telemetry/metrics.ts";
+import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
+import { TcpMetrics } from "../../telemetry/tcp-metrics.ts";
+import { cluster as clusterOf, endpointSet } from "./clusters.ts";
 
 /** `tcp_proxy` with Envoy's defaults. */
 export function tcpProxy(fields: Partial<TcpProxy> = {}): TcpProxy {
