@@ -8,15 +8,16 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { messageOf, type Problem } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import { systemRandom } from "../core/random.ts";
-import { collectStartupGarbage } from "../core/startup-garbage.ts";
 import { type Watch, WatchCell } from "../core/watch.ts";
-import { formatAddress } from "../model/address.ts";
 import type { Bootstrap } from "../model/bootstrap.ts";
-import { DataPlane } from "../proxy/data-plane.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import type { DataPlane } from "../proxy/data-plane.ts";
 import { MetricsRegistry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process-metrics.ts";
 import { XdsMetrics } from "../telemetry/xds-metrics.ts";
-import { type JoinedTelemetry, joinTelemetry } from "./telemetry.ts";
+import type { DataPlaneHost } from "./data-plane-host.ts";
+import { LocalDataPlane } from "./local-data-plane.ts";
+import type { JoinedTelemetry } from "./telemetry.ts";
 import { VERSION } from "./version.ts";
 
 export interface ProxyOptions {
@@ -38,14 +39,16 @@ export class ProxyProcess {
   readonly options: ProxyOptions;
   readonly clock: Clock = systemClock;
   readonly registry: MetricsRegistry;
-  readonly telemetry: JoinedTelemetry;
-  readonly dataPlane: DataPlane;
+  /** The data plane, wherever its threads are. */
+  readonly host: DataPlaneHost;
   readonly client: ControlClient;
   readonly xds: XdsMetrics;
   /** What the last snapshot asked for and is not in force. */
   problems: readonly Problem[] = [];
   /** True once configuration and certificate are in force, false again while draining. */
   readonly ready = new WatchCell<boolean>(false);
+  /** The data plane where it is in this thread. */
+  readonly #local: LocalDataPlane | null;
   #applied = false;
   #draining = false;
   #left = false;
@@ -56,28 +59,20 @@ export class ProxyProcess {
     const { clock } = this;
     this.registry = new MetricsRegistry(clock);
     this.xds = new XdsMetrics(this.registry, clock);
-    this.telemetry = joinTelemetry({
-      clock,
-      random: systemRandom,
-      registry: this.registry,
-      fileFlushIntervalMs: options.fileFlushIntervalMs,
-      tracing: options.bootstrap.tracing,
-      clusterAddress: (name) => this.#addressOf(name),
-      resource: { "service.instance.id": options.bootstrap.node.id },
-    });
-    this.dataPlane = new DataPlane({
-      clock,
-      random: systemRandom,
-      telemetry: this.telemetry,
-      clusterObserver: this.telemetry.outbound,
-      identity: options.identity,
-      workload: options.workload,
-      drainMs: options.drainMs,
-    });
+    const { bootstrap, identity, workload, drainMs, fileFlushIntervalMs } = options;
+    const settings = {
+      workload,
+      drainMs,
+      fileFlushIntervalMs,
+      tracing: bootstrap.tracing,
+      resource: { "service.instance.id": bootstrap.node.id },
+    };
+    this.#local = new LocalDataPlane({ ...settings, clock, registry: this.registry, identity });
+    this.host = this.#local;
     this.#stopProcessMetrics = registerProcessMetrics(this.registry, {
       clock,
       version: VERSION,
-      revision: () => this.dataPlane.snapshot.revision,
+      revision: () => this.snapshot.revision,
     }).stop;
     this.client = startControlClient({
       clock,
@@ -88,14 +83,35 @@ export class ProxyProcess {
       observer: this.xds,
       ...options.client,
     });
-    this.dataPlane.clusters.onReady(() => this.#look());
+    this.host.onReady(() => this.#look());
     options.identity?.subscribe(() => this.#look());
     this.client.snapshots.subscribe((snapshot) => {
-      this.dataPlane.apply(snapshot).then(
+      this.host.apply(snapshot).then(
         (problems) => this.#onApplied(problems),
         (error) => this.#onApplied([{ message: messageOf(error) }]),
       );
     });
+  }
+
+  /** The configuration in force. */
+  get snapshot(): Snapshot {
+    return this.host.snapshot;
+  }
+
+  /** Throws where the data plane is not in this thread. */
+  get local(): LocalDataPlane {
+    if (this.#local === null) throw new Error("the data plane is in worker threads");
+    return this.#local;
+  }
+
+  /** Throws where it is not in this thread. */
+  get dataPlane(): DataPlane {
+    return this.local.dataPlane;
+  }
+
+  /** Throws where it is not in this thread. */
+  get telemetry(): JoinedTelemetry {
+    return this.local.telemetry;
   }
 
   #onApplied(problems: readonly Problem[]): void {
@@ -115,7 +131,7 @@ export class ProxyProcess {
     if (this.options.identity !== null && this.options.identity.get() === undefined) {
       waiting.push("the workload certificate has not been issued yet");
     }
-    const unready = this.dataPlane.clusters.unready();
+    const unready = this.host.unready();
     if (unready.length > 0) waiting.push(`endpoints are not resolved yet: ${unready.join(", ")}`);
     return waiting;
   }
@@ -137,26 +153,21 @@ export class ProxyProcess {
     this.#draining = true;
     this.ready.set(false);
     log.info({ deadlineMs }, "draining: no new connections, requests under way may end");
-    await this.dataPlane.drain(deadlineMs);
+    await this.host.drain(deadlineMs);
   }
 
   async close(): Promise<void> {
     this.#draining = true;
-    this.dataPlane.close();
+    const closed = this.host.close();
     await this.client.close();
     this.#stopProcessMetrics();
-    await this.telemetry.close();
+    await closed;
   }
 
   #look(): void {
     if (this.#draining || this.#left || this.ready.get() === true) return;
     if (this.waitingFor().length > 0) return;
     this.ready.set(true);
-    this.clock.after(SETTLE_MS, collectStartupGarbage);
-  }
-
-  #addressOf(name: string): string | null {
-    for (const endpoint of this.dataPlane.clusters.get(name)?.endpoints ?? []) return formatAddress(endpoint.address);
-    return null;
+    this.clock.after(SETTLE_MS, () => this.host.settle());
   }
 }

@@ -43,7 +43,7 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
     await proxy.close();
   };
   const servers = bootstrap.admin === null ? [] : await serveAdmin(proxy, bootstrap.admin.address, flags, stop);
-  handleSignals({ onStop: stop, onReopenLogs: () => proxy.telemetry.reopenLogs() });
+  handleSignals({ onStop: stop, onReopenLogs: () => proxy.host.reopenLogs() });
   proxy.ready.subscribe((ready) => {
     if (!ready) return;
     // As Envoy: a static listener that can't be bound ends the process; one from a control plane does not.
@@ -51,7 +51,7 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
       process.stderr.write(`outrigger: ${new UserError(proxy.problems).message}\n`);
       process.exit(1);
     }
-    log.info({ revision: proxy.dataPlane.snapshot.revision }, "ready: configuration is in force");
+    log.info({ revision: proxy.snapshot.revision }, "ready: configuration is in force");
   });
 }
 

@@ -26,7 +26,7 @@ export async function startAdminServer(options: AdminOptions): Promise<RunningSe
   }
   const pages = adminPages(options.now);
   const byPath = new Map(pages.map((page) => [page.path, page]));
-  return serve("admin", address, (request, url) => {
+  return serve("admin", address, async (request, url) => {
     const page = byPath.get(url.pathname);
     if (page === undefined) return text(`invalid path. ${helpText(pages)}`, 404);
     const mutates = page.mutates ?? false;
@@ -35,6 +35,7 @@ export async function startAdminServer(options: AdminOptions): Promise<RunningSe
     const { method = "" } = request;
     if (mutates && method !== "POST") return text(`Method ${method} not allowed, POST required.`, 405);
     if (!mutates && method !== "GET" && method !== "HEAD") return text(`Method ${method} not allowed.`, 405);
+    if (page.refreshes) await source.refresh();
     return page.handle({ query: url.searchParams, source });
   });
 }

@@ -1,4 +1,5 @@
 /** What the admin pages show and do. The process behind them gives this; every page asks for it anew. */
+import type { LogLevel } from "../../core/log.ts";
 import type { JsonValue } from "../../model/bootstrap.ts";
 import type { CertificateView } from "../../telemetry/certificate-metrics.ts";
 import type { ClusterSource } from "../../telemetry/cluster-view.ts";
@@ -31,6 +32,8 @@ export interface ConfigDumpQuery {
 }
 
 export interface AdminSource {
+  /** Brings clusters, listeners, numbers and metrics up to date. */
+  refresh(): Promise<void>;
   state(): ServerState;
   /** What keeps the process from being ready, for people; "" when nothing does. */
   waitingFor(): string;
@@ -44,6 +47,8 @@ export interface AdminSource {
   metrics(): Iterable<string> | Promise<Iterable<string>>;
   /** Envoy's `ConfigDump`, fields in their proto names; the page takes private keys out. */
   configDump(query: ConfigDumpQuery): JsonValue | Promise<JsonValue>;
+  /** Of all loggers, or of one component. */
+  setLogLevel(level: LogLevel, component?: string): void;
   /** Fails readiness from now on, or lifts that (`/healthcheck/fail`, `/healthcheck/ok`). */
   failHealthcheck(failed: boolean): void;
   /** Begins to drain the listeners; the process stays. */

@@ -12,6 +12,7 @@ import { nameFilter } from "./name-filter.ts";
 
 export const clustersPage: AdminPage = {
   path: "/clusters",
+  refreshes: true,
   help: "upstream cluster status",
   parameters: {
     filter: "Regular expression (RE2) for filtering clusters by name",

@@ -17,6 +17,8 @@ export interface AdminPage {
   readonly path: string;
   /** Changes something: must come by POST. */
   readonly mutates?: boolean;
+  /** Shows numbers of the data plane, which are brought up to date first. */
+  readonly refreshes?: boolean;
   /** For `/help`. */
   readonly help: string;
   readonly parameters?: Readonly<Record<string, string>>;

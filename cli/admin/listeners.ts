@@ -4,6 +4,7 @@ import { type AdminPage, json, text } from "./handler.ts";
 
 export const listenersPage: AdminPage = {
   path: "/listeners",
+  refreshes: true,
   help: "print listener info",
   parameters: { format: "text (the default) or json" },
   handle({ source, query }) {

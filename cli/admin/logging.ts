@@ -1,5 +1,6 @@
 /** `/logging`: shows the levels of all components and changes them while the process runs. */
-import { LOG_LEVELS, type LogLevel, logLevels, setLogLevel } from "../../core/log.ts";
+import { LOG_LEVELS, type LogLevel, logLevels } from "../../core/log.ts";
+import type { AdminSource } from "./admin-source.ts";
 import { type AdminPage, type AdminResponse, text } from "./handler.ts";
 
 const USAGE = `
@@ -14,13 +15,14 @@ export const loggingPage: AdminPage = {
   mutates: true,
   help: "query/change logging levels",
   parameters: { level: "Change all levels", paths: "Change several: name1:level1,name2:level2", NAME: "Change one" },
-  handle({ query }) {
+  handle({ query, source }) {
     const [first] = [...query];
     if (first === undefined) return text(activeLoggers());
     const [key, value] = first;
-    if (key === "level") return change([[undefined, value]]);
-    if (key !== "paths") return change([[key, value]]);
+    if (key === "level") return change(source, [[undefined, value]]);
+    if (key !== "paths") return change(source, [[key, value]]);
     return change(
+      source,
       value.split(",").map((pair): [string, string] => {
         const colon = pair.lastIndexOf(":");
         return [pair.slice(0, colon), pair.slice(colon + 1)];
@@ -30,7 +32,10 @@ export const loggingPage: AdminPage = {
 };
 
 /** All changes or none. */
-function change(changes: readonly (readonly [component: string | undefined, level: string])[]): AdminResponse {
+function change(
+  source: AdminSource,
+  changes: readonly (readonly [component: string | undefined, level: string])[],
+): AdminResponse {
   const known = logLevels();
   const valid: [string | undefined, LogLevel][] = [];
   for (const [component, name] of changes) {
@@ -39,7 +44,7 @@ function change(changes: readonly (readonly [component: string | undefined, leve
     if (component !== undefined && !Object.hasOwn(known, component)) return refused("unknown logger name");
     valid.push([component, level]);
   }
-  for (const [component, level] of valid) setLogLevel(level, component);
+  for (const [component, level] of valid) source.setLogLevel(level, component);
   return text(activeLoggers());
 }
 

@@ -10,8 +10,9 @@ const READY = "/healthz/ready";
 
 /** Serves `/metrics`, `/stats/prometheus` and `/healthz/ready`. Throws `UserError` where `address` cannot be had. */
 export function startMetricsServer(address: Address, source: AdminSource): Promise<RunningServer> {
-  return serve("metrics", address, (_request, url) => {
+  return serve("metrics", address, async (_request, url) => {
     if (url.pathname === "/metrics" || url.pathname === prometheusPage.path) {
+      await source.refresh();
       return prometheusPage.handle({ query: url.searchParams, source });
     }
     return url.pathname === READY ? ready(source) : text("try /metrics\n", 404);

@@ -9,28 +9,22 @@ import type { Secret } from "../../model/secret.ts";
 import { WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import type { CertificateView } from "../../telemetry/certificate-metrics.ts";
 import type { ClusterSource } from "../../telemetry/cluster-view.ts";
-import { downstreamView, type ProtocolSource, upstreamView } from "../../telemetry/protocol-view.ts";
+import { exposition, mergeFamilies } from "../../telemetry/metrics.ts";
+import type { ProtocolSource } from "../../telemetry/protocol-view.ts";
 import { EXTENSION_TYPES } from "../../xds/registry.ts";
 import { encodeResource } from "../../xds/resources.ts";
 import type { ProxyProcess } from "../proxy-process.ts";
 import { VERSION } from "../version.ts";
 import type { AdminSource, ConfigDumpQuery } from "./admin-source.ts";
-import { downstreamStats, upstreamStats } from "./protocol-stats.ts";
 
 /** The clusters of a process, as metrics and `/clusters` read them. */
 export function clusterSource(proxy: ProxyProcess): ClusterSource {
-  return function* () {
-    for (const cluster of proxy.dataPlane.clusters.all()) yield cluster.report();
-  };
+  return proxy.host.clusters;
 }
 
-/** What the connections of a process speak, as metrics read it. */
+/** What the connections of a process speak whose data plane is in this thread, as metrics read it. */
 export function protocolSource(proxy: ProxyProcess): ProtocolSource {
-  const { dataPlane } = proxy;
-  return function* () {
-    for (const [prefix, stats] of dataPlane.httpStats) yield downstreamView(prefix, stats);
-    for (const { name, stats } of dataPlane.clusters.all()) yield upstreamView(name, stats);
-  };
+  return () => proxy.local.protocols();
 }
 
 /** All certificates that the process shows to peers or trusts in them. */
@@ -54,7 +48,7 @@ export function certificatesInUse(proxy: ProxyProcess): CertificateView[] {
     add(WORKLOAD_CERT, "own", own.chainPem);
     add(WORKLOAD_ROOTS, "root", own.rootsPem);
   }
-  for (const secret of proxy.dataPlane.snapshot.secrets.values()) {
+  for (const secret of proxy.snapshot.secrets.values()) {
     if (secret.kind === "certificate") add(secret.name, "own", secret.material.certificateChain);
     else add(secret.name, "root", secret.material.roots);
   }
@@ -69,26 +63,27 @@ export interface ProcessControls {
 }
 
 export function processSource(proxy: ProxyProcess, controls: ProcessControls): AdminSource {
-  const { clock, dataPlane, options, registry } = proxy;
+  const { clock, host, options, registry } = proxy;
   const started = clock.now();
   let failed = false;
   return {
+    refresh: () => host.refresh(),
     state() {
       if (proxy.draining || failed) return "DRAINING";
       if (proxy.ready.get() === true) return "LIVE";
-      return dataPlane.snapshot.revision === "" ? "PRE_INITIALIZING" : "INITIALIZING";
+      return proxy.snapshot.revision === "" ? "PRE_INITIALIZING" : "INITIALIZING";
     },
     waitingFor: () => proxy.waitingFor().join("; "),
     serverInfo: () => ({
       version: VERSION,
       uptimeMs: clock.now() - started,
       node: { id: options.bootstrap.node.id, cluster: options.bootstrap.node.cluster },
-      revision: dataPlane.snapshot.revision,
+      revision: proxy.snapshot.revision,
       options: controls.options,
     }),
     clusters: clusterSource(proxy),
     listeners: () =>
-      [...dataPlane.listeners].map(({ config, boundAddress }) => ({
+      [...host.listeners].map(({ config, boundAddress }) => ({
         name: config.name,
         address: formatAddress(boundAddress === null ? config.address : { kind: "tcp", ...boundAddress }),
       })),
@@ -96,14 +91,14 @@ export function processSource(proxy: ProxyProcess, controls: ProcessControls): A
     *stats() {
       yield ["server.live", proxy.ready.get() === true ? 1 : 0];
       yield ["server.uptime", Math.floor((clock.now() - started) / 1000)];
-      for (const { config, connections } of dataPlane.listeners)
-        yield [`listener.${config.name}.downstream_cx_active`, connections];
-      yield* downstreamStats(dataPlane.httpStats);
-      for (const { name, stats } of dataPlane.clusters.all()) yield* upstreamStats(name, stats);
-      yield* proxy.telemetry.tcp.allStats();
-      yield* proxy.telemetry.grpcStats.stats();
+      yield* host.stats();
     },
-    metrics: () => registry.pieces(),
+    metrics() {
+      const own = registry.collect();
+      const others = host.families();
+      return exposition(others.length === 0 ? own : mergeFamilies([own, others]));
+    },
+    setLogLevel: (level, component) => host.setLogLevel(level, component),
     configDump: (query) => configDump(proxy, query),
     failHealthcheck(value) {
       failed = value;
@@ -124,7 +119,7 @@ function redact(secret: Secret): Secret {
 
 /** Envoy's `ConfigDump`: one section per kind, static and dynamic resources told apart by where they came from. */
 function configDump(proxy: ProxyProcess, query: ConfigDumpQuery): JsonValue {
-  const { snapshot } = proxy.dataPlane;
+  const { snapshot } = proxy;
   const { static: base } = proxy.options.bootstrap;
   const name = query.nameRegex === "" ? null : re2().compile(query.nameRegex);
   const type = (kind: string): string => `type.googleapis.com/envoy.admin.v3.${kind}`;

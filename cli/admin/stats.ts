@@ -10,12 +10,14 @@ async function prometheus(source: AdminSource): Promise<AdminResponse> {
 
 export const prometheusPage: AdminPage = {
   path: "/stats/prometheus",
+  refreshes: true,
   help: "print metrics in Prometheus format",
   handle: ({ source }) => prometheus(source),
 };
 
 export const statsPage: AdminPage = {
   path: "/stats",
+  refreshes: true,
   help: "print server stats under Envoy's names",
   parameters: {
     usedonly: "Only include stats that are not zero",

@@ -105,7 +105,7 @@ export async function runSidecar(
   });
   handleSignals({
     onStop: (signal) => stop(signal as NodeJS.Signals),
-    onReopenLogs: () => proxy.telemetry.reopenLogs(),
+    onReopenLogs: () => proxy.host.reopenLogs(),
   });
 
   await nextValue(proxy.ready, (ready) => ready);

@@ -1,4 +1,5 @@
 /** An admin source with something of everything, for tests. */
+import { type LogLevel, setLogLevel } from "../../../core/log.ts";
 import type { ClusterView, EndpointView, LimitsView } from "../../../telemetry/cluster-view.ts";
 import type { Http2Numbers } from "../../../telemetry/protocol-view.ts";
 import type { AdminSource, ServerState } from "../admin-source.ts";
@@ -69,6 +70,12 @@ export class FakeSource implements AdminSource {
   metricPieces: Iterable<string> = ["# HELP a b\n", "a 1\n"];
   /** What was asked for, in order. */
   readonly calls: string[] = [];
+
+  async refresh(): Promise<void> {}
+
+  setLogLevel(level: LogLevel, component?: string): void {
+    setLogLevel(level, component);
+  }
 
   state(): ServerState {
     return this.serverState;
