@@ -10,6 +10,7 @@ import type { HttpConnectionManager } from "../model/http.ts";
 import type { FilterChain, Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
+import type { TcpProxy } from "../model/tcp.ts";
 import { compileNetworkRbac } from "./filters/rbac-network.ts";
 import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
 import type { HttpStats } from "./http/http-stats.ts";
@@ -25,6 +26,7 @@ import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import type { CompiledRouteTable } from "./router/compile-routes.ts";
 import { findLocalAddress } from "./router/forwarded.ts";
 import { newRequestId } from "./router/request-id.ts";
+import { compileTcpProxy } from "./tcp/compile-tcp.ts";
 import type { ContextCache } from "./tls/context-cache.ts";
 import type { SecretsView } from "./tls/secrets-view.ts";
 import { ServerTlsContext } from "./tls/server-context.ts";
@@ -46,7 +48,8 @@ export interface ListenerDeps {
 
 /** What connections of a chain run on, one for all versions of the chain that mean the same to a connection. */
 interface SharedRuntime {
-  runtime: HttpRuntime;
+  /** null: opaque bytes, whose connections keep what they began with. */
+  runtime: HttpRuntime | null;
   /** Whether that runtime's configuration is the one in force. */
   standing: { inForce: boolean };
 }
@@ -179,8 +182,9 @@ export class ListenerRuntime {
   /** Connections of the slot's chain follow the new configuration if its chain means the same to a connection. */
   #adopt(slot: ChainSlot): boolean {
     const heir = this.#slots.find(
-      ({ config }) =>
+      ({ config, shared }) =>
         config.name === slot.config.name &&
+        (shared.runtime === null) === (slot.shared.runtime === null) &&
         isDeepStrictEqual([config.match, config.tls], [slot.config.match, slot.config.tls]),
     );
     if (heir === undefined) {
@@ -227,13 +231,34 @@ export class ListenerRuntime {
 
   #compileTerminal(listener: Listener, chain: FilterChain): Terminal | null {
     const filter = chain.filters.at(-1);
+    const standing = { inForce: true };
+    if (filter?.kind === "tcp_proxy") {
+      const slot: ChainSlot = { config: chain, shared: { runtime: null, standing } };
+      this.#slots.push(slot);
+      return this.#compileTcp(listener, filter.config, slot);
+    }
     if (filter?.kind !== "http_connection_manager") return null;
     const { config } = filter;
-    const standing = { inForce: true };
     const runtime = this.#compileRuntime(listener, config, standing);
-    const slot: ChainSlot = { config: chain, shared: { runtime, standing } };
+    const shared = { runtime, standing };
+    const slot: ChainSlot & { shared: { runtime: HttpRuntime } } = { config: chain, shared };
     this.#slots.push(slot);
     return new HttpTerminal(config.codecType, serverOptions(config), () => slot.shared.runtime);
+  }
+
+  #compileTcp(listener: Listener, config: TcpProxy, slot: ChainSlot): Terminal {
+    const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
+    return compileTcpProxy(config, {
+      clock,
+      wheel,
+      random,
+      telemetry,
+      workload,
+      listener,
+      cluster: (name) => (slot.shared.standing.inForce ? clusters.get(name) : clusters.getForOld(name)),
+      bufferLimit: listener.perConnectionBufferLimitBytes,
+      direction: listener.trafficDirection,
+    });
   }
 
   #compileRuntime(
