@@ -15,6 +15,7 @@ import { ClusterState } from "./cluster/cluster-state.ts";
 import type { EndpointState } from "./cluster/endpoint-state.ts";
 import type { ClusterObserver } from "./cluster/events.ts";
 import type { UpstreamTlsConnector } from "./endpoint/connector.ts";
+import { OwnConnections } from "./endpoint/own-connections.ts";
 import { EndpointPool } from "./endpoint/pool.ts";
 import { ClientTlsContext } from "./tls/client-context.ts";
 import type { ContextCache } from "./tls/context-cache.ts";
@@ -46,6 +47,8 @@ const EMPTY: Omit<EndpointSet, "name"> = { localities: [], overprovisioningFacto
 const REMOVED = "the cluster was removed from the configuration";
 
 export class UpstreamClusters {
+  /** All connections of these clusters, for whoever has to tell them from those of callers. */
+  readonly own = new OwnConnections();
   readonly #deps: OutboundDeps;
   readonly #clusters = new Map<string, UpstreamCluster>();
   /** Gone from the configuration, but not from that of connections which are ending. */
@@ -151,7 +154,7 @@ export class UpstreamClusters {
             limits: cluster.limits,
             tls: (target) => this.#tlsFor(cluster.config, target),
           },
-          { clock, wheel, random },
+          { clock, wheel, random, own: this.own },
         ),
     });
   }

@@ -85,7 +85,10 @@ test("a connection stands; its deadline is disarmed and its socket has no listen
 test("from another address of this machine, and through a pipe", async (t) => {
   const from = await new Promise<string | undefined>((resolve) => {
     void listen(t, (socket) => resolve(socket.remoteAddress)).then(async (address) => {
-      const socket = await attempt(address, { localAddress: "127.0.0.1", keepAlive: { timeS: 10 } }).outcome;
+      const socket = await attempt(address, {
+        localAddress: { kind: "tcp", host: "127.0.0.1", port: 0 },
+        keepAlive: { timeS: 10 },
+      }).outcome;
       (socket as net.Socket).destroy();
     });
   });

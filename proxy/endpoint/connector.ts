@@ -1,9 +1,12 @@
 /** Opening one connection to an endpoint: TCP or pipe, then TLS where the cluster asks for it, under one deadline. */
 import net from "node:net";
 import tls from "node:tls";
-import { codeOf } from "../../core/errors.ts";
+import { codeOf, UserError } from "../../core/errors.ts";
 import type { TimerWheel, WheelTimer } from "../../core/timer-wheel.ts";
 import type { Address } from "../../model/address.ts";
+import { systemSockets } from "../listener/system-sockets.ts";
+import type { SourceAddress } from "./bind-address.ts";
+import type { OwnConnections } from "./own-connections.ts";
 
 /** The server as the request names it, null where the TLS context decides. */
 export interface TlsServerName {
@@ -36,7 +39,10 @@ export interface ConnectOptions {
   readonly server: TlsServerName | null;
   /** What to offer by ALPN where the TLS context names nothing. */
   readonly alpn: readonly string[];
-  readonly localAddress: string | null;
+  /** null: any; a network namespace of its own is where the connection is made. */
+  readonly localAddress: SourceAddress | null;
+  /** Who knows the connections of this process; absent: nobody asks. */
+  readonly own?: OwnConnections | undefined;
   readonly keepAlive: { readonly timeS: number | null } | null;
 }
 
@@ -60,24 +66,21 @@ function explainConnect(error: Error): string {
 
 /** Begins a connection; the result is called once. Returns the way to give it up. */
 export function connect(options: ConnectOptions, wheel: TimerWheel, result: ConnectResult): () => void {
-  const { address } = options;
   let done = false;
   let timer: WheelTimer | null = null;
   let handshake: UpstreamHandshake | null = null;
-  const target: net.NetConnectOpts =
-    address.kind === "pipe"
-      ? { path: address.path, allowHalfOpen: true }
-      : {
-          host: address.host,
-          port: address.port,
-          noDelay: true,
-          allowHalfOpen: true,
-          ...(options.localAddress ? { localAddress: options.localAddress } : {}),
-          ...(options.keepAlive
-            ? { keepAlive: true, keepAliveInitialDelay: (options.keepAlive.timeS ?? 7200) * 1000 }
-            : {}),
-        };
-  const raw = net.connect(target);
+  let raw: net.Socket;
+  try {
+    raw = openSocket(options);
+  } catch (error) {
+    // Not from inside this call: the caller has not yet stored the way to give it up.
+    queueMicrotask(() => {
+      if (!done) result.onFailed("connect_failure", (error as Error).message);
+    });
+    return () => {
+      done = true;
+    };
+  }
   let socket: net.Socket = raw;
 
   const fail = (failure: "connect_failure" | "connect_timeout", detail: string): void => {
@@ -150,6 +153,35 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
     socket.destroy();
     raw.destroy();
   };
+}
+
+/** Begins the TCP connection. Throws a UserError where a socket in another network namespace can't be made. */
+function openSocket({ address, localAddress, keepAlive, own }: ConnectOptions): net.Socket {
+  if (address.kind === "pipe") return net.connect({ path: address.path, allowHalfOpen: true });
+  const settings: net.SocketConstructorOpts & Pick<net.TcpSocketConnectOpts, "noDelay" | "keepAlive"> = {
+    noDelay: true,
+    allowHalfOpen: true,
+    ...(keepAlive ? { keepAlive: true, keepAliveInitialDelay: (keepAlive.timeS ?? 7200) * 1000 } : {}),
+  };
+  const namespace = localAddress?.networkNamespace;
+  const socket = new net.Socket(
+    namespace === undefined ? settings : { ...settings, ...socketInside(namespace, address.host) },
+  );
+  own?.add(socket, address);
+  return socket.connect({
+    host: address.host,
+    port: address.port,
+    ...(localAddress === null ? {} : { localAddress: localAddress.host }),
+  });
+}
+
+/** `manualStart`: there is nothing to read before the connection stands. */
+function socketInside(networkNamespace: string, host: string): net.SocketConstructorOpts & { manualStart: true } {
+  const sockets = systemSockets();
+  if (sockets === null) {
+    throw new UserError("a connection in another network namespace needs Linux and the optional package koffi");
+  }
+  return { fd: sockets.open({ host, networkNamespace }), readable: true, writable: true, manualStart: true };
 }
 
 function ignore(): void {}

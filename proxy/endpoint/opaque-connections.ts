@@ -53,6 +53,7 @@ export class OpaqueConnections {
         server: null,
         alpn: config.outrigger?.opaque === true ? OPAQUE : NONE,
         localAddress: bindAddressFor(config, endpoint.address),
+        own: this.#deps.own,
         keepAlive: config.tcpKeepalive,
       },
       this.#deps.wheel,

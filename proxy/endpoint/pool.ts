@@ -23,6 +23,7 @@ import { Http2Connections } from "./http2-connections.ts";
 import { IdleLearner } from "./idle-learner.ts";
 import { MultiplexChoice } from "./multiplex-choice.ts";
 import { OpaqueConnections } from "./opaque-connections.ts";
+import type { OwnConnections } from "./own-connections.ts";
 
 /** Who wants a connection. */
 export interface PoolWaiter {
@@ -57,6 +58,8 @@ export interface PoolDeps {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly random: Random;
+  /** Who knows the connections of this process; absent: nobody asks. */
+  readonly own?: OwnConnections;
 }
 
 const ALPN: Readonly<Record<PoolProtocol, readonly string[]>> = {
@@ -330,6 +333,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
         server: this.#part?.server ?? null,
         alpn: ALPN[this.#protocol],
         localAddress: bindAddressFor(config, endpoint.address),
+        own: this.#deps.own,
         keepAlive: config.tcpKeepalive,
       },
       this.#deps.wheel,
