@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_SNAPSHOT, type Snapshot } from "../model/snapshot.ts";
+import type { TcpProxy } from "../model/tcp.ts";
 import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import { Assembler, type AssemblerOptions, type Assembly } from "./assemble.ts";
 import type { ResourceUpdate } from "./resources.ts";
@@ -13,6 +14,7 @@ import {
   rdsListener,
   routeTable,
   staticCluster,
+  tcpListener,
   upstreamTls,
 } from "./testing/models.ts";
 
@@ -290,6 +292,20 @@ test("inline routes hold their listener back in the same way", () => {
   const blocked = assembler.assemble();
   assert.ok(!ready(blocked).listeners.has("in"));
   assert.deepEqual(messages(blocked), ["listener in waits for cluster stock, which is not known"]);
+});
+
+test("so do TCP proxies, by every cluster that they name", () => {
+  const named = (...names: string[]): TcpProxy["cluster"] =>
+    names.length === 1
+      ? { kind: "name", name: names[0] ?? "" }
+      : { kind: "weighted", clusters: names.map((name) => ({ name, weight: 1 })) };
+  for (const names of [["stock"], ["orders", "stock"]]) {
+    const assembler = serving();
+    assembler.apply(update("listener", [tcpListener("in", named(...names))], [], "2"));
+    assert.deepEqual(messages(assembler.assemble()), ["listener in waits for cluster stock, which is not known"]);
+    assembler.apply(update("cluster", [staticCluster("stock")], [], "2"));
+    assert.ok(ready(assembler.assemble()).listeners.has("in"));
+  }
 });
 
 test("static resources win over dynamic ones of the same name", () => {

@@ -4,6 +4,7 @@ import type { Cluster } from "../model/cluster.ts";
 import type { HttpConnectionManager } from "../model/http.ts";
 import type { Listener } from "../model/listener.ts";
 import type { RequestMirror, RouteTable } from "../model/route.ts";
+import type { TcpProxy } from "../model/tcp.ts";
 import type { DownstreamTls, UpstreamTls } from "../model/tls.ts";
 import type { NamedKind } from "./resources.ts";
 
@@ -42,9 +43,13 @@ export const listenerReferences = remembered((listener: Listener): readonly Refe
   return found;
 });
 
-/** Clusters that a listener's inline route tables name. */
+/** Clusters that a listener's inline route tables and TCP proxies name. */
 export const listenerClusters = remembered((listener: Listener): ReadonlySet<string> => {
   const names = new Set<string>();
+  for (const { cluster } of tcpProxies(listener)) {
+    if (cluster.kind === "name") names.add(cluster.name);
+    else for (const { name } of cluster.clusters) names.add(name);
+  }
   for (const { routes } of connectionManagers(listener)) {
     if (routes.kind === "inline") for (const name of tableClusters(routes.table)) names.add(name);
   }
@@ -77,6 +82,12 @@ function chainsOf(listener: Listener): Listener["filterChains"] {
 function connectionManagers(listener: Listener): HttpConnectionManager[] {
   return chainsOf(listener).flatMap((chain) =>
     chain.filters.flatMap((filter) => (filter.kind === "http_connection_manager" ? [filter.config] : [])),
+  );
+}
+
+function tcpProxies(listener: Listener): TcpProxy[] {
+  return chainsOf(listener).flatMap((chain) =>
+    chain.filters.flatMap((filter) => (filter.kind === "tcp_proxy" ? [filter.config] : [])),
   );
 }
 

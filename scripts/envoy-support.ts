@@ -31,8 +31,6 @@ const SECTIONS: readonly (readonly [title: string, ...prefixes: string[]])[] = [
 
 /** Where people look for a feature first, and what would have to be in `typed_config` for it. */
 const NOT_YET: readonly (readonly [feature: string, type: string])[] = [
-  ["TCP proxying", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"],
-  ["transparent interception", "envoy.extensions.filters.listener.original_dst.v3.OriginalDst"],
   ["CORS", "envoy.extensions.filters.http.cors.v3.Cors"],
   ["JWT", "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"],
   ["external authorization", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"],

@@ -21,7 +21,7 @@ test("the page on Envoy's configuration is what the code says", () => {
 test("what was left out or refused is on the page by name", () => {
   const text = envoySupport();
   for (const line of [
-    "- `use_original_dst` is not supported yet; its default is accepted",
+    "- `freebind` is not supported yet; its default is accepted",
     "- `alt_stat_name` is ignored: metrics are labelled with the cluster's name",
     "`lb_policy` (not MAGLEV",
     "`health_checks`",

@@ -24,6 +24,13 @@ const NEWER: ReadonlySet<string> = new Set([
   "envoy.config.core.v3.Http2ProtocolOptions: 20 message google.protobuf.BoolValue disallow_obs_text",
   "envoy.config.core.v3.Http2ProtocolOptions: 21 message google.protobuf.UInt64Value stream_reset_burst",
   "envoy.config.core.v3.Http2ProtocolOptions: 22 message google.protobuf.UInt64Value stream_reset_rate",
+  "envoy.config.core.v3.SocketAddress: 7 scalar 9 network_namespace_filepath",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions: 3 scalar 8 flush_access_log_on_start",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: 18 message envoy.config.core.v3.BackoffStrategy backoff_options",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: 20 message envoy.type.v3.Percent max_downstream_connection_duration_jitter_percentage",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: 21 enum envoy.extensions.filters.network.tcp_proxy.v3.UpstreamConnectMode upstream_connect_mode",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: 22 message google.protobuf.UInt32Value max_early_data_bytes",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: 24 message google.protobuf.BoolValue check_drain_close",
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: 6 scalar 8 auto_host_sni",
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: 7 scalar 8 auto_sni_san_validation",
 ]);
@@ -33,6 +40,7 @@ const NEWER_TYPES: ReadonlySet<string> = new Set([
   "envoy.extensions.clusters.common.dns.v3.DnsLookupFamily",
   "envoy.extensions.clusters.dns.v3.DnsCluster",
   "envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate",
+  "envoy.extensions.filters.network.tcp_proxy.v3.UpstreamConnectMode",
 ]);
 
 const subset = subsetRegistry();

@@ -15,11 +15,17 @@ import type { Place } from "./place.ts";
 
 const NOWHERE: Address = { kind: "tcp", host: "", port: 0 };
 
-/** A TCP address or a Unix socket. `names`: whether a DNS name may stand for the IP address. */
-export function decodeAddress(message: AddressMessage | undefined, names: "names" | "ip_only", at: Place): Address {
+/**
+ * What an address is for: an IP address that a socket is bound to, which may be in another network namespace; some other
+ * IP address; or one that may be a DNS name instead.
+ */
+export type AddressUse = "bind" | "ip_only" | "names";
+
+/** A TCP address or a Unix socket. */
+export function decodeAddress(message: AddressMessage | undefined, use: AddressUse, at: Place): Address {
   switch (message?.address.case) {
     case "socketAddress":
-      return decodeSocketAddress(message.address.value, names, at.field("socket_address"));
+      return decodeSocketAddress(message.address.value, use, at.field("socket_address"));
     case "pipe": {
       const { path, mode } = message.address.value;
       if (path === "") at.field("pipe.path").error("is required");
@@ -33,17 +39,25 @@ export function decodeAddress(message: AddressMessage | undefined, names: "names
 }
 
 /** A `SocketAddress` on its own. */
-export function decodeSocketAddress(message: SocketAddress, names: "names" | "ip_only", at: Place): Address {
-  const { address, portSpecifier } = message;
+export function decodeSocketAddress(message: SocketAddress, use: AddressUse, at: Place): Address {
+  const { address, portSpecifier, networkNamespaceFilepath: networkNamespace } = message;
   if (message.protocol === SocketAddress_Protocol.UDP) at.field("protocol").error("UDP is not supported");
   if (address === "") at.field("address").error("is required");
-  else if (names === "ip_only" && isIP(address) === 0) at.field("address").error(`malformed IP address: ${address}`);
+  else if (use !== "names" && isIP(address) === 0) at.field("address").error(`malformed IP address: ${address}`);
   if (portSpecifier.case === undefined) at.field("port_value").error("is required");
   const port = portSpecifier.value ?? 0;
   if (port > 65_535) at.field("port_value").error(`a port must be at most 65535, got ${port}`);
-  if (!message.ipv4Compat) return { kind: "tcp", host: address, port };
-  if (address !== "::") at.field("ipv4_compat").error("is only for the IPv6 address ::");
-  return { kind: "tcp", host: address, port, ipv4Compat: true };
+  if (networkNamespace !== "" && use !== "bind") {
+    at.field("network_namespace_filepath").error("is only for addresses that sockets are bound to");
+  }
+  if (message.ipv4Compat && address !== "::") at.field("ipv4_compat").error("is only for the IPv6 address ::");
+  return {
+    kind: "tcp",
+    host: address,
+    port,
+    ...(message.ipv4Compat ? { ipv4Compat: true } : {}),
+    ...(networkNamespace === "" ? {} : { networkNamespace }),
+  };
 }
 
 export function encodeAddress(address: Address): AddressMessage {
@@ -58,6 +72,7 @@ export function encodeSocketAddress(address: Extract<Address, { kind: "tcp" }>):
     address: address.host,
     portSpecifier: { case: "portValue", value: address.port },
     ipv4Compat: address.ipv4Compat ?? false,
+    networkNamespaceFilepath: address.networkNamespace ?? "",
   });
 }
 

@@ -60,7 +60,7 @@ test("errors of shape and of meaning come together, each with position, resource
   - name: b
     http2_protocol_options: {max_concurrent_streams: 0}
   - name: c
-    type: ORIGINAL_DST
+    lb_policy: MAGLEV
   - name: c
 admin: {address: {}}
 `;
@@ -71,7 +71,7 @@ admin: {address: {}}
     "envoy.yaml:11:9: admin.address: an address is required",
     'envoy.yaml:7:30: cluster "b": static_resources.clusters[1].http2_protocol_options.max_concurrent_streams: must be ' +
       "from 1 to 2147483647, got 0",
-    'envoy.yaml:9:5: cluster "c": static_resources.clusters[2].type: ORIGINAL_DST is not supported',
+    'envoy.yaml:9:5: cluster "c": static_resources.clusters[2].lb_policy: MAGLEV is not supported',
     'envoy.yaml:10:5: cluster "c": static_resources.clusters[3].name: there is another cluster of this name',
   ]);
 });

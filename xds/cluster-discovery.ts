@@ -13,15 +13,19 @@ import { DNS_REFRESH_MS, decodeClusterType, MIN_DNS_REFRESH_MS, type NamedDiscov
 import { decodeConfigSource, encodeConfigSource } from "./config-source.ts";
 import { decodeEndpointSet, encodeEndpointSet, noEndpoints } from "./endpoint.ts";
 import type { Place } from "./place.ts";
-import { duration, durationMs, numberOf, wordOf } from "./values.ts";
+import { duration, durationMs, numberOf, positiveDurationMs, wordOf } from "./values.ts";
 
 type Discovery = Cluster["discovery"];
+
+/** Envoy's default. */
+const CLEANUP_INTERVAL_MS = 5_000;
 
 const KINDS: Readonly<Record<number, Discovery["kind"]>> = {
   [DiscoveryType.STATIC]: "static",
   [DiscoveryType.STRICT_DNS]: "strict_dns",
   [DiscoveryType.LOGICAL_DNS]: "logical_dns",
   [DiscoveryType.EDS]: "eds",
+  [DiscoveryType.ORIGINAL_DST]: "original_dst",
 };
 
 const FAMILIES: Readonly<Record<number, DnsOptions["lookupFamily"]>> = {
@@ -46,6 +50,8 @@ export function decodeDiscovery(message: ClusterMessage, at: Place): Discovery {
       }
       return { kind, endpoints, dns };
     }
+    case "original_dst":
+      return decodeOriginalDst(message, at);
     default:
       return { kind: "static", endpoints: decodeEndpoints(message, "ip_only", at) };
   }
@@ -67,9 +73,20 @@ function decodeEds(message: ClusterMessage, at: Place): Discovery {
   return { kind: "eds", serviceName: config?.serviceName || message.name, ...(source ? { source } : {}) };
 }
 
+function decodeOriginalDst(message: ClusterMessage, at: Place): Discovery {
+  if (message.loadAssignment) at.field("load_assignment").error("has no meaning for an ORIGINAL_DST cluster");
+  refuseEds(message, at);
+  const interval = positiveDurationMs(message.cleanupInterval, CLEANUP_INTERVAL_MS, at.field("cleanup_interval"));
+  return { kind: "original_dst", cleanupIntervalMs: Math.max(1, interval) };
+}
+
+function refuseEds(message: ClusterMessage, at: Place): void {
+  if (message.edsClusterConfig) at.field("eds_cluster_config").error("is only for clusters of type EDS");
+}
+
 /** Without an assignment the cluster has no endpoints. */
 function decodeEndpoints(message: ClusterMessage, names: "names" | "ip_only", at: Place): EndpointSet {
-  if (message.edsClusterConfig) at.field("eds_cluster_config").error("is only for clusters of type EDS");
+  refuseEds(message, at);
   return message.loadAssignment
     ? decodeEndpointSet(message.loadAssignment, names, at.field("load_assignment"))
     : noEndpoints(message.name);
@@ -91,7 +108,8 @@ type DiscoveryFields =
   | "loadAssignment"
   | "dnsRefreshRate"
   | "respectDnsTtl"
-  | "dnsLookupFamily";
+  | "dnsLookupFamily"
+  | "cleanupInterval";
 
 /** The fields of `Cluster` that say so. */
 export function encodeDiscovery(discovery: Discovery): Partial<Pick<ClusterMessage, DiscoveryFields>> {
@@ -108,7 +126,7 @@ export function encodeDiscovery(discovery: Discovery): Partial<Pick<ClusterMessa
     case "static":
       return { clusterDiscoveryType, loadAssignment: encodeEndpointSet(discovery.endpoints) };
     case "original_dst":
-      return { clusterDiscoveryType };
+      return { clusterDiscoveryType, cleanupInterval: duration(discovery.cleanupIntervalMs) };
     default:
       return {
         clusterDiscoveryType,

@@ -22,6 +22,7 @@ export function decodeClusterExtension(metadata: Metadata | undefined, at: Place
     mode: reader.word("mode", ["enforce", "dry_run"], "enforce"),
     learnIdleTimeout: reader.boolean("learn_idle_timeout", false),
     multiplex: reader.boolean("multiplex", false),
+    ...(reader.boolean("opaque", false) ? { opaque: true } : {}),
     service: reader.object("service", (service) => ({
       name: service.string("name", ""),
       namespace: service.string("namespace", ""),
@@ -50,6 +51,7 @@ export function encodeClusterExtension(extension: ClusterExtension): JsonObject 
     mode: extension.mode,
     learn_idle_timeout: extension.learnIdleTimeout,
     ...(extension.multiplex ? { multiplex: true } : {}),
+    ...(extension.opaque ? { opaque: true } : {}),
     ...(service ? { service: { ...service } } : {}),
     source: extension.source,
   };

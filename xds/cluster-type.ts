@@ -23,6 +23,7 @@ const NAMES: Readonly<Record<string, NamedDiscovery["kind"]>> = {
   "envoy.cluster.strict_dns": "strict_dns",
   "envoy.cluster.logical_dns": "logical_dns",
   "envoy.cluster.eds": "eds",
+  "envoy.cluster.original_dst": "original_dst",
 };
 
 const DNS = "envoy.cluster.dns";

@@ -134,7 +134,7 @@ test("HTTP/2 is asked for by the deprecated field, too, unless there are options
 const ROUTER = { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" };
 
 const REFUSED: [string, object, string][] = [
-  ["original destination", { type: "ORIGINAL_DST" }, "type: ORIGINAL_DST is not supported"],
+  ["original destination", { type: "ORIGINAL_DST" }, "lb_policy: an ORIGINAL_DST cluster needs CLUSTER_PROVIDED"],
   ["maglev", { lb_policy: "MAGLEV" }, "lb_policy: MAGLEV is not supported"],
   ["no EDS config", { type: "EDS" }, "eds_cluster_config.eds_config: is required for an EDS cluster"],
   [

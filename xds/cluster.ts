@@ -1,12 +1,11 @@
 /** A group of like upstream endpoints: `envoy.config.cluster.v3.Cluster` to the model and back. */
 import { create } from "@bufbuild/protobuf";
 import { type Cluster as ClusterMessage, ClusterSchema } from "../generated/envoy/config/cluster/v3/cluster_pb.js";
-import { type BindConfig, BindConfigSchema, type TcpKeepalive } from "../generated/envoy/config/core/v3/address_pb.js";
+import type { TcpKeepalive } from "../generated/envoy/config/core/v3/address_pb.js";
 import { HttpProtocolOptionsSchema } from "../generated/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
-import type { Address } from "../model/address.ts";
 import type { Cluster } from "../model/cluster.ts";
-import { decodeSocketAddress, encodeSocketAddress } from "./address.ts";
 import { packAny } from "./any.ts";
+import { decodeBindConfig, encodeBindConfig } from "./bind-config.ts";
 import { decodeCircuitBreakers, encodeCircuitBreakers } from "./circuit-breakers.ts";
 import { decodeDiscovery, encodeDiscovery } from "./cluster-discovery.ts";
 import { decodeClusterExtension, encodeClusterExtension } from "./cluster-extension.ts";
@@ -35,12 +34,15 @@ export const clusterCodec: Codec<typeof ClusterSchema, Cluster> = {
 function decodeCluster(message: ClusterMessage, at: Place): Cluster {
   if (message.name === "") at.field("name").error("is required");
   refuseExtensions(message, at);
+  const discovery = decodeDiscovery(message, at);
+  const balancing = decodeBalancing(message, at);
+  checkProvided(message, discovery, balancing.lbPolicy, at);
   const connectTimeoutMs = positiveDurationMs(message.connectTimeout, CONNECT_TIMEOUT_MS, at.field("connect_timeout"));
   return {
     name: message.name,
-    discovery: decodeDiscovery(message, at),
+    discovery,
     connectTimeoutMs,
-    ...decodeBalancing(message, at),
+    ...balancing,
     limits: decodeCircuitBreakers(message.circuitBreakers, at.field("circuit_breakers")),
     outlierDetection: message.outlierDetection
       ? decodeOutlierDetection(message.outlierDetection, at.field("outlier_detection"))
@@ -58,9 +60,26 @@ function decodeCluster(message: ClusterMessage, at: Place): Cluster {
     http: decodeUpstreamHttp(message, at),
     perConnectionBufferLimitBytes: message.perConnectionBufferLimitBytes ?? BUFFER_LIMIT,
     tcpKeepalive: decodeKeepalive(message.upstreamConnectionOptions?.tcpKeepalive),
-    bindAddress: decodeBindAddress(message.upstreamBindConfig, at.field("upstream_bind_config")),
+    ...decodeBindConfig(message.upstreamBindConfig, at.field("upstream_bind_config")),
     outrigger: decodeClusterExtension(message.metadata, at.field("metadata")),
   };
+}
+
+/** An ORIGINAL_DST cluster chooses its endpoints itself, and no other does. */
+function checkProvided(
+  message: ClusterMessage,
+  discovery: Cluster["discovery"],
+  policy: Cluster["lbPolicy"],
+  at: Place,
+): void {
+  const original = discovery.kind === "original_dst";
+  if (message.cleanupInterval && !original)
+    at.field("cleanup_interval").note("ignored: only for ORIGINAL_DST clusters");
+  if (original === (policy.kind === "cluster_provided")) return;
+  const place = at.field(message.loadBalancingPolicy ? "load_balancing_policy" : "lb_policy");
+  place.error(
+    original ? "an ORIGINAL_DST cluster needs CLUSTER_PROVIDED" : "CLUSTER_PROVIDED is only for ORIGINAL_DST clusters",
+  );
 }
 
 function refuseExtensions(message: ClusterMessage, at: Place): void {
@@ -84,14 +103,8 @@ function decodeKeepalive(message: TcpKeepalive | undefined): Cluster["tcpKeepali
   };
 }
 
-function decodeBindAddress(message: BindConfig | undefined, at: Place): Address | null {
-  return message?.sourceAddress
-    ? decodeSocketAddress(message.sourceAddress, "ip_only", at.field("source_address"))
-    : null;
-}
-
 function encodeCluster(cluster: Cluster): ClusterMessage {
-  const { outlierDetection, tls, tcpKeepalive, bindAddress, outrigger } = cluster;
+  const { outlierDetection, tls, tcpKeepalive, outrigger } = cluster;
   const message = create(ClusterSchema, {
     name: cluster.name,
     ...encodeDiscovery(cluster.discovery),
@@ -112,9 +125,8 @@ function encodeCluster(cluster: Cluster): ClusterMessage {
   if (outlierDetection) message.outlierDetection = encodeOutlierDetection(outlierDetection);
   if (tls) message.transportSocket = encodeUpstreamSocket(tls);
   if (tcpKeepalive) message.upstreamConnectionOptions = encodeKeepalive(tcpKeepalive);
-  if (bindAddress?.kind === "tcp") {
-    message.upstreamBindConfig = create(BindConfigSchema, { sourceAddress: encodeSocketAddress(bindAddress) });
-  }
+  const bind = encodeBindConfig(cluster);
+  if (bind) message.upstreamBindConfig = bind;
   const metadata = encodeMetadata({ [OUTRIGGER]: outrigger ? encodeClusterExtension(outrigger) : undefined });
   if (metadata) message.metadata = metadata;
   return message;

@@ -18,9 +18,7 @@ const LATER: ReadonlySet<string> = new Set([
   "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
   "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
   "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
   "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz",
-  "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
   "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
 ]);
 

@@ -65,6 +65,9 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     freebind: "binding to an address that is not there yet is an error when it happens",
     socket_options: "sockets keep the system's settings",
   },
+  "envoy.config.core.v3.ExtraSourceAddress": {
+    socket_options: "sockets keep the system's settings",
+  },
   "envoy.config.core.v3.Http1ProtocolOptions": {
     use_balsa_parser: "chooses between Envoy's parsers",
   },
@@ -92,7 +95,6 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   },
   "envoy.config.cluster.v3.Cluster": {
     alt_stat_name: "metrics are labelled with the cluster's name",
-    cleanup_interval: "only for original-destination clusters, which are refused",
     close_connections_on_host_health_failure: "only for active health checks, which are refused",
     ignore_health_on_host_removal: "only for active health checks, which are refused",
     wait_for_warm_on_init: "the listeners always wait for the clusters they use",
@@ -169,6 +171,12 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
   "envoy.extensions.filters.network.rbac.v3.RBAC": {
     shadow_rules_stat_prefix: "only for statistics",
     enforcement_type: "what the rules look at does not change while a connection lives",
+  },
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
+    metadata_match: "only for subset load balancing, which is refused",
+  },
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {
+    metadata_match: "only for subset load balancing, which is refused",
   },
   "envoy.extensions.filters.http.fault.v3.HTTPFault": {
     delay_percent_runtime: "faults change by configuration, not while running",

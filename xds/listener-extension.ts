@@ -1,10 +1,13 @@
 /** What Outrigger's control plane says about a listener beyond Envoy: `metadata.filter_metadata["outrigger"]`. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Metadata } from "../generated/envoy/config/core/v3/base_pb.js";
-import type { ListenerExtension } from "../model/listener.ts";
+import type { Detection, ListenerExtension } from "../model/listener.ts";
 import { ObjectReader } from "./json-object.ts";
 import { metadataOf, OUTRIGGER } from "./metadata.ts";
 import type { Place } from "./place.ts";
+
+/** Where the control plane asks for detection without saying after how long. */
+const SERVER_FIRST_AFTER_MS = 100;
 
 /** null: plain Envoy. */
 export function decodeListenerExtension(metadata: Metadata | undefined, at: Place): ListenerExtension | null {
@@ -20,12 +23,29 @@ export function decodeListenerExtension(metadata: Metadata | undefined, at: Plac
     })),
     httpProxy: reader.boolean("http_proxy", false),
     multiplex: reader.boolean("multiplex", false),
+    ...optional("detection", reader.object("detection", decodeDetection)),
+    ...optional("virtual", reader.object("virtual", decodeVirtual)),
   };
   reader.end();
   return extension;
 }
 
-export function encodeListenerExtension({ service, httpProxy, multiplex }: ListenerExtension): JsonObject {
+function decodeDetection(reader: ObjectReader): Detection {
+  return { serverFirstAfterMs: reader.number("server_first_after_ms", SERVER_FIRST_AFTER_MS) };
+}
+
+function decodeVirtual(reader: ObjectReader): NonNullable<ListenerExtension["virtual"]> {
+  const kind = reader.word("kind", ["outbound", "inbound"], "outbound");
+  return kind === "inbound" ? { kind } : { kind, registryOnly: reader.boolean("registry_only", false) };
+}
+
+/** A field that is there only if it has a value. */
+function optional<K extends string, T>(name: K, value: T | null): { readonly [P in K]?: T } {
+  return value === null ? {} : ({ [name]: value } as { readonly [P in K]: T });
+}
+
+export function encodeListenerExtension(extension: ListenerExtension): JsonObject {
+  const { service, httpProxy, multiplex, detection, virtual } = extension;
   return {
     ...(service
       ? {
@@ -39,5 +59,11 @@ export function encodeListenerExtension({ service, httpProxy, multiplex }: Liste
       : {}),
     http_proxy: httpProxy,
     ...(multiplex ? { multiplex } : {}),
+    ...(detection ? { detection: { server_first_after_ms: detection.serverFirstAfterMs } } : {}),
+    ...(virtual ? { virtual: encodeVirtual(virtual) } : {}),
   };
+}
+
+function encodeVirtual(virtual: NonNullable<ListenerExtension["virtual"]>): JsonObject {
+  return virtual.kind === "inbound" ? { kind: "inbound" } : { kind: "outbound", registry_only: virtual.registryOnly };
 }

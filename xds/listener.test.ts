@@ -81,6 +81,43 @@ test("the control plane says which service a listener stands for", () => {
   );
 });
 
+test("the control plane says how a protocol is found, and which listeners intercepted connections come to", () => {
+  const extension = (outrigger: Json): Listener["outrigger"] =>
+    value({ metadata: { filter_metadata: { outrigger } } }).outrigger;
+  assert.deepEqual(extension({ detection: { server_first_after_ms: 50 } })?.detection, { serverFirstAfterMs: 50 });
+  assert.deepEqual(extension({ virtual: { kind: "outbound", registry_only: true } })?.virtual, {
+    kind: "outbound",
+    registryOnly: true,
+  });
+  assert.deepEqual(extension({ virtual: { kind: "inbound" } })?.virtual, { kind: "inbound" });
+});
+
+test("Envoy's names of what interception needs", () => {
+  const predicate = { or_match: { rules: [{ destination_port_range: { start: 80, end: 81 } }, { any_match: true }] } };
+  const inspector = named("i", any("extensions.filters.listener.http_inspector.v3.HttpInspector"));
+  const { useOriginalDst, transparent, listenerFilters, address } = value({
+    address: { socket_address: { address: "::1", port_value: 15001, network_namespace_filepath: "/proc/7/ns/net" } },
+    use_original_dst: true,
+    transparent: true,
+    listener_filters: [
+      named("o", any("extensions.filters.listener.original_dst.v3.OriginalDst")),
+      { ...inspector, filter_disabled: predicate },
+    ],
+  });
+  assert.deepEqual(
+    { useOriginalDst, transparent, address },
+    {
+      useOriginalDst: true,
+      transparent: true,
+      address: { kind: "tcp", host: "::1", port: 15001, networkNamespace: "/proc/7/ns/net" },
+    },
+  );
+  assert.deepEqual(listenerFilters, [
+    { kind: "original_dst" },
+    { kind: "http_inspector", disabled: { kind: "or", of: [{ kind: "ports", start: 80, end: 81 }, { kind: "any" }] } },
+  ]);
+});
+
 test("what only Envoy needs is ignored, with its reason", () => {
   const { notes } = accepted(
     decodeJson(

@@ -26,6 +26,7 @@ import { checkOverlap } from "./filter-chain-match.ts";
 import { decodeListenerExtension, encodeListenerExtension } from "./listener-extension.ts";
 import { encodeMetadata, OUTRIGGER } from "./metadata.ts";
 import type { Place } from "./place.ts";
+import { decodePortPredicate, encodePortPredicate } from "./port-predicate.ts";
 import { duration, durationMs, numberOf } from "./values.ts";
 
 /** Envoy's defaults. */
@@ -49,7 +50,7 @@ export const listenerCodec: Codec<typeof ListenerSchema, Listener> = {
 
 export function decodeListener(message: ListenerMessage, at: Place): Listener {
   refuseUnsupported(message, at);
-  const address = decodeAddress(message.address, "ip_only", at.field("address"));
+  const address = decodeAddress(message.address, "bind", at.field("address"));
   const filterChains = message.filterChains.map((chain, i) => decodeFilterChain(chain, at.item("filter_chains", i)));
   checkOverlap(filterChains, at);
   const fallback = message.defaultFilterChain;
@@ -77,6 +78,8 @@ export function decodeListener(message: ListenerMessage, at: Place): Listener {
     accessLogs: decodeAccessLogs(message.accessLog, at),
     tcpBacklogSize: message.tcpBacklogSize ?? TCP_BACKLOG,
     reusePort: message.enableReusePort ?? true,
+    ...(message.useOriginalDst ? { useOriginalDst: true } : {}),
+    ...(message.transparent ? { transparent: true } : {}),
     outrigger: decodeListenerExtension(message.metadata, at.field("metadata")),
   };
 }
@@ -84,15 +87,13 @@ export function decodeListener(message: ListenerMessage, at: Place): Listener {
 function decodeAdditional(message: ListenerMessage, at: Place): Pick<Listener, "additionalAddresses"> {
   if (message.additionalAddresses.length === 0) return {};
   const additionalAddresses = message.additionalAddresses.map(({ address }, i) =>
-    decodeAddress(address, "ip_only", at.item("additional_addresses", i).field("address")),
+    decodeAddress(address, "bind", at.item("additional_addresses", i).field("address")),
   );
   return { additionalAddresses };
 }
 
 /** Switches of which only the default is understood. */
 function refuseUnsupported(message: ListenerMessage, at: Place): void {
-  if (message.useOriginalDst) at.field("use_original_dst").error("is not supported yet");
-  if (message.transparent) at.field("transparent").error("is not supported yet");
   if (message.freebind) at.field("freebind").error("is not supported yet");
   if (message.enableMptcp) at.field("enable_mptcp").error("is not supported");
 }
@@ -102,16 +103,16 @@ function decodeListenerFilter(message: ListenerFilterMessage, at: Place): Listen
   const config = message.configType.value;
   const place = at.field("typed_config");
   if (isHarmlessExtension(config, place)) return null;
-  const filter = unpackExtension(config, [TlsInspectorSchema, HttpInspectorSchema], place);
-  switch (filter?.$typeName) {
-    case "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector":
-      return { kind: "tls_inspector" };
-    case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector":
-      return { kind: "http_inspector" };
-    case undefined:
-      return null;
-  }
+  const filter = unpackExtension(config, [TlsInspectorSchema, HttpInspectorSchema, OriginalDstSchema], place);
+  const disabled = message.filterDisabled && decodePortPredicate(message.filterDisabled, at.field("filter_disabled"));
+  return filter ? { kind: FILTERS[filter.$typeName], ...(disabled ? { disabled } : {}) } : null;
 }
+
+const FILTERS = {
+  "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "tls_inspector",
+  "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": "http_inspector",
+  "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": "original_dst",
+} as const;
 
 export function encodeListener(listener: Listener): ListenerMessage {
   const message = create(ListenerSchema, {
@@ -129,6 +130,8 @@ export function encodeListener(listener: Listener): ListenerMessage {
     bindToPort: listener.bindToPort,
     enableReusePort: listener.reusePort,
   });
+  if (listener.useOriginalDst) message.useOriginalDst = true;
+  if (listener.transparent) message.transparent = true;
   message.additionalAddresses = (listener.additionalAddresses ?? []).map((address) =>
     create(AdditionalAddressSchema, { address: encodeAddress(address) }),
   );
@@ -144,6 +147,7 @@ function encodeListenerFilter(filter: ListenerFilter): ListenerFilterMessage {
   return create(ListenerFilterSchema, {
     name: `envoy.filters.listener.${filter.kind}`,
     configType: { case: "typedConfig", value: listenerFilterConfig(filter) },
+    ...(filter.disabled ? { filterDisabled: encodePortPredicate(filter.disabled) } : {}),
   });
 }
 

@@ -24,6 +24,7 @@ const POLICIES: Readonly<Record<number, Balancing["kind"]>> = {
   [LbPolicy.LEAST_REQUEST]: "least_request",
   [LbPolicy.RING_HASH]: "ring_hash",
   [LbPolicy.RANDOM]: "random",
+  [LbPolicy.CLUSTER_PROVIDED]: "cluster_provided",
   // Reported where the policy that it announces is missing.
   [LbPolicy.LOAD_BALANCING_POLICY_CONFIG]: "round_robin",
 };

@@ -21,9 +21,11 @@ import {
 } from "../generated/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RouterSchema } from "../generated/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpInspectorSchema } from "../generated/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
+import { OriginalDstSchema } from "../generated/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
 import { TlsInspectorSchema } from "../generated/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import { HttpConnectionManagerSchema } from "../generated/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { RBACSchema as NetworkRbacSchema } from "../generated/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+import { TcpProxySchema } from "../generated/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { PreserveCaseFormatterConfigSchema } from "../generated/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
 import { LeastRequestSchema } from "../generated/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js";
 import { RandomSchema } from "../generated/envoy/extensions/load_balancing_policies/random/v3/random_pb.js";
@@ -55,6 +57,7 @@ export const EXTENSION_TYPES: readonly DescMessage[] = [
   HttpRbacSchema,
   ListenerSchema,
   NetworkRbacSchema,
+  OriginalDstSchema,
   PreserveCaseFormatterConfigSchema,
   PreviousHostsPredicateSchema,
   RBACPerRouteSchema,
@@ -62,6 +65,7 @@ export const EXTENSION_TYPES: readonly DescMessage[] = [
   RouterSchema,
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
+  TcpProxySchema,
   TlsInspectorSchema,
   UuidRequestIdConfigSchema,
   ClusterSchema,

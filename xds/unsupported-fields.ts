@@ -32,7 +32,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
     "1:first_address_family_version 2:first_address_family_count",
   "envoy.config.core.v3.Address": "3:envoy_internal_address",
   "envoy.config.core.v3.ApiConfigSource": "3:refresh_delay 9:config_validators",
-  "envoy.config.core.v3.BindConfig": "5:extra_source_addresses 4:additional_source_addresses 6:local_address_selector",
+  "envoy.config.core.v3.BindConfig": "6:local_address_selector",
   "envoy.config.core.v3.ConfigSource": "7:authorities",
   "envoy.config.core.v3.DataSource": "5:watched_directory",
   "envoy.config.core.v3.Extension": "2:category 3:type_descriptor 4:version 5:disabled 6:type_urls",
@@ -62,7 +62,7 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.listener.v3.Listener":
     "32:filter_chain_matcher 18:udp_listener_config 19:api_listener 27:internal_listener",
   "envoy.config.listener.v3.Listener.ConnectionBalanceConfig": "2:extend_balance",
-  "envoy.config.listener.v3.ListenerFilter": "5:config_discovery 4:filter_disabled",
+  "envoy.config.listener.v3.ListenerFilter": "5:config_discovery",
   "envoy.config.metrics.v3.StatsConfig":
     "1:stats_tags 2:use_all_default_tags 3:stats_matcher 4:histogram_bucket_settings",
   "envoy.config.metrics.v3.StatsSink": "1:name 3:typed_config",
@@ -99,6 +99,8 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig": "2:filters",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": "5:config_discovery",
   "envoy.extensions.filters.network.rbac.v3.RBAC": "6:matcher 7:shadow_matcher",
+  "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
+    "14:on_demand 3:downstream_idle_timeout 4:upstream_idle_timeout 12:tunneling_config",
   "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest":
     "2:active_request_bias 3:slow_start_config 5:enable_full_scan 6:selection_method",
   "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash":
@@ -127,4 +129,5 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.service.discovery.v3.Resource": "8:resource_name 7:cache_control 9:metadata",
   "envoy.type.matcher.v3.StringMatcher": "8:custom",
   "envoy.type.tracing.v3.CustomTag": "5:metadata",
+  "envoy.type.v3.HashPolicy": "2:filter_state",
 };

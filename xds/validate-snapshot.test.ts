@@ -66,6 +66,11 @@ test("a table fetched by name may name clusters that are still to come, unless i
   ]);
 });
 
+test("a TCP proxy may name clusters that are not there, as in Envoy", () => {
+  const tcp = any("extensions.filters.network.tcp_proxy.v3.TcpProxy", { stat_prefix: "t", cluster: "z" });
+  assert.deepEqual(problems(snapshot(withChains(chain([named("t", tcp)])))), []);
+});
+
 test("routes that can come from nowhere are missing", () => {
   assert.deepEqual(problems(fetched(ads)), [
     'listener "l": filter_chains[0].filters[0].typed_config.rds: routes "r" cannot come: there is no ADS stream',

@@ -17,8 +17,8 @@ export interface SnapshotSurroundings {
 }
 
 /**
- * Everything that refers to nothing. As in Envoy, clusters are required of a route table inside its listener, and of
- * one fetched by name only if it asks for that (`validate_clusters`).
+ * Everything that refers to nothing. As in Envoy, clusters are required of a route table inside its listener, of one
+ * fetched by name only if it asks for that (`validate_clusters`), and of a TCP proxy never: its connections are closed.
  */
 export function validateSnapshot(snapshot: Snapshot, surroundings: SnapshotSurroundings): Problem[] {
   const run = new Validation(snapshot, surroundings);
@@ -80,14 +80,19 @@ class Validation {
       yield [this.#surroundings.root ? `static_resources.${list}[${i++}]` : "", value];
   }
 
-  /** Port 0 is another port each time. */
   #checkAddress(listener: Listener, owners: Map<string, string>, at: Reporter): void {
-    const { address } = listener;
-    if (address.kind === "tcp" && address.port === 0) return;
-    const key = formatAddress(address);
-    const owner = owners.get(key);
-    if (owner === undefined) owners.set(key, listener.name);
-    else at.in("address").error(`${key} is already the address of listener ${JSON.stringify(owner)}`);
+    const more = listener.additionalAddresses ?? [];
+    [listener.address, ...more].forEach((address, i) => {
+      // Port 0 is another port each time, unless it is only a name by which other listeners find this one.
+      if (address.kind === "tcp" && address.port === 0 && listener.bindToPort) return;
+      const shown = formatAddress(address);
+      const namespace = address.kind === "tcp" ? (address.networkNamespace ?? "") : "";
+      const key = `${namespace}\0${shown}`;
+      const owner = owners.get(key);
+      const place = at.in(i === 0 ? "address" : `additional_addresses[${i - 1}].address`);
+      if (owner === undefined) owners.set(key, listener.name);
+      else place.error(`${shown} is already the address of listener ${JSON.stringify(owner)}`);
+    });
   }
 
   #checkChain(chain: FilterChain, at: Reporter): void {

@@ -6,6 +6,7 @@ import type { FilterChain, Listener } from "../../model/listener.ts";
 import type { RouteTable } from "../../model/route.ts";
 import type { Secret } from "../../model/secret.ts";
 import { deepFreeze } from "../../model/snapshot.ts";
+import type { TcpProxy } from "../../model/tcp.ts";
 import type { CertificateRef, DownstreamTls, UpstreamTls } from "../../model/tls.ts";
 import { emptyRoutes } from "../placeholders.ts";
 
@@ -206,6 +207,26 @@ function connectionManager(routes: HttpConnectionManager["routes"]): HttpConnect
     appendXForwardedPort: false,
     localReply: { mappers: [], bodyFormat: null },
   };
+}
+
+/** A listener with one chain that forwards bytes. */
+export function tcpListener(name: string, cluster: TcpProxy["cluster"]): Listener {
+  const config: TcpProxy = {
+    statPrefix: "test",
+    cluster,
+    idleTimeoutMs: 3_600_000,
+    maxConnectAttempts: 1,
+    maxDownstreamConnectionDurationMs: 0,
+    accessLogs: [],
+    logOnConnected: false,
+    logIntervalMs: 0,
+    hashSourceIp: false,
+  };
+  const listener = httpListener(name, { kind: "inline", table: emptyRoutes("none") });
+  return deepFreeze<Listener>({
+    ...listener,
+    filterChains: listener.filterChains.map((chain) => ({ ...chain, filters: [{ kind: "tcp_proxy", config }] })),
+  });
 }
 
 /** A listener with one chain whose connection manager has these routes. */

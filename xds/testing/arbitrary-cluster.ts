@@ -92,6 +92,7 @@ const discovery: fc.Arbitrary<Cluster["discovery"]> = fc.oneof(
   fc.record({ kind: fc.constant("static" as const), endpoints: endpointSet }),
   fc.record({ kind: fc.constant("strict_dns" as const), endpoints: endpointSet, dns }),
   fc.record({ kind: fc.constant("logical_dns" as const), endpoints: oneEndpoint, dns }),
+  fc.record({ kind: fc.constant("original_dst" as const), cleanupIntervalMs: positiveMs }),
 );
 
 const lbPolicy: fc.Arbitrary<Cluster["lbPolicy"]> = fc.oneof(
@@ -162,7 +163,7 @@ const http: fc.Arbitrary<UpstreamHttp> = andPerhaps(plainHttp, { requestSni, tra
   // Explicit HTTP/2 has no HTTP/1 options to carry.
   .map(({ trailers, ...options }) => (trailers && options.protocol !== "http2" ? { ...options, trailers } : options));
 
-const extension: fc.Arbitrary<ClusterExtension> = fc.record({
+const plainExtension = fc.record({
   breaker: orNull(
     fc.record({ errorPercent: percentage, minimumCalls: uint32, windowMs: positiveMs, openForMs: positiveMs }),
   ),
@@ -174,27 +175,46 @@ const extension: fc.Arbitrary<ClusterExtension> = fc.record({
   source: plainText,
 });
 
+const extension: fc.Arbitrary<ClusterExtension> = andPerhaps(plainExtension, { opaque: fc.constant(true as const) });
+
+/** An ORIGINAL_DST cluster chooses its endpoints itself, and no other does. */
+const chosenByDiscovery = (value: Cluster): Cluster =>
+  value.discovery.kind === "original_dst" ? { ...value, lbPolicy: { kind: "cluster_provided" } } : value;
+
+/** Sockets are bound to it, in another network namespace perhaps. */
+const source = (...hosts: string[]): fc.Arbitrary<Address> =>
+  andPerhaps(fc.record({ kind: fc.constant("tcp" as const), host: fc.constantFrom(...hosts), port }), {
+    networkNamespace: nonEmptyText,
+  });
+
+const bound: fc.Arbitrary<Pick<Cluster, "bindAddress" | "extraBindAddresses">> = fc.oneof(
+  fc.record({ bindAddress: orNull(source("127.0.0.6", "::6")) }),
+  fc.record({ bindAddress: source("127.0.0.6"), extraBindAddresses: fc.tuple(source("::6")) }),
+  fc.record({ bindAddress: source("::6"), extraBindAddresses: fc.tuple(source("127.0.0.6")) }),
+);
+
 /** The protocol is negotiated by ALPN, which needs TLS everywhere. */
 const autoNeedsTls = (value: Cluster): Cluster =>
   value.http.protocol !== "auto" || (value.tls && value.tlsMatches.every(({ tls }) => tls !== null))
     ? value
     : { ...value, http: { ...value.http, protocol: "use_downstream" } };
 
+const anyCluster = fc.record({
+  name,
+  discovery,
+  connectTimeoutMs: positiveMs,
+  lbPolicy,
+  commonLb: fc.record({ healthyPanicThreshold: percentage, localityWeighted: fc.boolean() }),
+  limits: fc.record({ default: limits, high: limits }),
+  outlierDetection: orNull(outlierDetection),
+  tls: orNull(upstreamTls),
+  tlsMatches: few(fc.record({ name, match: strings, tls: orNull(upstreamTls) })),
+  http,
+  perConnectionBufferLimitBytes: uint32,
+  tcpKeepalive: orNull(fc.record({ probes: orNull(uint32), timeS: orNull(uint32), intervalS: orNull(uint32) })),
+  outrigger: orNull(extension),
+});
+
 export const cluster: fc.Arbitrary<Cluster> = fc
-  .record({
-    name,
-    discovery,
-    connectTimeoutMs: positiveMs,
-    lbPolicy,
-    commonLb: fc.record({ healthyPanicThreshold: percentage, localityWeighted: fc.boolean() }),
-    limits: fc.record({ default: limits, high: limits }),
-    outlierDetection: orNull(outlierDetection),
-    tls: orNull(upstreamTls),
-    tlsMatches: few(fc.record({ name, match: strings, tls: orNull(upstreamTls) })),
-    http,
-    perConnectionBufferLimitBytes: uint32,
-    tcpKeepalive: orNull(fc.record({ probes: orNull(uint32), timeS: orNull(uint32), intervalS: orNull(uint32) })),
-    bindAddress: orNull(ip),
-    outrigger: orNull(extension),
-  })
-  .map(autoNeedsTls);
+  .tuple(anyCluster, bound)
+  .map(([value, binding]) => chosenByDiscovery(autoNeedsTls({ ...value, ...binding })));

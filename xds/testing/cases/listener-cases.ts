@@ -1,5 +1,16 @@
 /** Listeners and filter chains that load or do not. */
-import { address, any, bootstrap, chain, hcm, type Json, listener, named, withChains } from "../bootstrap-json.ts";
+import {
+  address,
+  any,
+  bootstrap,
+  chain,
+  hcm,
+  type Json,
+  listener,
+  named,
+  withChains,
+  withCluster,
+} from "../bootstrap-json.ts";
 import { cases } from "./case.ts";
 
 const on = (fields: Json): Json => bootstrap(listener(fields));
@@ -10,6 +21,10 @@ const range = (prefix: string, length: number): Json => ({
 });
 const at = (name: string, host: string, port: number): Json => listener({ name, address: address(host, port) });
 const listenerFilter = (name: string): Json => on({ listener_filters: [named("f", any(`extensions.${name}`))] });
+const unbound = (port: number, ...bind: readonly boolean[]): Json =>
+  bootstrap(
+    ...bind.map((bind_to_port, i) => listener({ name: `n${i}`, address: address("127.0.0.1", port), bind_to_port })),
+  );
 const TLS = "extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
 export const LISTENER_CASES = cases(
@@ -45,7 +60,7 @@ export const LISTENER_CASES = cases(
     "access rules alone",
     withChains(chain([named("a", any("extensions.filters.network.rbac.v3.RBAC", { stat_prefix: "s" }))])),
     "filters[0]",
-    /must be the HTTP connection manager/,
+    /must be the HTTP connection manager or/,
   ],
   [
     "access rules without a prefix",
@@ -80,21 +95,40 @@ export const LISTENER_CASES = cases(
     "typed_config",
     /not supported here/,
   ],
+  ["the original destination", listenerFilter("filters.listener.original_dst.v3.OriginalDst")],
+  ["connections handed to other listeners", on({ use_original_dst: true })],
+  ["a transparent socket", on({ transparent: true })],
   [
-    "the original destination",
-    listenerFilter("filters.listener.original_dst.v3.OriginalDst"),
-    "typed_config",
+    "an address that is not there yet",
+    on({ freebind: true }),
+    "freebind",
     /is not supported yet/,
-    "interception is to come",
+    "sockets that wait for their address",
   ],
   [
-    "tcp_proxy",
-    withChains(
-      chain([named("t", any("extensions.filters.network.tcp_proxy.v3.TcpProxy", { stat_prefix: "t", cluster: "c" }))]),
+    "a chain for the rest that matches something",
+    on({ default_filter_chain: chain(undefined, { filter_chain_match: { destination_port: 5 } }) }),
+  ],
+  [
+    "one address for two listeners without a socket",
+    unbound(81, false, false),
+    "listeners[1].address",
+    /already the address/,
+  ],
+  ["one address with a socket and without", unbound(81, true, false), "listeners[1].address", /already the address/],
+  ["port 0 twice without a socket", unbound(0, false, false), "listeners[1].address", /already the address/],
+  [
+    "a further address that is taken",
+    bootstrap(
+      listener({
+        name: "a",
+        address: address("127.0.0.1", 82),
+        additional_addresses: [{ address: address("127.0.0.1", 83) }],
+      }),
+      at("b", "127.0.0.1", 83),
     ),
-    "typed_config",
-    /is not supported yet/,
-    "to come",
+    "listeners[1].address",
+    /already the address of listener "a"/,
   ],
   ["a negative timeout", on({ listener_filters_timeout: "-1s" }), "listener_filters_timeout", /must not be negative/],
   [
@@ -110,6 +144,60 @@ export const LISTENER_CASES = cases(
     "common_tls_context",
     /there is no secret "s"/,
   ],
+);
+
+const inside = (path: string, port = 81): Json => ({
+  socket_address: { address: "127.0.0.1", port_value: port, network_namespace_filepath: path },
+});
+const endpointIn = (path: string): Json =>
+  withCluster({
+    load_assignment: { cluster_name: "c", endpoints: [{ lb_endpoints: [{ endpoint: { address: inside(path) } }] }] },
+  });
+const OWN = "/proc/self/ns/net";
+
+export const NAMESPACE_CASES = cases(
+  ["a listener in one", on({ address: inside(OWN) })],
+  ["a listener in one that is not there", on({ address: inside("/none") })],
+  ["a further address in one", on({ additional_addresses: [{ address: inside(OWN) }] })],
+  ["one address in two", bootstrap(at("a", "127.0.0.1", 81), listener({ name: "b", address: inside(OWN) }))],
+  [
+    "one address twice in one",
+    bootstrap(listener({ name: "a", address: inside(OWN) }), listener({ name: "b", address: inside(OWN) })),
+    "listeners[1].address",
+    /already the address/,
+  ],
+  [
+    "a source address in one",
+    withCluster({ upstream_bind_config: { source_address: inside(OWN, 0)["socket_address"] } }),
+  ],
+  ["an endpoint in one", endpointIn(OWN), "network_namespace_filepath", /is only for addresses that sockets are bound/],
+);
+
+const disabled = (predicate: Json): Json =>
+  on({
+    listener_filters: [
+      {
+        ...named("f", any("extensions.filters.listener.tls_inspector.v3.TlsInspector")),
+        filter_disabled: predicate,
+      },
+    ],
+  });
+const ports = (start: number, end: number): Json => ({ destination_port_range: { start, end } });
+const EVERY = { any_match: true };
+
+export const PREDICATE_CASES = cases(
+  ["any", disabled(EVERY)],
+  ["any that is false", disabled({ any_match: false }), "any_match", /must be true/],
+  ["nothing", disabled({}), "filter_disabled", /one of or_match/],
+  ["a port", disabled(ports(80, 81))],
+  ["ports from high to low", disabled(ports(81, 80))],
+  ["ports beyond all ports", disabled(ports(-5, 80_000))],
+  ["ports without bounds", disabled({ destination_port_range: {} })],
+  ["either", disabled({ or_match: { rules: [ports(1, 2), { not_match: EVERY }] } })],
+  ["both", disabled({ and_match: { rules: [EVERY, ports(1, 2)] } })],
+  ["either of one", disabled({ or_match: { rules: [EVERY] } }), "or_match.rules", /at least 2/],
+  ["all of none", disabled({ and_match: {} }), "and_match.rules", /at least 2/],
+  ["not nothing", disabled({ not_match: {} }), "filter_disabled.not_match", /one of or_match/],
 );
 
 export const CHAIN_MATCH_CASES = cases(
