@@ -16,6 +16,7 @@ import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../model/snapshot.ts";
 import { HttpStats } from "./http/http-stats.ts";
+import type { ListeningPlaces } from "./listener/places.ts";
 import { ListenerRuntime } from "./listener-runtime.ts";
 import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
@@ -36,6 +37,8 @@ export interface DataPlaneOptions {
   readonly drainMs: number;
   /** What all data-plane threads of the process count together. Absent: this is the only one. */
   readonly shared?: SharedState;
+  /** Where the listeners of all those threads are. Absent: this is the only one. */
+  readonly places?: ListeningPlaces;
 }
 
 /**

@@ -20,6 +20,7 @@ import { HttpTerminal } from "./http/terminal.ts";
 import { InboundListener } from "./inbound.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
 import { BoundListener } from "./listener/listener.ts";
+import type { ListeningPlaces } from "./listener/places.ts";
 import type { Terminal } from "./listener/terminal.ts";
 import type { UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
@@ -40,6 +41,8 @@ export interface ListenerDeps {
   readonly secrets: SecretsView;
   readonly contexts: ContextCache;
   readonly workload: string;
+  /** Where other threads listen as well. Absent: this is the only one. */
+  readonly places?: ListeningPlaces;
   /** The numbers of connection managers with that `stat_prefix`. */
   readonly httpStats: (statPrefix: string) => HttpStats;
   /** Compiles a route table, or finds it compiled. */
@@ -110,7 +113,7 @@ export class ListenerRuntime {
   /** Binds; from a listener in `leaving` that is bound to the same address its socket is taken over. */
   async bind(leaving: readonly ListenerRuntime[]): Promise<void> {
     const theirs = leaving.flatMap((listener) => listener.#bound);
-    this.#bound = await BoundListener.bindAll(this.#config, theirs, this.#inbound.accept);
+    this.#bound = await BoundListener.bindAll(this.#config, theirs, this.#inbound.accept, this.#deps.places);
     for (const listener of leaving) listener.#bound = listener.#bound.filter((bound) => !this.#bound.includes(bound));
   }
 
@@ -137,7 +140,7 @@ export class ListenerRuntime {
     try {
       next = this.#compile(config);
       if (moved) {
-        const bound = await BoundListener.bindAll(config, this.#bound, next.accept);
+        const bound = await BoundListener.bindAll(config, this.#bound, next.accept, this.#deps.places);
         for (const before of this.#bound) if (!bound.includes(before)) before.stopAccepting();
         this.#bound = bound;
       } else for (const bound of this.#bound) bound.update(config, next.accept);

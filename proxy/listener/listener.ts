@@ -4,6 +4,8 @@ import { isDeepStrictEqual } from "node:util";
 import { codeOf, UserError } from "../../core/errors.ts";
 import { type Address, formatAddress } from "../../model/address.ts";
 import type { Listener } from "../../model/listener.ts";
+import type { ListeningPlace, ListeningPlaces } from "./places.ts";
+import { descriptorOf } from "./socket-options.ts";
 import { loadSystemSockets, SocketError } from "./system-sockets.ts";
 
 /** What is done with an accepted connection. */
@@ -14,6 +16,8 @@ export class BoundListener {
   readonly #address: Address;
   #accept: AcceptConnection;
   #config: Listener;
+  /** Gives back the place that the socket has among those of other threads. */
+  #leavePlace: () => void = () => undefined;
   accepted = 0;
 
   private constructor(server: net.Server, config: Listener, address: Address, accept: AcceptConnection) {
@@ -29,19 +33,21 @@ export class BoundListener {
 
   /**
    * Binds the listener's address and its additional ones: all of them or none. Sockets of `before` that are bound to one
-   * of them stay. Rejects as `bind` does.
+   * of them stay. `places`: where other threads listen as well. Rejects as `bind` does.
    */
   static async bindAll(
     config: Listener,
     before: readonly BoundListener[],
     accept: AcceptConnection,
+    places: ListeningPlaces | null = null,
   ): Promise<readonly BoundListener[]> {
     if (!config.bindToPort) return [];
     const bound: BoundListener[] = [];
     try {
       for (const address of [config.address, ...(config.additionalAddresses ?? [])]) {
         const kept = before.find((listener) => isDeepStrictEqual(listener.#address, address));
-        bound.push(kept ?? (await BoundListener.bind(config, address, accept)));
+        const listener = kept ?? (await BoundListener.bind(config, address, accept, places));
+        if (listener !== null) bound.push(listener);
       }
     } catch (error) {
       for (const listener of bound) if (!before.includes(listener)) listener.stopAccepting();
@@ -51,19 +57,36 @@ export class BoundListener {
     return bound;
   }
 
-  /** Binds. Rejects with a UserError that names the listener and the reason: port in use, no permission. */
-  static async bind(config: Listener, address: Address, accept: AcceptConnection): Promise<BoundListener> {
+  /**
+   * Binds; null where another thread listens there alone. Rejects with a UserError that names the listener and the reason:
+   * port in use, no permission.
+   */
+  static async bind(
+    config: Listener,
+    address: Address,
+    accept: AcceptConnection,
+    places: ListeningPlaces | null = null,
+  ): Promise<BoundListener | null> {
+    const place = places === null ? null : takePlace(places, config, address);
+    if (places !== null && place === null) return null;
     const server = net.createServer({ allowHalfOpen: true, noDelay: true });
     const listener = new BoundListener(server, config, address, accept);
-    const options = await listenOptions(config, address);
-    await new Promise<void>((resolve, reject) => {
-      const onError = (error: Error): void => reject(explainBind(error, config, address));
-      server.once("error", onError);
-      server.listen({ ...options, backlog: config.tcpBacklogSize }, () => {
-        server.removeListener("error", onError);
-        resolve();
+    listener.#leavePlace = () => places?.onClosing(config, address);
+    try {
+      const options = await listenOptions(config, address, place);
+      await new Promise<void>((resolve, reject) => {
+        const onError = (error: Error): void => reject(explainBind(error, config, address));
+        server.once("error", onError);
+        server.listen({ ...options, backlog: config.tcpBacklogSize }, () => {
+          server.removeListener("error", onError);
+          resolve();
+        });
       });
-    });
+    } catch (error) {
+      listener.#leavePlace();
+      throw error;
+    }
+    places?.onListening(config, address, descriptorOf(server) ?? -1);
     server.on("error", () => undefined);
     return listener;
   }
@@ -86,22 +109,39 @@ export class BoundListener {
 
   /** Accepts no more; open connections live on. */
   stopAccepting(): void {
+    this.#leavePlace();
+    this.#leavePlace = () => undefined;
     this.#server.close();
   }
 }
 
-async function listenOptions(config: Listener, address: Address): Promise<net.ListenOptions> {
+function takePlace(places: ListeningPlaces, config: Listener, address: Address): ListeningPlace | null {
+  try {
+    return places.take(config, address);
+  } catch (error) {
+    throw explainBind(error as Error, config, address);
+  }
+}
+
+async function listenOptions(
+  config: Listener,
+  address: Address,
+  place: ListeningPlace | null,
+): Promise<net.ListenOptions & { readonly fd?: number }> {
   if (address.kind === "pipe") return { path: address.path };
-  const { host, port } = address;
+  if (place !== null && place.fd !== null) return { fd: place.fd };
+  const { host } = address;
+  const port = place?.port ?? address.port;
+  const reusePort = place !== null;
   // As in Envoy: `::` leaves IPv4 alone unless it is told otherwise.
   const ipv6Only = host.includes(":") && !address.ipv4Compat;
   const transparent = config.transparent === true;
   const networkNamespace = address.networkNamespace ?? null;
-  if (!transparent && networkNamespace === null) return { host, port, ipv6Only };
+  if (!transparent && networkNamespace === null) return { host, port, ipv6Only, reusePort };
   const sockets = await loadSystemSockets();
   if (sockets === null) throw explainBind(new Error(NO_SYSTEM_SOCKETS), config, address);
   try {
-    return { fd: sockets.bind({ host, port, ipv6Only, transparent, networkNamespace, reusePort: false }) };
+    return { fd: sockets.bind({ host, port, ipv6Only, transparent, networkNamespace, reusePort }) };
   } catch (error) {
     throw explainBind(error as Error, config, address);
   }
