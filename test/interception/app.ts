@@ -1,7 +1,7 @@
 /**
  * `node app.ts KIND:PORT…`: servers for which there is no small program to install. `smtp` greets first and takes mail,
- * `websocket` and `echo` send back what comes, `name` says its argument (`name:PORT:TEXT`) and where the caller was, over
- * HTTP/1.1, and answers `/healthz`.
+ * `websocket` and `echo` send back what comes, `name` says its argument (`name:PORT:TEXT`), what was asked for and where the
+ * caller was, over HTTP/1.1: at once, or `/wait/300` milliseconds later.
  */
 import { createHash } from "node:crypto";
 import http from "node:http";
@@ -38,7 +38,9 @@ function named(text: string): net.Server {
   return http.createServer((request, response) => {
     response.setHeader("x-from", request.socket.remoteAddress ?? "");
     request.resume();
-    request.on("end", () => response.end(`${text} ${request.url} ${request.headers["x-marker"] ?? ""}\n`));
+    const wait = Number(/^\/wait\/(\d+)/.exec(request.url ?? "")?.[1] ?? 0);
+    const answer = (): unknown => response.end(`${text} ${request.url} ${request.headers["x-marker"] ?? ""}\n`);
+    request.on("end", () => (wait === 0 ? answer() : setTimeout(answer, wait)));
   });
 }
 

@@ -1,8 +1,8 @@
 /** What goes over a wire, as `tcpdump` sees it: whether some bytes went there in plaintext. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Daemon } from "./daemon.ts";
-import type { Host } from "./network.ts";
+import { type Host, NETWORK } from "./network.ts";
 
 let marks = 0;
 
@@ -29,17 +29,22 @@ export class Capture {
     return new Capture(host, wire, file, daemon);
   }
 
+  /** Bytes that went over the wire since the start, with what tcpdump notes of each packet, as far as they are written. */
+  get size(): number {
+    return statSync(this.#file).size;
+  }
+
   /** Whether these bytes went over the wire since the start, as they are, in either direction. */
   async saw(text: string): Promise<boolean> {
-    // Packets reach the file some time after they have passed: a last one, of UDP, that nobody intercepts says when.
+    await this.settled();
+    return readFileSync(this.#file).includes(text);
+  }
+
+  /** Resolves once all that has passed is written. Packets reach the file some time after: a last one says when. */
+  async settled(): Promise<void> {
     const mark = `end-of-capture-${process.pid}-${marks++}`;
-    const address = { mesh: "10.77.0.1", outside: "203.0.113.1" }[this.#wire];
-    await this.#host.ask(["bash", "-c", `printf %s ${mark} >/dev/udp/${address}/9`]);
-    let bytes = Buffer.alloc(0);
-    await this.#daemon.until(() => {
-      bytes = readFileSync(this.#file);
-      return bytes.includes(mark);
-    });
-    return bytes.includes(text);
+    // UDP, which nobody intercepts.
+    await this.#host.ask(["bash", "-c", `printf %s ${mark} >/dev/udp/${NETWORK[this.#wire][4]}/9`]);
+    await this.#daemon.until(() => readFileSync(this.#file).includes(mark));
   }
 }

@@ -64,6 +64,11 @@ export class Daemon {
     this.#child.kill(signal);
   }
 
+  /** Writes to its stdin. */
+  tell(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
   /** Resolves with the exit code once it has ended, null where a signal has ended it. */
   ended(): Promise<number | null> {
     return this.#ended;

@@ -111,13 +111,12 @@ export class Host {
 
   /** Starts a server, as nobody in particular. */
   serve(name: string, ...program: readonly string[]): Daemon {
-    return this.network.daemon(this.space, name, program, { user: NOBODY });
+    return this.network.daemon(this.space, name, program, this.#nobody());
   }
 
   /** Runs a client to its end, as nobody in particular. */
   call(program: readonly string[], input?: string | Buffer): Promise<Outcome> {
-    const { hosts } = this.network;
-    return this.space.exec(program, { user: NOBODY, hosts, ...(input === undefined ? {} : { input }) });
+    return this.space.exec(program, { ...this.#nobody(), ...(input === undefined ? {} : { input }) });
   }
 
   /** The same of a client that must succeed; what it printed. Rejects with what it said instead. */
@@ -125,6 +124,12 @@ export class Host {
     const { code, stdout, stderr } = await this.call(program, input);
     if (code !== 0) throw new Error(`${program.join(" ")} ended with ${code}: ${stderr}${stdout}`);
     return stdout;
+  }
+
+  #nobody(): Launch {
+    const { dir, hosts } = this.network;
+    // Programs look for their settings at home, and should find none.
+    return { user: NOBODY, hosts, env: { HOME: dir } };
   }
 }
 

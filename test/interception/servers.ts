@@ -129,3 +129,9 @@ export async function startSshd(host: Host): Promise<Daemon> {
   writeFileSync(file, `Port ${PORTS.ssh}\nHostKey ${key}\nPidFile none\nUsePAM no\nMaxStartups 100\n`);
   return host.serve("sshd", findTool("sshd") ?? "", "-D", "-e", "-f", file).until(/listening on ::/i);
 }
+
+/** Servers of our own: `app.ts` says which there are. */
+export function startApp(host: Host, ...kinds: readonly string[]): Promise<Daemon> {
+  const file = path.join(import.meta.dirname, "app.ts");
+  return host.serve(`app ${kinds.join(" ")}`, process.execPath, file, ...kinds).until(/serving/);
+}
