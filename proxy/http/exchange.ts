@@ -22,9 +22,10 @@ import type { FilterContext, FilterStage } from "../filters/filter.ts";
 import { GrpcCall } from "../grpc/call.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
 import { rewriteAuthority } from "../router/rewrite.ts";
-import { describeBody, describeNothing, frameHeadResponse, neverHasBody } from "./answer-framing.ts";
+import { describeBody, describeNothing, frameHeadResponse } from "./answer-framing.ts";
+import { applyChanges, composeLocalReply, frameRefusedHandshake } from "./compose-local-reply.ts";
 import { afterResponse, afterRetry, type Failure, failures, withTransportFailure } from "./failures.ts";
-import { grpcTrailers, toGrpcReply } from "./grpc-reply.ts";
+import { grpcTrailers } from "./grpc-reply.ts";
 import { RequestHead, ResponseHead } from "./message.ts";
 import { type MirrorRequest, mirrorRequest } from "./mirror.ts";
 import type { HttpRuntime, RequestTrace } from "./runtime.ts";
@@ -448,7 +449,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
       if (route.includeAttemptCountInResponse) head.headers.set("x-envoy-attempt-count", String(info.attempts));
       route.applyResponse(head.headers, info, request);
     }
-    this.#changeResponse(head);
+    applyChanges(this.#responseChanges, head);
     runtime.stages.mutateResponse(head, info, request);
     if (this.headRequest && stream.ownsConnection) frameHeadResponse(head);
     if (this.#webSocket && head.status !== 101 && head.status < 400) {
@@ -464,15 +465,8 @@ export class Exchange implements DownstreamHandler, FilterContext {
     }
   }
 
-  /** As in Envoy: what answers a WebSocket handshake with something else than 101 or an error is not heard out. */
   #refuseHandshake(stream: DownstreamStream, head: ResponseHead): void {
-    const { headers, status } = head;
-    headers.remove("content-type");
-    headers.remove("content-length");
-    if (stream.ownsConnection) {
-      if (status !== 204 && status !== 304) headers.append("content-length", "0");
-      stream.closeAfterResponse();
-    }
+    frameRefusedHandshake(head, stream);
     this.info.responseCodeDetails = "websocket_handshake_unsuccessful";
     stream.sendHead(head, Body.none);
     this.#upstream.cancel();
@@ -554,7 +548,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const head = this.#localHead(status, details);
     write(head.headers);
     describeBody(head, "", this.headRequest || request.protocol === "HTTP/2");
-    this.#changeResponse(head);
+    applyChanges(this.#responseChanges, head);
     this.#response = head;
     runtime.stages.mutateLocalResponse(head, info, request);
     this.#phase = Phase.responding;
@@ -565,10 +559,6 @@ export class Exchange implements DownstreamHandler, FilterContext {
   onResponse(change: (headers: HeaderMap) => void): void {
     this.#responseChanges ??= [];
     this.#responseChanges.push(change);
-  }
-
-  #changeResponse(head: ResponseHead): void {
-    if (this.#responseChanges !== null) for (const change of this.#responseChanges) change(head.headers);
   }
 
   localReply(status: number, body: string, details: string, flags: number, grpcStatus?: number): void {
@@ -617,34 +607,19 @@ export class Exchange implements DownstreamHandler, FilterContext {
     const runtime = this.#runtime;
     const stream = this.#stream;
     if (runtime === null || stream === null) return;
-    const { info, request } = this;
+    const { info } = this;
     this.#response = head;
-    // As in Envoy a 400 means that the message was broken, whoever says so: what follows on the connection may be too.
-    if (head.status === 400 && stream.ownsConnection && !runtime.config.keepConnectionOnInvalidMessage) {
-      stream.closeAfterResponse();
-    }
-    // Envoy gives the response headers of a route that forwards to whatever is answered in the upstream's place, and those
-    // of a route that answers itself to its own answer only. The response has no code yet as far as their formats can see.
-    if (this.#route !== null && (byRoute || forwards(this.#route))) {
-      info.responseCode = 0;
-      this.#route.applyResponse(head.headers, info, request);
-      info.responseCode = head.status;
-    }
-    let body = runtime.localReplies.apply(head, text, info, request, runtime.context.clock.now());
-    if (this.grpc !== null) {
-      toGrpcReply(head, body, grpcStatus, request.protocol !== "HTTP/2");
-      if (this.headRequest) head.headers.remove("content-length");
-      body = "";
-    } else describeBody(head, body, this.headRequest || (body === "" && request.protocol === "HTTP/2"));
-    this.#changeResponse(head);
-    runtime.stages.mutateLocalResponse(head, info, request);
-    if (this.headRequest && stream.ownsConnection) frameHeadResponse(head);
-    if (request.method === "CONNECT" && stream.ownsConnection) stream.closeAfterResponse();
-    info.responseCode = head.status;
+    const bytes = composeLocalReply(runtime, stream, head, text, {
+      info,
+      request: this.request,
+      headRequest: this.headRequest,
+      isGrpc: this.grpc !== null,
+      route: this.#route,
+      byRoute,
+      grpcStatus,
+      changeResponse: (answer) => applyChanges(this.#responseChanges, answer),
+    });
     this.#phase = Phase.responding;
-    // Bytes after a head that ends its message would be taken for the next response.
-    const none = body === "" || this.headRequest || neverHasBody(head.status);
-    const bytes = none ? null : Buffer.from(body);
     stream.sendHead(head, bytes === null ? Body.none : Body.length);
     if (bytes !== null) {
       info.bytesSent += bytes.length;
@@ -696,8 +671,4 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#phase = Phase.idle;
     this.#recycle(this);
   }
-}
-
-function forwards({ route }: CompiledRoute): boolean {
-  return route.action.kind !== "redirect" && route.action.kind !== "direct_response";
 }
