@@ -12,15 +12,20 @@ import { SharedTable, type TableSpec, tableBytes } from "./shared-table.ts";
 /** Lanes of a cache line, so that threads don't take each other's. */
 const LANE = 16;
 
+/** Clusters, if not told otherwise. */
+const CLUSTERS = 16_384;
+
+type Layout = Omit<TableSpec, "capacity"> & { readonly perCluster: number };
+
 const TABLES = {
   /** Counts that are limited: of a cluster's connections, requests, retries; of faults. */
-  counts: { capacity: 16_384, sharedWords: 0, laneWords: LANE, heldWords: LANE, claim: null },
+  counts: { perCluster: 1, sharedWords: 0, laneWords: LANE, heldWords: LANE, claim: null },
   /** Breakers: `proxy/cluster/shared-breaker.ts`. */
-  breakers: { capacity: 16_384, sharedWords: 14, laneWords: 4 * LANE, heldWords: 2, claim: 2 },
+  breakers: { perCluster: 1, sharedWords: 14, laneWords: 4 * LANE, heldWords: 2, claim: 2 },
   /** Outlier detection of a cluster, and of one endpoint of it: `proxy/cluster/outlier/shared-monitor.ts`. */
-  detectors: { capacity: 16_384, sharedWords: 14, laneWords: LANE, heldWords: 1, claim: null },
-  hosts: { capacity: 65_536, sharedWords: 30, laneWords: LANE, heldWords: 2, claim: 2 },
-} as const satisfies Record<string, TableSpec>;
+  detectors: { perCluster: 1, sharedWords: 14, laneWords: LANE, heldWords: 1, claim: null },
+  hosts: { perCluster: 4, sharedWords: 30, laneWords: LANE, heldWords: 2, claim: 2 },
+} as const satisfies Record<string, Layout>;
 
 export type SharedTableName = keyof typeof TABLES;
 
@@ -29,25 +34,36 @@ const NAMES = Object.keys(TABLES) as SharedTableName[];
 /** Survives structured cloning; the buffers remain the same memory. */
 export interface SharedMemory {
   readonly threads: number;
+  /** How many clusters there is room for. */
+  readonly clusters: number;
   /** When it was made, ms on the clock that all threads have in common. */
   readonly originMs: number;
   readonly tables: Readonly<Record<SharedTableName, SharedArrayBuffer>>;
 }
 
 /** Memory for threads numbered 0 to `threads` − 1. It is reserved now and taken as it is used. */
-export function createSharedMemory(threads: number): SharedMemory {
-  const tables = NAMES.map((name) => [name, new SharedArrayBuffer(tableBytes(TABLES[name], threads))] as const);
+export function createSharedMemory(threads: number, clusters = CLUSTERS): SharedMemory {
+  const tables = NAMES.map(
+    (name) => [name, new SharedArrayBuffer(tableBytes(specOf(name, clusters), threads))] as const,
+  );
   return {
     threads,
+    clusters,
     originMs: machineTime(),
     tables: Object.fromEntries(tables) as Record<SharedTableName, SharedArrayBuffer>,
   };
+}
+
+function specOf(name: SharedTableName, clusters: number): TableSpec {
+  const { perCluster, ...layout } = TABLES[name];
+  return { ...layout, capacity: perCluster * clusters };
 }
 
 /** One thread's view of the memory. */
 export class SharedState {
   readonly thread: number;
   readonly threads: number;
+  readonly #clusters: number;
   readonly #tables: Readonly<Record<SharedTableName, SharedTable>>;
   /** What a `Clock`'s time in this thread is short of the time since the memory was made. */
   readonly #shift: number;
@@ -56,9 +72,11 @@ export class SharedState {
   constructor(memory: SharedMemory, thread: number) {
     this.thread = thread;
     this.threads = memory.threads;
+    this.#clusters = memory.clusters;
     this.#shift = machineTime() - performance.now() - memory.originMs;
     const tables = NAMES.map(
-      (name) => [name, new SharedTable(memory.tables[name], TABLES[name], memory.threads, thread)] as const,
+      (name) =>
+        [name, new SharedTable(memory.tables[name], specOf(name, memory.clusters), memory.threads, thread)] as const,
     );
     this.#tables = Object.fromEntries(tables) as Record<SharedTableName, SharedTable>;
   }
@@ -80,7 +98,7 @@ export class SharedState {
     if (this.#toldFull.has(table)) return;
     this.#toldFull.add(table);
     logger("shared").warn(
-      { table, name, capacity: TABLES[table].capacity },
+      { table, name, capacity: specOf(table, this.#clusters).capacity },
       "no room in the memory that threads share: this and what follows is counted by each thread alone",
     );
   }

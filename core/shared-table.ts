@@ -32,6 +32,7 @@ const HEADER = 16;
 /** A slot of the directory: two words of the key, and the record's number and one. */
 const SLOT = 3;
 
+/** Of a free record the second is 0, and the first is the number of the next free one, and one. */
 const KEY_WORDS = 2;
 
 /** How long a thread waits for the lock: far longer than anyone alive holds it. */
@@ -187,7 +188,7 @@ export class SharedTable {
     let at: number;
     if (free !== 0) {
       at = this.#at(free - 1);
-      cells[FREE] = cells[at] as number;
+      cells[FREE] = cells[at - KEY_WORDS] as number;
     } else {
       const used = cells[USED] as number;
       if (used === this.#spec.capacity) return -1;
@@ -220,9 +221,8 @@ export class SharedTable {
       if (found === 0) return;
     }
     this.#closeGap(slot);
-    cells[at - KEY_WORDS] = 0;
     cells[at - 1] = 0;
-    cells[at] = cells[FREE] as number;
+    cells[at - KEY_WORDS] = cells[FREE] as number;
     cells[FREE] = record;
   }
 
@@ -248,7 +248,7 @@ export class SharedTable {
     let freed = 0;
     for (let i = 0; i < (cells[USED] as number); i++) {
       const at = this.#at(i);
-      if ((cells[at - KEY_WORDS] === 0 && cells[at - 1] === 0) || this.#isUsed(at)) continue;
+      if (cells[at - 1] === 0 || this.#isUsed(at)) continue;
       this.#forget(at);
       freed++;
     }
@@ -279,7 +279,7 @@ export class SharedTable {
 
 /**
  * Two words that stand for a name. Two names of a mesh of 10,000 have the same ones with a chance of 1 in 10¹¹, and would
- * then share a limit. Never both 0: that is a free record.
+ * then share a limit. The second is never 0.
  */
 function hashOf(name: string): [low: number, high: number] {
   let low = 0x2545f491;

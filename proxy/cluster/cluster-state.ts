@@ -15,6 +15,7 @@ import { Breaker } from "./breaker.ts";
 import { breakerEvent } from "./breaker-events.ts";
 import { type ClusterReport, explainEndpoints, reportEndpoint, reportLimits } from "./cluster-report.ts";
 import { ClusterStats } from "./cluster-stats.ts";
+import { SharedCounts } from "./count.ts";
 import { DnsDiscovery } from "./discovery-dns.ts";
 import { type DnsResolver, systemResolver } from "./dns-resolver.ts";
 import type { EndpointState } from "./endpoint-state.ts";
@@ -25,7 +26,7 @@ import type { CircuitState } from "./opossum-circuit.ts";
 import { OriginalDstHosts, type OriginalDstOwner } from "./original-dst.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { Pool } from "./pool.ts";
-import { ResourceLimits } from "./resource-limits.ts";
+import { COUNTS_OF_CLUSTER, countsOf, localCounts, ResourceLimits } from "./resource-limits.ts";
 
 export interface ClusterDeps<P extends Pool> {
   readonly clock: Clock;
@@ -47,6 +48,8 @@ export class ClusterState<P extends Pool = Pool> {
   /** Of requests with default and with high priority. */
   readonly limits: ResourceLimits;
   readonly highLimits: ResourceLimits;
+  /** null: this thread counts alone. */
+  readonly #counts: SharedCounts | null;
   #config: Cluster;
   readonly #deps: ClusterDeps<P>;
   readonly #observer: ClusterObserver;
@@ -67,8 +70,17 @@ export class ClusterState<P extends Pool = Pool> {
     this.#deps = deps;
     this.#observer = { onClusterEvent: (event) => this.#tell(event) };
     const dryRun = config.outrigger?.mode === "dry_run";
-    this.limits = new ResourceLimits(config.limits.default, this.stats, dryRun);
-    this.highLimits = new ResourceLimits(config.limits.high, this.stats, dryRun);
+    const counts = deps.shared ? SharedCounts.acquire(deps.shared, `cluster ${config.name}`, COUNTS_OF_CLUSTER) : null;
+    const limits = (priority: "default" | "high"): ResourceLimits =>
+      new ResourceLimits(
+        config.limits[priority],
+        this.stats,
+        dryRun,
+        counts === null ? localCounts() : countsOf(counts, priority),
+      );
+    this.#counts = counts;
+    this.limits = limits("default");
+    this.highLimits = limits("high");
     this.#membership = new Membership<P>({
       onAdded: (endpoint) => this.#detector?.add(endpoint),
       onRemoved: (endpoint) => {
@@ -235,6 +247,7 @@ export class ClusterState<P extends Pool = Pool> {
     this.#originalDst?.close();
     this.#breaker?.close();
     this.#detector?.close();
+    this.#counts?.close();
   }
 
   #apply(set: EndpointSet): void {

@@ -1,33 +1,10 @@
 /**
  * Envoy's circuit breaker thresholds for one cluster and priority: how many connections, queued requests, requests and
- * retries may be under way at once. Counted once per process, whatever the number of workers.
+ * retries may be under way at once. Counted once per process, whatever the number of threads.
  */
 import type { CircuitBreakerLimits } from "../../model/cluster.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
-
-/**
- * One count that several owners change. The local one is a number; one in shared memory, where `increment` is an atomic
- * add, can take its place so that workers count together.
- */
-export interface Count {
-  readonly value: number;
-  /** Adds one and returns the new value. */
-  increment(): number;
-  decrement(): void;
-}
-
-/** A count of this thread alone. */
-export class LocalCount implements Count {
-  value = 0;
-
-  increment(): number {
-    return ++this.value;
-  }
-
-  decrement(): void {
-    this.value--;
-  }
-}
+import { type Count, LocalCount, type SharedCounts } from "./count.ts";
 
 /** The four counts of one cluster and priority. */
 export interface ResourceCounts {
@@ -37,6 +14,7 @@ export interface ResourceCounts {
   readonly retries: Count;
 }
 
+/** Counts of this thread alone. */
 export function localCounts(): ResourceCounts {
   return {
     connections: new LocalCount(),
@@ -44,6 +22,17 @@ export function localCounts(): ResourceCounts {
     requests: new LocalCount(),
     retries: new LocalCount(),
   };
+}
+
+/** Those of a cluster's two priorities, each in `ResourceCounts`'s order. */
+export const COUNTS_OF_CLUSTER = 8;
+
+/** Of the counts of a cluster those of one priority. */
+export function countsOf(all: SharedCounts, priority: "default" | "high"): ResourceCounts {
+  const first = priority === "default" ? 0 : 4;
+  const [connections, pending, requests, retries] = all.counts.slice(first, first + 4);
+  if (!connections || !pending || !requests || !retries) throw new Error("the counts are not those of a cluster");
+  return { connections, pending, requests, retries };
 }
 
 /** Envoy's defaults: the ceiling that stays in force while a policy's limits are only tried out. */
@@ -74,62 +63,55 @@ export class ResourceLimits {
    */
   tryAcquireConnection(onlyOne: boolean): boolean {
     const count = this.#counts.connections;
-    const now = count.increment();
-    if (now <= this.#limits.maxConnections) return true;
-    if (this.#spares(now, DRY_RUN_CEILING.connections)) return true;
+    if (count.tryAdd(this.#limits.maxConnections)) return true;
+    if (this.#spares(count, DRY_RUN_CEILING.connections)) return true;
     this.#stats.upstream_cx_overflow++;
-    if (onlyOne) return true;
-    count.decrement();
-    return false;
+    if (!onlyOne) return false;
+    count.add();
+    return true;
   }
 
   releaseConnection(): void {
-    release(this.#counts.connections);
+    this.#counts.connections.remove();
   }
 
   /** Takes a place in the queue for a connection. */
   tryAcquirePending(): boolean {
     const count = this.#counts.pending;
-    const now = count.increment();
-    if (now <= this.#limits.maxPendingRequests) return true;
-    if (this.#spares(now, DRY_RUN_CEILING.pending)) return true;
-    count.decrement();
+    if (count.tryAdd(this.#limits.maxPendingRequests)) return true;
+    if (this.#spares(count, DRY_RUN_CEILING.pending)) return true;
     this.#stats.upstream_rq_pending_overflow++;
     return false;
   }
 
   releasePending(): void {
-    release(this.#counts.pending);
+    this.#counts.pending.remove();
   }
 
   /** Takes a place among the active requests. A refusal counts as `upstream_rq_pending_overflow`, as in Envoy. */
   tryAcquireRequest(): boolean {
     const count = this.#counts.requests;
-    const now = count.increment();
-    if (now <= this.#limits.maxRequests) return true;
-    if (this.#spares(now, DRY_RUN_CEILING.requests)) return true;
-    count.decrement();
+    if (count.tryAdd(this.#limits.maxRequests)) return true;
+    if (this.#spares(count, DRY_RUN_CEILING.requests)) return true;
     this.#stats.upstream_rq_pending_overflow++;
     return false;
   }
 
   releaseRequest(): void {
-    release(this.#counts.requests);
+    this.#counts.requests.remove();
   }
 
   /** Takes a place among the active retries; held until the retried attempt has ended. */
   tryAcquireRetry(): boolean {
     const count = this.#counts.retries;
-    const now = count.increment();
-    if (now <= this.maxRetries) return true;
-    if (this.#spares(now, DRY_RUN_CEILING.retries)) return true;
-    count.decrement();
+    if (count.tryAdd(this.maxRetries)) return true;
+    if (this.#spares(count, DRY_RUN_CEILING.retries)) return true;
     this.#stats.upstream_rq_retry_overflow++;
     return false;
   }
 
   releaseRetry(): void {
-    release(this.#counts.retries);
+    this.#counts.retries.remove();
   }
 
   /**
@@ -175,14 +157,9 @@ export class ResourceLimits {
   }
 
   /** In a dry run a limit only counts what it would have refused, below the ceiling that guards the process. */
-  #spares(now: number, ceiling: number): boolean {
-    if (!this.#dryRun || now > ceiling) return false;
+  #spares(count: Count, ceiling: number): boolean {
+    if (!this.#dryRun || !count.tryAdd(ceiling)) return false;
     this.#stats.limits_would_overflow++;
     return true;
   }
-}
-
-/** A release too many must not turn into room for one more than the limit. */
-function release(count: Count): void {
-  if (count.value > 0) count.decrement();
 }
