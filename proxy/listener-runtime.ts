@@ -10,7 +10,7 @@ import type { HttpConnectionManager } from "../model/http.ts";
 import type { FilterChain, Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
-import type { TcpProxy, TcpProxy } from "../model/tcp.ts";
+import type { TcpProxy } from "../model/tcp.ts";
 import { compileNetworkRbac } from "./filters/rbac-network.ts";
 import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
 import type { HttpStats } from "./http/http-stats.ts";
@@ -27,7 +27,7 @@ import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import type { CompiledRouteTable } from "./router/compile-routes.ts";
 import { findLocalAddress } from "./router/forwarded.ts";
 import { newRequestId } from "./router/request-id.ts";
-import { compileTcpProxy, compileTcpProxy } from "./tcp/compile-tcp.ts";
+import { compileTcpProxy } from "./tcp/compile-tcp.ts";
 import type { ContextCache } from "./tls/context-cache.ts";
 import type { SecretsView } from "./tls/secrets-view.ts";
 import { ServerTlsContext } from "./tls/server-context.ts";
@@ -261,21 +261,6 @@ export class ListenerRuntime {
       cluster: (name) => (slot.shared.standing.inForce ? clusters.get(name) : clusters.getForOld(name)),
       bufferLimit: listener.perConnectionBufferLimitBytes,
       direction: listener.trafficDirection,
-    });
-  }
-
-  #compileTcp(listener: Listener, config: TcpProxy, standing: { readonly inForce: boolean }): Terminal {
-    const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
-    return compileTcpProxy(config, {
-      clock,
-      wheel,
-      random,
-      cluster: (name) => (standing.inForce ? clusters.get(name) : clusters.getForOld(name)),
-      telemetry,
-      bufferLimit: listener.perConnectionBufferLimitBytes,
-      direction: listener.trafficDirection,
-      workload,
-      listener,
     });
   }
 

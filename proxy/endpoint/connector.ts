@@ -158,7 +158,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
 /** Begins the TCP connection. Throws a UserError where a socket in another network namespace can't be made. */
 function openSocket({ address, localAddress, keepAlive, own }: ConnectOptions): net.Socket {
   if (address.kind === "pipe") return net.connect({ path: address.path, allowHalfOpen: true });
-  const settings: net.SocketConstructorOpts & Pick<net.TcpSocketConnectOpts, "noDelay" | "keepAlive"> = {
+  const settings: net.SocketConstructorOpts = {
     noDelay: true,
     allowHalfOpen: true,
     ...(keepAlive ? { keepAlive: true, keepAliveInitialDelay: (keepAlive.timeS ?? 7200) * 1000 } : {}),
