@@ -1,6 +1,6 @@
 /** What is measured: each case is a path through one or two hops and the load that is put on it. */
 
-export type Protocol = "http/1.1" | "h2";
+export type Protocol = "http/1.1" | "h2" | "tcp";
 
 /** The way from the callers to the backend. */
 export interface Path {
@@ -101,6 +101,33 @@ export const STREAM = {
   title: "gRPC, two hops with mTLS, a stream of 1 GB each way",
   bytes: 2 ** 30,
   path: { hops: 2, protocol: "h2", between: "h2" } satisfies Path,
+} as const;
+
+const OPAQUE: Path = { hops: 2, protocol: "tcp", between: "tcp" };
+
+/** Opaque bytes: 1 GB up and 1 GB down over a few connections. */
+export const TCP_STREAM = {
+  name: "tcp-two-hop-mtls",
+  title: "opaque TCP, two hops with mTLS, 1 GB each way over 4 connections",
+  bytes: 2 ** 30,
+  connections: 4,
+  path: OPAQUE,
+} as const;
+
+/** Connections that carry one byte each way and end; between the hops each has a TLS session to resume. */
+export const TCP_CONNECT = {
+  name: "connect-two-hop-mtls",
+  title: "opaque TCP, two hops with mTLS, connections of one exchange, 32 callers",
+  callers: 32,
+  path: OPAQUE,
+} as const;
+
+/** As many as the limit of open files allows: a hop needs two for each. */
+export const TCP_IDLE = {
+  name: "rss-10000-idle-tcp",
+  title: "opaque TCP, two hops with mTLS, 10,000 idle connections",
+  connections: 10_000,
+  path: OPAQUE,
 } as const;
 
 /** Cases whose target compares Outrigger with itself: with its HTTP/1.1 hop in place of the multiplexed one. */

@@ -1,7 +1,7 @@
 /** Puts a run's figures where people look: the README's table, `docs/benchmark.md` with all of them, and the picture. */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { LATENCY, OWN_BASELINE, STREAM, THROUGHPUT } from "./cases.ts";
+import { LATENCY, OWN_BASELINE, STREAM, TCP_CONNECT, TCP_IDLE, TCP_STREAM, THROUGHPUT } from "./cases.ts";
 import { mainFigure, markdown, provenance, type Result, ratioText, svg, TARGETS } from "./report.ts";
 
 const BEGIN = "<!-- bench:begin -->";
@@ -22,6 +22,11 @@ const TITLES: Readonly<Record<string, string>> = {
   [STREAM.name]: `${STREAM.title}, mean`,
   [`${STREAM.name}-upload`]: "the same, only up",
   [`${STREAM.name}-download`]: "the same, only down",
+  [TCP_STREAM.name]: `${TCP_STREAM.title}, mean`,
+  [`${TCP_STREAM.name}-upload`]: "the same, only up",
+  [`${TCP_STREAM.name}-download`]: "the same, only down",
+  [TCP_CONNECT.name]: TCP_CONNECT.title,
+  [TCP_IDLE.name]: TCP_IDLE.title,
   "rss-at-rest": "at rest, one cluster",
   "rss-1000-clusters": "at rest, 1,000 clusters with TLS contexts",
   "start-one-cluster": "start, one cluster",

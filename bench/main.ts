@@ -10,7 +10,16 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { stringify } from "yaml";
-import { AGAINST_OWN_BASELINE, FIXED_RATE, LATENCY, STREAM, THROUGHPUT } from "./cases.ts";
+import {
+  AGAINST_OWN_BASELINE,
+  FIXED_RATE,
+  LATENCY,
+  STREAM,
+  TCP_CONNECT,
+  TCP_IDLE,
+  TCP_STREAM,
+  THROUGHPUT,
+} from "./cases.ts";
 import { makeCertificates } from "./certificates.ts";
 import { writeDocs } from "./docs.ts";
 import { ANSWER_BYTES } from "./h2load.ts";
@@ -19,15 +28,19 @@ import {
   measureLatency,
   measureStart,
   measureStream,
+  measureTcpConnect,
+  measureTcpIdle,
+  measureTcpStream,
   measureThroughput,
   PORTS,
+  type Sample,
   type Setting,
 } from "./measure.ts";
 import { hopBootstrap } from "./peers/envoy-config.ts";
 import { bootstrapCommand, PEERS, PLAIN_HOP_PEER } from "./peers/peers.ts";
 import { LOAD_CORE, type Running, start, untilListening, which } from "./processes.ts";
 import { markdown, provenance } from "./report.ts";
-import { Samples } from "./samples.ts";
+import { type Figures, Samples } from "./samples.ts";
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const { values: flags } = parseArgs({
@@ -67,22 +80,24 @@ if (ownBaseline.length > 0) {
 }
 const samples = new Samples();
 
+function figuresOf(sample: Sample): Figures {
+  return {
+    cpu_us_per_request: sample.cpuUsPerRequest,
+    rps: sample.rps,
+    p50_ms: sample.p50Ms,
+    p99_ms: sample.p99Ms,
+    rss_mb: sample.rssMb,
+    busy: sample.busy,
+    errors: sample.errors,
+  };
+}
+
 async function throughput(): Promise<void> {
   for (const test of THROUGHPUT.filter(({ name, slow }) => wanted(name, slow))) {
     for (const peer of AGAINST_OWN_BASELINE.has(test.name) ? [...peers, ...ownBaseline] : peers) {
       await samples.measure(test.name, peer.name, async () => {
         const sample = await measureThroughput(peer, test, setting);
-        return (
-          sample && {
-            cpu_us_per_request: sample.cpuUsPerRequest,
-            rps: sample.rps,
-            p50_ms: sample.p50Ms,
-            p99_ms: sample.p99Ms,
-            rss_mb: sample.rssMb,
-            busy: sample.busy,
-            errors: sample.errors,
-          }
-        );
+        return sample && figuresOf(sample);
       });
     }
   }
@@ -114,6 +129,34 @@ async function stream(): Promise<void> {
   }
 }
 
+async function tcp(): Promise<void> {
+  for (const peer of peers) {
+    if (wanted(TCP_STREAM.name, false)) {
+      await samples.measure(TCP_STREAM.name, peer.name, async () => {
+        const upload = await measureTcpStream(peer, "upload", setting);
+        const download = await measureTcpStream(peer, "download", setting);
+        if (upload === null || download === null) return null;
+        const gigabytes = TCP_STREAM.bytes / 2 ** 30;
+        samples.add(`${TCP_STREAM.name}-upload`, peer.name, { cpu_s_per_gb: upload / gigabytes });
+        samples.add(`${TCP_STREAM.name}-download`, peer.name, { cpu_s_per_gb: download / gigabytes });
+        return { cpu_s_per_gb: (upload + download) / (2 * gigabytes), errors: 0 };
+      });
+    }
+    if (wanted(TCP_CONNECT.name, false)) {
+      await samples.measure(TCP_CONNECT.name, peer.name, async () => {
+        const sample = await measureTcpConnect(peer, setting);
+        return sample && figuresOf(sample);
+      });
+    }
+    if (wanted(TCP_IDLE.name, true)) {
+      await samples.measure(TCP_IDLE.name, peer.name, async () => {
+        const rss = await measureTcpIdle(peer, setting);
+        return rss === null ? null : { rss_mb: rss, errors: 0 };
+      });
+    }
+  }
+}
+
 async function starting(): Promise<void> {
   for (const [label, clusters] of [
     ["one-cluster", 0],
@@ -139,6 +182,7 @@ const backends = [
   [PORTS.h1, backend("backend.mjs", PORTS.h1)],
   [PORTS.h2, backend("h2-backend.ts", PORTS.h2, ANSWER_BYTES)],
   [PORTS.h2Download, backend("h2-backend.ts", PORTS.h2Download, STREAM.bytes)],
+  [PORTS.tcp, backend("tcp-backend.ts", PORTS.tcp)],
 ] as const;
 try {
   for (const [port, running] of backends) await untilListening(port, running);
@@ -147,6 +191,7 @@ try {
     await throughput();
     await latency();
     await stream();
+    await tcp();
     await starting();
   }
 } finally {

@@ -1,17 +1,38 @@
 /** One measurement of one proxy: start it, warm it up, load it, read its CPU time, stop it. */
+
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
-import { type LatencyCase, type Path, STREAM, type ThroughputCase } from "./cases.ts";
+import {
+  type LatencyCase,
+  type Path,
+  type Protocol,
+  STREAM,
+  TCP_CONNECT,
+  TCP_IDLE,
+  TCP_STREAM,
+  type ThroughputCase,
+} from "./cases.ts";
 import type { HopCertificates } from "./certificates.ts";
 import { ANSWER_BYTES, atRate, GRPC_REQUEST, type LatencyResult, oneStream, saturateCalls } from "./h2load.ts";
 import { saturate, type ThroughputResult } from "./load.ts";
 import type { HopOptions } from "./peers/envoy-config.ts";
 import type { Peer } from "./peers/peers.ts";
 import { cpuMicros, PROXY_CORE, type Running, rssMb, start, untilListening } from "./processes.ts";
-import { verifyAnswer, verifyMultiplexed } from "./verify.ts";
+import { moveBytes, openAndClose } from "./tcp-load.ts";
+import { establishedTo, verifyAnswer, verifyMultiplexed } from "./verify.ts";
 
 /** `h2Download` answers any call with `STREAM.bytes`. */
-export const PORTS = { h1: 19_700, first: 19_701, second: 19_702, h2: 19_703, h2Download: 19_704 } as const;
+export const PORTS = {
+  h1: 19_700,
+  first: 19_701,
+  second: 19_702,
+  h2: 19_703,
+  h2Download: 19_704,
+  tcp: 19_705,
+} as const;
+
+const BACKENDS: Readonly<Record<Protocol, number>> = { "http/1.1": PORTS.h1, h2: PORTS.h2, tcp: PORTS.tcp };
 
 export interface Setting {
   readonly dir: string;
@@ -35,7 +56,7 @@ export interface Sample {
 export function hopsOf(
   { hops, protocol, between }: Path,
   certificates: HopCertificates,
-  backendPort: number = protocol === "h2" ? PORTS.h2 : PORTS.h1,
+  backendPort: number = BACKENDS[protocol],
 ): readonly HopOptions[] {
   const ends = { listenPort: PORTS.first, targetPort: backendPort, protocolIn: protocol, protocolOut: protocol };
   if (hops === 1) return [{ ...ends, tlsIn: null, tlsOut: null }];
@@ -60,7 +81,8 @@ async function withHops<T>(
   try {
     for (const [i, hop] of hops.entries()) await untilListening(hop.listenPort, running[i] as Running);
     await wait(300);
-    if (backendPort === undefined) await verifyAnswer(`${URL}/`, path.protocol);
+    if (path.protocol === "tcp") await moveBytes(PORTS.first, "download", 1 << 20, 1);
+    else if (backendPort === undefined) await verifyAnswer(`${URL}/`, path.protocol);
     return await use(() => running.reduce((sum, { pid }) => sum + cpuMicros(pid), 0), running);
   } catch (error) {
     const output = running.map((process) => process.output()).join("");
@@ -87,16 +109,7 @@ export function measureThroughput(peer: Peer, test: ThroughputCase, setting: Set
       if (test.between === "multiplexed") verifyMultiplexed(PORTS.second, test.connections);
       const before = cpu();
       const result = await load(test, setting.seconds);
-      const used = cpu() - before;
-      return {
-        cpuUsPerRequest: used / result.requests,
-        rps: result.rps,
-        p50Ms: result.p50Ms,
-        p99Ms: result.p99Ms,
-        rssMb: running.reduce((sum, { pid }) => sum + rssMb(pid), 0),
-        busy: ((used / result.requests) * result.rps) / 1e6,
-        errors: result.errors,
-      };
+      return sampleOf(result, cpu() - before, running);
     } finally {
       for (const socket of idle) socket.destroy();
     }
@@ -138,6 +151,72 @@ export function measureStream(peer: Peer, way: "upload" | "download", setting: S
     },
     upload ? undefined : PORTS.h2Download,
   );
+}
+
+/** CPU seconds for `TCP_STREAM.bytes` one way; null if the proxy can't do this. */
+export function measureTcpStream(peer: Peer, way: "upload" | "download", setting: Setting): Promise<number | null> {
+  const { bytes, connections } = TCP_STREAM;
+  return withHops(peer, TCP_STREAM.path, setting, async (cpu) => {
+    await moveBytes(PORTS.first, way, bytes / 4, connections);
+    const before = cpu();
+    await moveBytes(PORTS.first, way, bytes, connections);
+    return (cpu() - before) / 1e6;
+  });
+}
+
+/** Connections a second, and what each costs; null if the proxy can't do this. */
+export function measureTcpConnect(peer: Peer, setting: Setting): Promise<Sample | null> {
+  return withHops(peer, TCP_CONNECT.path, setting, async (cpu, running) => {
+    await openAndClose(PORTS.first, 2 * setting.warmupSeconds, TCP_CONNECT.callers);
+    const before = cpu();
+    const result = await openAndClose(PORTS.first, setting.seconds, TCP_CONNECT.callers);
+    return sampleOf(result, cpu() - before, running);
+  });
+}
+
+/** Memory of both hops with connections that say nothing, MB; null if the proxy can't do this. */
+export function measureTcpIdle(peer: Peer, setting: Setting): Promise<number | null> {
+  return withHops(peer, TCP_IDLE.path, setting, async (_cpu, running) => {
+    const idle = await openIdle(Math.min(TCP_IDLE.connections, Math.floor((openFiles() - 200) / 2)));
+    try {
+      await untilConnected(PORTS.tcp, idle.length);
+      await wait(3000);
+      return rssOf(running);
+    } finally {
+      for (const socket of idle) socket.destroy();
+    }
+  });
+}
+
+/** The limit of open files that this process and those it starts have. */
+function openFiles(): number {
+  return Number(/Max open files\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024);
+}
+
+/** Until each connection has reached the backend. */
+async function untilConnected(port: number, count: number): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    if (establishedTo(readFileSync("/proc/net/tcp", "utf8"), port) >= count) return;
+    await wait(100);
+  }
+  const reached = establishedTo(readFileSync("/proc/net/tcp", "utf8"), port);
+  throw new Error(`${reached} of ${count} connections have reached the backend`);
+}
+
+function rssOf(running: readonly Running[]): number {
+  return running.reduce((sum, { pid }) => sum + rssMb(pid), 0);
+}
+
+function sampleOf(result: ThroughputResult, used: number, running: readonly Running[]): Sample {
+  return {
+    cpuUsPerRequest: used / result.requests,
+    rps: result.rps,
+    p50Ms: result.p50Ms,
+    p99Ms: result.p99Ms,
+    rssMb: rssOf(running),
+    busy: ((used / result.requests) * result.rps) / 1e6,
+    errors: result.errors,
+  };
 }
 
 async function openIdle(count: number): Promise<net.Socket[]> {

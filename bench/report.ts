@@ -1,6 +1,6 @@
 /** Results as a table, as JSON, and as a picture. */
 import { cpus } from "node:os";
-import { AGAINST_OWN_BASELINE, OWN_BASELINE, STREAM, THROUGHPUT } from "./cases.ts";
+import { AGAINST_OWN_BASELINE, OWN_BASELINE, STREAM, TCP_CONNECT, TCP_IDLE, TCP_STREAM, THROUGHPUT } from "./cases.ts";
 
 export interface Result {
   readonly case: string;
@@ -25,7 +25,7 @@ export interface Result {
 
 /** Which figure a case is about. */
 export function mainFigure(name: string): "cpu_us_per_request" | "cpu_s_per_gb" | "p99_ms" | "rss_mb" | "ready_ms" {
-  if (name.startsWith(STREAM.name)) return "cpu_s_per_gb";
+  if (name.startsWith(STREAM.name) || name.startsWith(TCP_STREAM.name)) return "cpu_s_per_gb";
   if (name.startsWith("latency")) return "p99_ms";
   if (name.startsWith("rss")) return "rss_mb";
   if (name.startsWith("start")) return "ready_ms";
@@ -45,6 +45,9 @@ export const TARGETS: Readonly<Record<string, string>> = {
   "latency-h2-two-hop-mtls": "≤ 1.0",
   "latency-h1-two-hop-multiplexed": "≤ 1.0",
   [STREAM.name]: "≤ 1.0",
+  [TCP_STREAM.name]: "≤ 0.9",
+  [TCP_CONNECT.name]: "≤ 1.2",
+  [TCP_IDLE.name]: "≤ 1.5",
   "rss-at-rest": "≤ 1.3",
   "rss-1000-clusters": "≤ 0.8",
   "start-one-cluster": "≤ 400 ms",

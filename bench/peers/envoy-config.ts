@@ -20,6 +20,7 @@ const ALPN: Readonly<Record<HopProtocol, readonly string[]>> = {
   "http/1.1": [],
   h2: ["h2"],
   multiplexed: ["outrigger-mux/1", "http/1.1"],
+  tcp: [],
 };
 
 const MULTIPLEX = { metadata: { filter_metadata: { outrigger: { multiplex: true } } } };
@@ -45,6 +46,18 @@ function certificates(files: HopCertificates, alpn: readonly string[]): object {
   };
 }
 
+/** Envoy forgets a session of TLS 1.3 with its use, and keeps one for each cluster unless told otherwise. */
+const MANY_SESSIONS = { max_session_keys: 64 };
+
+const UNLIMITED = 1_000_000;
+
+/** Above what the cases need at once. */
+const NO_LIMITS = {
+  circuit_breakers: {
+    thresholds: [{ max_connections: UNLIMITED, max_pending_requests: UNLIMITED, max_requests: UNLIMITED }],
+  },
+};
+
 const TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.";
 
 function cluster(
@@ -59,6 +72,7 @@ function cluster(
     connect_timeout: "1s",
     ...(protocol === "h2" ? EXPLICIT_HTTP2 : {}),
     ...(protocol === "multiplexed" ? MULTIPLEX : {}),
+    ...(protocol === "tcp" ? NO_LIMITS : {}),
     ...(tls === null
       ? {}
       : {
@@ -67,6 +81,7 @@ function cluster(
             typed_config: {
               "@type": `${TLS}UpstreamTlsContext`,
               sni: "hop.bench",
+              ...(protocol === "tcp" ? MANY_SESSIONS : {}),
               common_tls_context: certificates(tls, protocol === "h2" ? ALPN.h2 : []),
             },
           },
@@ -103,29 +118,35 @@ function listener(options: HopOptions, target: string): object {
                 },
               },
             }),
-        filters: [
-          {
-            name: "http",
-            typed_config: {
-              "@type":
-                "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-              stat_prefix: "hop",
-              route_config: {
-                virtual_hosts: [
-                  { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: target } }] },
-                ],
-              },
-              http_filters: [
-                {
-                  name: "envoy.filters.http.router",
-                  typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
-                },
-              ],
-            },
-          },
-        ],
+        filters: [options.protocolIn === "tcp" ? tcpProxy(target) : connectionManager(target)],
       },
     ],
+  };
+}
+
+function tcpProxy(target: string): object {
+  const type = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+  return { name: "tcp", typed_config: { "@type": type, stat_prefix: "hop", cluster: target } };
+}
+
+function connectionManager(target: string): object {
+  return {
+    name: "http",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      stat_prefix: "hop",
+      route_config: {
+        virtual_hosts: [
+          { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: target } }] },
+        ],
+      },
+      http_filters: [
+        {
+          name: "envoy.filters.http.router",
+          typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+        },
+      ],
+    },
   };
 }
 

@@ -61,7 +61,7 @@ const nginx: Peer = {
   name: "nginx",
   command(dir, id, { listenPort, targetPort, tlsIn, tlsOut, protocolIn, protocolOut }) {
     // It speaks HTTP/2 to upstreams only as gRPC.
-    if (protocolIn === "multiplexed" || protocolOut === "multiplexed") return null;
+    if (protocolIn === "multiplexed" || protocolOut === "multiplexed" || protocolIn === "tcp") return null;
     const module = protocolOut === "h2" ? "grpc" : "proxy";
     const binary = which("nginx") ?? which("/usr/sbin/nginx");
     if (binary === null) return null;
@@ -112,9 +112,9 @@ const haproxy: Peer = {
       `haproxy-${id}.cfg`,
       `global
   nbthread 1
-  maxconn 4096
+  maxconn ${protocolIn === "tcp" ? 9900 : 4096}
 defaults
-  mode http
+  mode ${protocolIn === "tcp" ? "tcp" : "http"}
   timeout connect 1s
   timeout client 1h
   timeout server 1h
@@ -123,7 +123,7 @@ frontend in
   bind 127.0.0.1:${listenPort}${tlsIn ? ` ssl crt ${pem(tlsIn)} ca-file ${tlsIn.roots} verify required ssl-min-ver TLSv1.3` : ""}${speak(protocolIn, tlsIn !== null)}
   default_backend out
 backend out
-  http-reuse always
+  ${protocolIn === "tcp" ? "" : "http-reuse always"}
   server target 127.0.0.1:${targetPort}${tlsOut ? ` ssl crt ${pem(tlsOut)} ca-file ${tlsOut.roots} verify required sni str(hop.bench) ssl-min-ver TLSv1.3` : ""}${speak(protocolOut, tlsOut !== null)}
 `,
     );
