@@ -1,5 +1,5 @@
 // The backend of the benchmark: answers that were written beforehand, so that it costs little beside the load.
-// Usage: node backend.mjs PORT
+// Usage: node backend.mjs PORT [HOST]
 import net from "node:net";
 
 const small = `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 250\r\n\r\n${"a".repeat(250)}`;
@@ -40,4 +40,4 @@ net
       }
     });
   })
-  .listen(Number(process.argv[2]), "127.0.0.1");
+  .listen(Number(process.argv[2]), process.argv[3] ?? "127.0.0.1");

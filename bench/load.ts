@@ -16,18 +16,30 @@ export interface ThroughputResult {
   readonly errors: number;
 }
 
-/** As fast as the proxy answers. `script` is Lua for wrk (request bodies). */
+/** As fast as the proxy answers. `script` is Lua for wrk (request bodies), `within` a command that runs it elsewhere. */
 export async function saturate(
   url: string,
   connections: number,
   seconds: number,
   script: string | null,
+  within: readonly string[] = [],
 ): Promise<ThroughputResult> {
   const dir = mkdtempSync(path.join(tmpdir(), "outrigger-bench-"));
   try {
     const lua = path.join(dir, "report.lua");
     writeFileSync(lua, `${script ?? ""}\n${REPORT}`);
-    const args = ["-c", String(LOAD_CORE), "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", lua, url];
+    const args = [
+      "-c",
+      String(LOAD_CORE),
+      ...within,
+      "wrk",
+      "-t1",
+      `-c${connections}`,
+      `-d${seconds}s`,
+      "-s",
+      lua,
+      url,
+    ];
     const { stdout } = await run("taskset", args, { maxBuffer: 1 << 24 });
     const line = /OUTRIGGER (.*)/.exec(stdout)?.[1];
     if (!line) throw new Error(`wrk printed no report:\n${stdout}`);

@@ -7,8 +7,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import type { TestContext } from "node:test";
-import { type Launch, Namespace, type Outcome, wire } from "../support/network-namespace.ts";
+import { type Launch, Namespace, type Outcome, type Scope, wire } from "../support/network-namespace.ts";
 import { Daemon } from "./daemon.ts";
 
 /** Whom applications run as: everybody but the sidecar. It has a name on every machine, which some servers insist on. */
@@ -28,11 +27,11 @@ export class Network {
   readonly dir: string;
   /** What every program reads as /etc/hosts. */
   readonly hosts: string;
-  readonly #t: TestContext;
+  readonly #t: Scope;
   readonly #all: Host[] = [];
   readonly #daemons: Daemon[] = [];
 
-  constructor(t: TestContext) {
+  constructor(t: Scope) {
     this.#t = t;
     this.dir = mkdtempSync(path.join(tmpdir(), "outrigger-network-"));
     chmodSync(this.dir, 0o755);

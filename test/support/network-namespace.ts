@@ -53,12 +53,17 @@ export interface Launch {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** What things last for: a test, as a rule. */
+export interface Scope {
+  after(end: () => void | Promise<void>): void;
+}
+
 export class Namespace {
   readonly name: string;
-  readonly #t: TestContext;
+  readonly #t: Scope;
 
   /** With `lo` up, and nothing else. */
-  constructor(t: TestContext, label: string) {
+  constructor(t: Scope, label: string) {
     this.name = `outrigger-${process.pid}-${made++}-${label}`;
     this.#t = t;
     command("ip", "netns", "add", this.name);
