@@ -9,6 +9,7 @@ import { addControlPlaneCommand } from "./control-plane-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addProxyCommand } from "./proxy-command.ts";
+import { addRunCommand } from "./run-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
 
@@ -17,6 +18,7 @@ const program = new Command();
 for (const add of [
   addProxyCommand,
   addSidecarCommand,
+  addRunCommand,
   addControlPlaneCommand,
   addTokenCommand,
   addInitCommand,

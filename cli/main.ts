@@ -5,6 +5,7 @@ import { addControlPlaneCommand } from "./control-plane-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addProxyCommand } from "./proxy-command.ts";
+import { addRunCommand } from "./run-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
 import { VERSION } from "./version.ts";
@@ -18,6 +19,7 @@ const program = new Command("outrigger")
 
 addProxyCommand(program);
 addSidecarCommand(program);
+addRunCommand(program);
 addControlPlaneCommand(program);
 addTokenCommand(program);
 addInitCommand(program);

@@ -38,19 +38,18 @@ export const machine: System = {
   },
 };
 
-const CAP_NET_ADMIN = 12n;
-const CAP_NET_RAW = 13n;
+const CAPABILITIES = { NET_ADMIN: 12n, NET_RAW: 13n, SYS_ADMIN: 21n } as const;
+export type Capability = keyof typeof CAPABILITIES;
 
-/** The rights to change rules that this process lacks: names of capabilities. Empty where that is not known. */
-export function missingRights(system: System): readonly string[] {
+/** Those of `needed` (what changing rules takes, where nothing else is said) that this process lacks. Empty where that is not known. */
+export function missingRights(
+  system: System,
+  needed: readonly Capability[] = ["NET_ADMIN", "NET_RAW"],
+): readonly Capability[] {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(system.read("/proc/self/status") ?? "")?.[1];
   if (effective === undefined) return [];
   const held = BigInt(`0x${effective}`);
-  const needed = [
-    ["NET_ADMIN", CAP_NET_ADMIN],
-    ["NET_RAW", CAP_NET_RAW],
-  ] as const;
-  return needed.filter(([, bit]) => ((held >> bit) & 1n) === 0n).map(([name]) => name);
+  return needed.filter((name) => ((held >> CAPABILITIES[name]) & 1n) === 0n);
 }
 
 /** Whether this machine, or this network namespace, has IPv6 at all; where not, in which words. */

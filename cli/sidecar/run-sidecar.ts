@@ -40,16 +40,10 @@ const TOKEN_TTL_MS = 60_000;
 const FAREWELL_MS = 250;
 
 /** The flags of a sidecar, wherever it stands. */
-export interface RunFlags extends WorkloadFlags {
-  readonly probe?: readonly HealthProbe[];
-}
+type Flags = WorkloadFlags & { readonly probe?: readonly HealthProbe[] };
 
 /** Runs until the program has ended or a signal came. Rejects with a UserError where it can't begin. */
-export async function runSidecar(
-  flags: RunFlags,
-  command: readonly string[],
-  surroundings: Surroundings,
-): Promise<void> {
+export async function runSidecar(flags: Flags, command: readonly string[], surroundings: Surroundings): Promise<void> {
   const stateDir = flags.state ?? defaultStateDir();
   // The control plane, and the first certificate, may be long in coming.
   stayAlive();
@@ -147,7 +141,7 @@ function bracket(host: string): string {
 function startIdentity(
   identity: Identity,
   { ca }: FoundControlPlane,
-  flags: RunFlags,
+  flags: Flags,
   stateDir: string,
 ): WorkloadIdentity {
   const workload: WorkloadIdentity = new WorkloadIdentity({
@@ -178,7 +172,7 @@ function mintToken(identity: Identity, stateDir: string): string {
   }
 }
 
-function sidecarNode(flags: RunFlags, identity: Identity, surroundings: Surroundings): NodeIdentity {
+function sidecarNode(flags: Flags, identity: Identity, surroundings: Surroundings): NodeIdentity {
   const { service, namespace, port, probe = [] } = flags;
   const { address, inboundPort, outboundPort, loopback, interception } = surroundings;
   const workload: Record<string, JsonValue> = {

@@ -12,6 +12,8 @@ export interface SocketPlace {
   readonly host: string;
   /** Path of a network namespace; null: the process's own. */
   readonly networkNamespace: string | null;
+  /** UDP. Absent: TCP. */
+  readonly datagram?: true;
 }
 
 export interface ListeningSocket extends SocketPlace {
@@ -22,9 +24,9 @@ export interface ListeningSocket extends SocketPlace {
 }
 
 export interface SystemSockets {
-  /** The descriptor of a TCP socket that is bound and doesn't listen yet. Throws `SocketError`. */
+  /** The descriptor of a socket that is bound and doesn't listen yet. Throws `SocketError`. */
   bind(options: ListeningSocket): number;
-  /** The descriptor of a TCP socket for connections to addresses of the host's family. Throws `SocketError`. */
+  /** The descriptor of a socket for connections to addresses of the host's family. Throws `SocketError`. */
   open(place: SocketPlace): number;
 }
 
@@ -44,6 +46,7 @@ export class SocketError extends Error {
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2_000_000;
 const SOL_SOCKET = 1;
@@ -105,7 +108,8 @@ class LinuxSockets implements SystemSockets {
     const ipv6 = options.host.includes(":");
     const fd = this.open(options);
     try {
-      this.#set(fd, "bind", SOL_SOCKET, SO_REUSEADDR, 1);
+      // For UDP it would let others take the address as well.
+      if (!options.datagram) this.#set(fd, "bind", SOL_SOCKET, SO_REUSEADDR, 1);
       if (options.reusePort) this.#set(fd, "bind", SOL_SOCKET, SO_REUSEPORT, 1);
       if (ipv6) this.#set(fd, "bind", SOL_IPV6, IPV6_V6ONLY, options.ipv6Only ? 1 : 0);
       if (options.transparent) {
@@ -122,10 +126,11 @@ class LinuxSockets implements SystemSockets {
     }
   }
 
-  open({ host, networkNamespace }: SocketPlace): number {
+  open({ host, networkNamespace, datagram }: SocketPlace): number {
     const family = host.includes(":") ? AF_INET6 : AF_INET;
+    const type = datagram ? SOCK_DGRAM : SOCK_STREAM;
     const make = (): number => {
-      const fd = this.#calls.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+      const fd = this.#calls.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
       if (fd < 0) throw this.#error("socket");
       return fd;
     };
