@@ -17,8 +17,10 @@ export interface ConnectionInfo {
   readonly filterChain: string;
   /** `localAddress` and `localPort` are what the caller asked for, restored from the kernel: the connection was intercepted. */
   readonly restored?: true;
-  /** That address is an endpoint's own, and the connection goes to this endpoint alone. */
-  readonly pinned?: true;
+  /** That address is an endpoint's own, of this cluster: what the connection has for the cluster goes to it alone. */
+  readonly pinned?: string;
+  /** What a ClientHello that was not for us asked for (SNI). */
+  readonly serverName?: string;
 }
 
 export interface ConnectionTls {

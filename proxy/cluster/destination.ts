@@ -5,10 +5,10 @@ import type { Destination } from "./load-balancer/load-balancer.ts";
 
 /**
  * For `LbContext.destination`: the address that a connection was going to, where the cluster is ORIGINAL_DST or the
- * connection is pinned to that endpoint; else null.
+ * connection is pinned to that endpoint of it; else null.
  */
-export function destinationOf(connection: ConnectionInfo, { discovery }: Cluster): Destination | null {
+export function destinationOf(connection: ConnectionInfo, { name, discovery }: Cluster): Destination | null {
   if (connection.restored === undefined) return null;
-  if (discovery.kind !== "original_dst" && connection.pinned === undefined) return null;
+  if (discovery.kind !== "original_dst" && connection.pinned !== name) return null;
   return { host: connection.localAddress, port: connection.localPort };
 }

@@ -81,7 +81,9 @@ export const CONNECTION_OPERATORS: OperatorTable = {
   DOWNSTREAM_PEER_CERT: peer((p) => encodeURIComponent(p.pem())),
   DOWNSTREAM_PEER_CERT_V_START: peerTime((p) => p.notBefore),
   DOWNSTREAM_PEER_CERT_V_END: peerTime((p) => p.notAfter),
-  REQUESTED_SERVER_NAME: tls((t) => t.sni),
+  REQUESTED_SERVER_NAME: plain(({ info: { connection } }) =>
+    orNull(connection.tls?.sni ?? connection.serverName ?? ""),
+  ),
   FILTER_CHAIN_NAME: plain(({ info }) => orNull(info.connection.filterChain)),
   UPSTREAM_CONNECTION_ID: plain((c) => c.info.upstreamConnectionId),
   UPSTREAM_HOST: plain(({ info }) => orNull(info.upstreamHost)),
