@@ -69,11 +69,12 @@ export class SharedState {
   readonly #shift: number;
   readonly #toldFull = new Set<SharedTableName>();
 
-  constructor(memory: SharedMemory, thread: number) {
+  /** `shift`: what to add to the time of this thread's `Clock`s; absent: as for the machine's. */
+  constructor(memory: SharedMemory, thread: number, shift = shiftOf(memory)) {
     this.thread = thread;
     this.threads = memory.threads;
     this.#clusters = memory.clusters;
-    this.#shift = machineTime() - performance.now() - memory.originMs;
+    this.#shift = shift;
     const tables = NAMES.map(
       (name) =>
         [name, new SharedTable(memory.tables[name], specOf(name, memory.clusters), memory.threads, thread)] as const,
@@ -113,4 +114,8 @@ export class SharedState {
 function machineTime(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
+}
+
+function shiftOf(memory: SharedMemory): number {
+  return machineTime() - performance.now() - memory.originMs;
 }

@@ -5,7 +5,7 @@ import CircuitBreaker from "opossum";
 import { TimerWheel } from "../../core/timer-wheel.ts";
 import type { BreakerPolicy } from "../../model/cluster.ts";
 import { type MockClock, mockClock } from "../../test/support/mock-clock.ts";
-import { Breaker } from "./breaker.ts";
+import { type Breaker, LocalBreaker } from "./breaker.ts";
 import type { CircuitState } from "./opossum-circuit.ts";
 
 const POLICY: BreakerPolicy = { errorPercent: 50, minimumCalls: 5, windowMs: 1000, openForMs: 500 };
@@ -13,7 +13,7 @@ const POLICY: BreakerPolicy = { errorPercent: 50, minimumCalls: 5, windowMs: 100
 function make(clock: MockClock, policy = POLICY, mode: "enforce" | "dry_run" = "enforce") {
   const changes: string[] = [];
   const stats = { breaker_would_reject: 0 };
-  const breaker = new Breaker(policy, mode, { clock, wheel: new TimerWheel(clock), stats }, (state, totals) => {
+  const breaker = new LocalBreaker(policy, mode, { clock, wheel: new TimerWheel(clock), stats }, (state, totals) => {
     changes.push(`${state} ${totals.failures}/${totals.calls}`);
   });
   return { breaker, changes, stats };
@@ -98,7 +98,7 @@ test("a dry run counts what it would refuse, and refuses nothing", () => {
 test("old calls leave the window, and an idle breaker has no timer", () => {
   using clock = mockClock();
   const wheel = new TimerWheel(clock);
-  const breaker = new Breaker(POLICY, "enforce", { clock, wheel, stats: { breaker_would_reject: 0 } }, () => {});
+  const breaker = new LocalBreaker(POLICY, "enforce", { clock, wheel, stats: { breaker_would_reject: 0 } }, () => {});
   for (let i = 0; i < 4; i++) breaker.record(false, 1);
   assert.equal(wheel.size, 1);
   clock.tick(1200);
@@ -134,8 +134,11 @@ test("makes the same transitions as plain opossum given each call", async () => 
       using clock = mockClock();
       const ours: CircuitState[] = [];
       const wheel = new TimerWheel(clock);
-      const breaker = new Breaker(policy, "enforce", { clock, wheel, stats: { breaker_would_reject: 0 } }, (state) =>
-        ours.push(state),
+      const breaker = new LocalBreaker(
+        policy,
+        "enforce",
+        { clock, wheel, stats: { breaker_would_reject: 0 } },
+        (state) => ours.push(state),
       );
       const theirs: CircuitState[] = [];
       const oracle = new CircuitBreaker(

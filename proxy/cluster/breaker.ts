@@ -21,8 +21,28 @@ export interface BreakerStats extends WindowTotals {
   readonly opened: number;
 }
 
-/** Told when the state changes. `totals` are those that led to it. */
-export type BreakerListener = (state: CircuitState, totals: WindowTotals) => void;
+/** Told when the state changes, by one thread of the process. `totals` are those that led to it. */
+export type BreakerListener = (state: CircuitState, totals: WindowTotals, before: CircuitState) => void;
+
+/** A breaker of this thread alone (`LocalBreaker`), or of the process (`SharedBreaker`). */
+export interface Breaker {
+  readonly policy: BreakerPolicy;
+  readonly mode: ClusterExtension["mode"];
+  readonly state: CircuitState;
+  /** Calls that this thread was refused since it was made. */
+  readonly rejected: number;
+  /**
+   * Whether a call may go ahead. Each `true` is to be followed by one `record` or `abandon`. Half-open, one probe is let
+   * through; one that neither succeeds nor fails within `openForMs` counts as lost and another takes its place.
+   */
+  allow(): boolean;
+  /** A call has ended: whether it succeeded, and after how many ms. */
+  record(success: boolean, durationMs: number): void;
+  /** An allowed call ended without an outcome, its caller gone: a probe's place is free again. */
+  abandon(): void;
+  stats(): BreakerStats;
+  close(): void;
+}
 
 export interface BreakerDeps {
   readonly clock: Clock;
@@ -31,7 +51,7 @@ export interface BreakerDeps {
   readonly stats: { breaker_would_reject: number };
 }
 
-export class Breaker {
+export class LocalBreaker implements Breaker {
   readonly policy: BreakerPolicy;
   readonly mode: ClusterExtension["mode"];
   readonly #deps: BreakerDeps;
@@ -43,7 +63,6 @@ export class Breaker {
   #opened = 0;
   /** When the probe of a half-open breaker set out; null while its place is free. */
   #probeSince: number | null = null;
-  /** Calls that were refused since it was made. */
   rejected = 0;
 
   constructor(policy: BreakerPolicy, mode: ClusterExtension["mode"], deps: BreakerDeps, onChange: BreakerListener) {
@@ -58,10 +77,6 @@ export class Breaker {
     return this.#state;
   }
 
-  /**
-   * Whether a call may go ahead. Each `true` is to be followed by one `record` or `abandon`. Half-open, one probe is let
-   * through; one that neither succeeds nor fails within `openForMs` counts as lost and another takes its place.
-   */
   allow(): boolean {
     if (this.#state === "closed") return true;
     if (this.#state === "half_open" && this.#takeProbe()) return true;
@@ -74,7 +89,6 @@ export class Breaker {
     return false;
   }
 
-  /** A call has ended: whether it succeeded, and after how many ms. */
   record(success: boolean, durationMs: number): void {
     if (this.#state !== "closed") {
       this.#recordDisturbed(success, durationMs);
@@ -95,21 +109,12 @@ export class Breaker {
     }
   }
 
-  /** An allowed call ended without an outcome, its caller gone: a probe's place is free again. */
   abandon(): void {
     this.#probeSince = null;
   }
 
   stats(): BreakerStats {
-    const totals = this.#window.totals();
-    const ran = totals.calls - totals.rejects;
-    return {
-      ...totals,
-      state: this.#state,
-      errorPercent: ran === 0 ? 0 : (totals.failures / ran) * 100,
-      meanMs: ran === 0 ? 0 : totals.durationMs / ran,
-      opened: this.#opened,
-    };
+    return breakerStats(this.#window.totals(), this.#state, this.#opened);
   }
 
   close(): void {
@@ -117,11 +122,9 @@ export class Breaker {
     this.#circuit?.shutdown();
   }
 
-  /** Whether one more failure can make `opossum` open: its own condition, so that it is seldom asked in vain. */
+  /** Whether one more failure can make it open. */
   #couldOpen(): boolean {
-    const calls = this.#window.calls + 1;
-    if (calls < this.policy.minimumCalls) return false;
-    return ((this.#window.failures + 1) / calls) * 100 > this.policy.errorPercent;
+    return couldOpen(this.#window.calls + 1, this.#window.failures + 1, this.policy);
   }
 
   /** Open: only counted. Half-open: the first call to end decides, as in `opossum`. */
@@ -147,10 +150,27 @@ export class Breaker {
 
   #makeCircuit(): OpossumCircuit {
     return new OpossumCircuit(this.policy, (state) => {
+      const before = this.#state;
       this.#state = state;
       this.#probeSince = null;
       if (state === "open") this.#opened++;
-      this.#onChange(state, this.#window.totals());
+      this.#onChange(state, this.#window.totals(), before);
     });
   }
+}
+
+/** Whether counts can make `opossum` open: its own condition, so that it is seldom asked in vain. */
+export function couldOpen(calls: number, failures: number, policy: BreakerPolicy): boolean {
+  return calls >= policy.minimumCalls && (failures / calls) * 100 > policy.errorPercent;
+}
+
+export function breakerStats(totals: WindowTotals, state: CircuitState, opened: number): BreakerStats {
+  const ran = totals.calls - totals.rejects;
+  return {
+    ...totals,
+    state,
+    errorPercent: ran === 0 ? 0 : (totals.failures / ran) * 100,
+    meanMs: ran === 0 ? 0 : totals.durationMs / ran,
+    opened,
+  };
 }

@@ -11,7 +11,7 @@ import type { TimerWheel } from "../../core/timer-wheel.ts";
 import { formatAddress } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
-import { Breaker } from "./breaker.ts";
+import { type Breaker, type BreakerListener, LocalBreaker } from "./breaker.ts";
 import { breakerEvent } from "./breaker-events.ts";
 import { type ClusterReport, explainEndpoints, reportEndpoint, reportLimits } from "./cluster-report.ts";
 import { ClusterStats } from "./cluster-stats.ts";
@@ -22,11 +22,11 @@ import type { EndpointState } from "./endpoint-state.ts";
 import type { ClusterEvent, ClusterObserver } from "./events.ts";
 import { type Destination, type LbContext, LoadBalancer } from "./load-balancer/load-balancer.ts";
 import { Membership } from "./membership.ts";
-import type { CircuitState } from "./opossum-circuit.ts";
 import { OriginalDstHosts, type OriginalDstOwner } from "./original-dst.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { Pool } from "./pool.ts";
 import { COUNTS_OF_CLUSTER, countsOf, localCounts, ResourceLimits } from "./resource-limits.ts";
+import { SharedBreaker } from "./shared-breaker.ts";
 
 export interface ClusterDeps<P extends Pool> {
   readonly clock: Clock;
@@ -331,12 +331,13 @@ export class ClusterState<P extends Pool = Pool> {
     const { outrigger, name } = this.#config;
     if (outrigger === null || outrigger.breaker === null) return;
     const { breaker: policy, mode } = outrigger;
-    const { clock, wheel } = this.#deps;
-    let before: CircuitState = "closed";
-    this.#breaker = new Breaker(policy, mode, { clock, wheel, stats: this.stats }, (after, totals) => {
+    const { clock, wheel, shared } = this.#deps;
+    const { stats } = this;
+    const onChange: BreakerListener = (after, totals, before) =>
       this.#tell(breakerEvent(name, before, after, totals, policy, mode));
-      before = after;
-    });
+    this.#breaker =
+      (shared ? SharedBreaker.acquire(name, policy, mode, { clock, shared, stats }, onChange) : null) ??
+      new LocalBreaker(policy, mode, { clock, wheel, stats }, onChange);
   }
 
   #makeDetector(): void {

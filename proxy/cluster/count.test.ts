@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { describe, mock, test } from "node:test";
+import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { createSharedMemory, SharedState } from "../../core/shared-state.ts";
 import { type Count, LocalCount, type SharedCount, SharedCounts } from "./count.ts";
 import type { HammerReport } from "./testing/count-hammer.ts";
+import { interleave } from "./testing/interleave.ts";
 
 /** One count of one name as each of several threads sees it. */
 function threads(count: number): { states: SharedState[]; groups: SharedCounts[]; counts: SharedCount[] } {
@@ -83,25 +84,6 @@ describe("counted by several threads", () => {
     for (let i = 0; i < 8; i++) state.table("counts").acquire(`c${i}`);
     assert.equal(SharedCounts.acquire(state, "one more", 2), null);
   });
-
-  /** Runs `others` at places of the program where another thread could come in between. */
-  function interleave(others: () => void): () => void {
-    let inside = false;
-    const spies = (["load", "add", "sub"] as const).map((name) => {
-      const real = Atomics[name];
-      return mock.method(Atomics, name, ((...args: [Int32Array, number, number]) => {
-        if (!inside) {
-          inside = true;
-          others();
-          inside = false;
-        }
-        return (real as (...a: unknown[]) => number)(...args);
-      }) as never);
-    });
-    return () => {
-      for (const spy of spies) spy.mock.restore();
-    };
-  }
 
   test("wherever another thread comes in between, the sum of what is held is never above the limit", () => {
     const step = fc.record({ thread: fc.nat(2), take: fc.boolean() });

@@ -5,7 +5,6 @@
  */
 import { EventEmitter } from "node:events";
 import CircuitBreaker from "opossum";
-import type { RollingWindow } from "./rolling-window.ts";
 import { BUCKETS } from "./rolling-window.ts";
 
 export type CircuitState = "closed" | "open" | "half_open";
@@ -15,6 +14,11 @@ export interface CircuitOptions {
   readonly minimumCalls: number;
   readonly windowMs: number;
   readonly openForMs: number;
+}
+
+/** What it decides on: one bucket of ten, 0 being the newest. */
+export interface BucketCounts {
+  bucket(age: number): { readonly calls: number; readonly failures: number };
 }
 
 /** Thrown into `opossum` for a failed call; made once, because only its being thrown counts. */
@@ -39,8 +43,12 @@ const SUCCEEDED = new Settled() as unknown as Promise<undefined>;
 export class OpossumCircuit {
   readonly #opossum: CircuitBreaker<[failed: boolean], undefined>;
 
-  /** `onChange` is called after each change of state, with the new one. */
-  constructor(options: CircuitOptions, onChange: (state: CircuitState) => void) {
+  /**
+   * `onChange` is called after each change of state, with the new one. `halfOpen`: it begins half-open, because another
+   * has brought the circuit there.
+   */
+  constructor(options: CircuitOptions, onChange: (state: CircuitState) => void, halfOpen = false) {
+    const begin = { state: { closed: !halfOpen, halfOpen } };
     this.#opossum = new CircuitBreaker(
       (failed: boolean) => {
         if (failed) throw FAILED;
@@ -57,6 +65,7 @@ export class OpossumCircuit {
         enableSnapshots: false,
         // Never emits: `RollingWindow` turns the buckets, so that there is no timer while it is closed.
         rotateBucketController: new EventEmitter(),
+        ...begin,
       },
     );
     this.#opossum.on("open", () => onChange("open"));
@@ -75,7 +84,7 @@ export class OpossumCircuit {
   }
 
   /** Replaces the counts that it decides on by those of `window`. */
-  take(window: RollingWindow): void {
+  take(window: BucketCounts): void {
     const buckets = this.#opossum.status.window;
     for (let age = 0; age < buckets.length; age++) {
       const bucket = buckets[age];
