@@ -6,6 +6,8 @@
 import { hash } from "node:crypto";
 import { WORKLOAD_ROOTS } from "../model/tls.ts";
 import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
+import { InterceptionCache } from "./interception-cache.ts";
+import { httpOf } from "./manifest/port-protocol.ts";
 import { DEFAULT_SETTINGS, type MeshState } from "./mesh/state.ts";
 import type { Workload } from "./mesh/workload.ts";
 import { NodeCache } from "./node-cache.ts";
@@ -32,7 +34,9 @@ export class ResourceCache {
     RESOURCE_KINDS.map((kind) => [kind, new Map()]),
   );
   readonly #nodes = new Map<string, NodeCache>();
-  /** Namespaces with sidecars, with their number: each has an http_proxy route table. */
+  /** What sidecars with interception share. */
+  readonly #interception: InterceptionCache;
+  /** Namespaces with sidecars without interception, with their number: each has an http_proxy route table. */
   readonly #namespaces = new Map<string, number>();
   #state: MeshState;
   #ports: ReadonlyMap<string, PortOfService> = new Map();
@@ -41,6 +45,7 @@ export class ResourceCache {
   constructor(encode: EncodeResource, state: MeshState) {
     this.#encode = encode;
     this.#state = { ...state, services: new Map(), settings: DEFAULT_SETTINGS };
+    this.#interception = new InterceptionCache((kind, name, value) => this.#encoded(kind, name, value), this.#state);
     this.update(state);
   }
 
@@ -73,11 +78,13 @@ export class ResourceCache {
   addNode(workload: Workload): void {
     const change = new ChangeBuilder();
     const previous = this.#nodes.get(workload.id);
-    const node = new NodeCache(workload, (kind, name, value) => this.#encoded(kind, name, value));
+    const encode = <K extends ResourceKind>(kind: K, name: string, value: ResourceModels[K]) =>
+      this.#encoded(kind, name, value);
+    const node = new NodeCache(workload, encode, this.#interception);
     node.update(this.#state, this.#ports, null);
     this.#nodes.set(workload.id, node);
-    if (previous) this.#releaseNamespace(previous.workload.namespace, change);
-    this.#holdNamespace(workload.namespace, change);
+    if (previous) this.#releaseNamespace(previous.workload, change);
+    this.#holdNamespace(workload, change);
     for (const kind of ["listener", "cluster"] as const) {
       for (const name of new Set([...node.names(kind), ...(previous?.names(kind) ?? [])])) {
         if (previous?.lookup(kind, name)?.version !== node.lookup(kind, name)?.version) {
@@ -93,7 +100,7 @@ export class ResourceCache {
     if (!node) return;
     const change = new ChangeBuilder();
     this.#nodes.delete(nodeId);
-    this.#releaseNamespace(node.workload.namespace, change);
+    this.#releaseNamespace(node.workload, change);
     this.#publish(change);
   }
 
@@ -117,7 +124,7 @@ export class ResourceCache {
       const [old, next] = [before.services.get(key), state.services.get(key)];
       if (old === next) continue;
       const definitionChanged = old?.definition !== next?.definition;
-      portsChanged ||= definitionChanged;
+      portsChanged ||= definitionChanged || old?.opaque !== next?.opaque;
       if (definitionChanged || old?.routing !== next?.routing) {
         routesChanged = true;
         portsChanged ||= String(old && consumerNamespaces(old)) !== String(next && consumerNamespaces(next));
@@ -143,10 +150,13 @@ export class ResourceCache {
     if (state.settings !== before.settings) this.#updateCollector(change);
     if (routesChanged) for (const namespace of this.#namespaces.keys()) this.#putHttpProxyRoutes(namespace, change);
     if (portsChanged) this.#ports = new Map(portsOf(state).map((port) => [port.name, port]));
-    const nodesConcerned = portsChanged || state.settings !== before.settings || state.access !== before.access;
-    if (nodesConcerned) {
+    const settingsChanged = state.settings !== before.settings;
+    const intercepted = portsChanged || settingsChanged ? this.#interception.update(state, this.#ports) : [];
+    if (portsChanged || settingsChanged || state.access !== before.access || state.mtls !== before.mtls) {
       for (const [id, node] of this.#nodes) {
         for (const [kind, name] of node.update(state, this.#ports, before)) change.touchNode(id, kind, name);
+        if (node.workload.interception === null) continue;
+        for (const name of intercepted) change.touchNode(id, "listener", name);
       }
     }
     this.#publish(change);
@@ -160,7 +170,8 @@ export class ResourceCache {
     const stale = new Set(old ? routeTableNames(old) : []);
     if (next) {
       for (const scope of [null, ...consumerNamespaces(next)]) {
-        for (const { port } of next.definition.ports) {
+        for (const { port, protocol } of next.definition.ports) {
+          if (httpOf(protocol) === null) continue;
           const name = routeTableName(next.definition, port, scope);
           stale.delete(name);
           this.#put("route", name, serviceRouteTable(next, port, scope), change);
@@ -176,13 +187,15 @@ export class ResourceCache {
     else this.#drop("cluster", COLLECTOR_CLUSTER, change);
   }
 
-  #holdNamespace(namespace: string, change: ChangeBuilder): void {
+  #holdNamespace({ namespace, loopback }: Workload, change: ChangeBuilder): void {
+    if (loopback === null) return;
     const count = this.#namespaces.get(namespace) ?? 0;
     this.#namespaces.set(namespace, count + 1);
     if (count === 0) this.#putHttpProxyRoutes(namespace, change);
   }
 
-  #releaseNamespace(namespace: string, change: ChangeBuilder): void {
+  #releaseNamespace({ namespace, loopback }: Workload, change: ChangeBuilder): void {
+    if (loopback === null) return;
     const count = this.#namespaces.get(namespace) ?? 0;
     if (count > 1) this.#namespaces.set(namespace, count - 1);
     else {

@@ -1,7 +1,7 @@
 /** What sidecars log where a MeshPolicy asks for errors only: the control plane's filter, run as the sidecar runs it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { MeshSettings } from "../control-plane/mesh/state.ts";
+import { DEFAULT_SETTINGS, type MeshSettings } from "../control-plane/mesh/state.ts";
 import { accessLogs } from "../control-plane/translate/telemetry.ts";
 import { HeaderMap } from "../core/header-map.ts";
 import { systemRandom } from "../core/random.ts";
@@ -11,7 +11,7 @@ import { compileLogFilter } from "../telemetry/access-log/filter.ts";
 import type { FormatContext } from "../telemetry/format.ts";
 import { StreamInfo } from "../telemetry/stream-info.ts";
 
-const SETTINGS: MeshSettings = { accessLog: "Errors", tracing: null };
+const SETTINGS: MeshSettings = { ...DEFAULT_SETTINGS, accessLog: "Errors" };
 
 const [log] = accessLogs(SETTINGS);
 assert.ok(log?.filter);

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { formatProblem } from "../../core/errors.ts";
 import { parseManifests } from "./parse.ts";
+import { APP_PROTOCOLS } from "./port-protocol.ts";
 
 /** All problems of a text, as people see them, in the order of their positions. */
 function problems(text: string): readonly string[] {
@@ -24,6 +25,8 @@ function marked(text: string): { readonly plain: string; readonly positions: rea
   });
   return { plain, positions };
 }
+
+const KNOWN = Object.keys(APP_PROTOCOLS).join(", ");
 
 const HEAD = {
   service: "apiVersion: v1\nkind: Service\nmetadata: { name: a }\n",
@@ -159,11 +162,19 @@ describe("one problem, one sentence, one place", () => {
       ["HTTPRoute default/a: spec.rules[0].retry: write a ResiliencePolicy with this HTTPRoute as target instead"],
     ],
     [
-      "protocols of applications that are not carried",
-      `${HEAD.service}spec: { ports: [{ name: a, port: 80, appProtocol: ¦https }, { name: b, port: 81, appProtocol: ¦smtp }] }\n`,
+      "protocols of applications that nobody knows",
+      `${HEAD.service}spec: { ports: [{ name: a, port: 80, appProtocol: ¦HTTP }, { name: b, port: 81, appProtocol: ¦sip }] }\n`,
       [
-        'Service default/a: spec.ports[0].appProtocol: "https" is not carried yet: let the application speak plaintext, its sidecar encrypts',
-        'Service default/a: spec.ports[1].appProtocol: "smtp" is not carried yet: http, kubernetes.io/ws, http2, kubernetes.io/h2c, grpc are',
+        `Service default/a: spec.ports[0].appProtocol: "HTTP" is not known: ${KNOWN} are`,
+        `Service default/a: spec.ports[1].appProtocol: "sip" is not known: ${KNOWN} are`,
+      ],
+    ],
+    [
+      "addresses of services that are none",
+      `${HEAD.service}spec: { clusterIP: ¦anywhere, clusterIPs: [10.0.0.1, ¦"::x"], ports: [{ port: 80 }] }\n`,
+      [
+        'Service default/a: spec.clusterIP: "anywhere" is neither an IP address nor None',
+        'Service default/a: spec.clusterIPs[1]: "::x" is neither an IP address nor None',
       ],
     ],
     [

@@ -1,5 +1,5 @@
 /** Kubernetes `Service` (v1): the name that callers use, its ports, and which workloads stand behind it. */
-
+import { isIP } from "node:net";
 import { isScalar } from "yaml";
 import { objectMeta } from "./object-meta.ts";
 import { type Place, type Read, resolved } from "./place.ts";
@@ -62,14 +62,19 @@ const servicePorts = checked(list(port, 1, 100), (ports, complain) => {
   if (new Set(names).size !== names.length) complain("two ports have the same name");
 });
 
+/** An address, "None" for a headless service, or "" for whatever comes. */
+const clusterIp = string((value) =>
+  value === "" || value === "None" || isIP(value) !== 0 ? null : `"${value}" is neither an IP address nor None`,
+);
+
 const spec = object({
   ports: required(servicePorts),
   selector: optional(stringMap),
   type: withDefault(oneOf("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"), "ClusterIP"),
   externalName: optional(refused("services of type ExternalName are not carried yet")),
+  clusterIP: withDefault(clusterIp, ""),
+  clusterIPs: withDefault(list(clusterIp, 1, 2), []),
   ...inert(
-    "clusterIP",
-    "clusterIPs",
     "ipFamilies",
     "ipFamilyPolicy",
     "internalTrafficPolicy",

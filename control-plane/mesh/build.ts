@@ -2,22 +2,26 @@
 import { formatIdentity } from "../../model/identity.ts";
 import { SERVICE_ACCOUNT_LABEL, SERVICE_NAME_LABEL } from "../manifest/endpoint-slice.ts";
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
-import { otherProtocol, type PortProtocol, portProtocol } from "../manifest/port-protocol.ts";
-import { callPolicy, indexPolicies, targetKey, trafficPolicy } from "./policies.ts";
+import { portProtocol } from "../manifest/port-protocol.ts";
+import { isMember, servedAt } from "./membership.ts";
+import { mtlsMode } from "./mtls.ts";
+import { callPolicy, indexPolicies, opaqueRouting, targetKey, trafficPolicy } from "./policies.ts";
 import { attachRoutes, type RouteManifest } from "./routes.ts";
+import { planAddresses } from "./service-addresses.ts";
 import {
   DEFAULT_SETTINGS,
   type Finding,
   type MeshEndpoint,
   type MeshSettings,
   type MeshState,
+  type MtlsPolicies,
   type ServiceDefinition,
   type ServicePeers,
   type ServicePort,
   type ServiceState,
   serviceKey,
 } from "./state.ts";
-import { type Registration, selectableLabels, type Workload } from "./workload.ts";
+import { isInterceptedInbound, type Registration } from "./workload.ts";
 
 export interface MeshInputs {
   readonly trustDomain: string;
@@ -25,6 +29,8 @@ export interface MeshInputs {
   /** In order of registration. */
   readonly registrations: readonly Registration[];
 }
+
+const NO_MTLS_POLICIES: MtlsPolicies = { mesh: { mode: null, ports: [] }, services: [] };
 
 type SliceManifest = ManifestOf<"EndpointSlice">;
 
@@ -38,23 +44,39 @@ export function buildState(inputs: MeshInputs): MeshState {
   const rules = attachRoutes(routes, definitions, policies, findings);
   const members = groupMembers(definitions, inputs.registrations);
   const slices = groupSlices(objects, definitions, findings);
+  const mtls = NO_MTLS_POLICIES;
+  const standing: Standing = {
+    trustDomain: inputs.trustDomain,
+    mtls,
+    definitionOf: (service) => definitions.get(service),
+  };
   const services = new Map<string, ServiceState>();
   for (const [key, definition] of definitions) {
     const own = policies.get(targetKey("Service", definition.namespace, definition.name)) ?? [];
+    const call = callPolicy(own);
     services.set(key, {
       definition,
       traffic: trafficPolicy(own),
-      routing: { call: callPolicy(own), rules: rules.get(key) ?? [] },
-      ...standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], inputs.trustDomain),
+      routing: { call, rules: rules.get(key) ?? [] },
+      opaque: opaqueRouting(call),
+      ...standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], standing),
     });
   }
   return {
     trustDomain: inputs.trustDomain,
     settings: meshSettings(objects, findings),
+    mtls,
     services,
     access: groupAccess(objects, definitions, findings),
     findings,
   };
+}
+
+/** What else decides how those behind a service are called. */
+export interface Standing {
+  readonly trustDomain: string;
+  readonly mtls: MtlsPolicies;
+  readonly definitionOf: (service: string) => ServiceDefinition | undefined;
 }
 
 /** Who stands behind a service: the part that changes as workloads come and go. */
@@ -62,47 +84,53 @@ export function standingBehind(
   definition: ServiceDefinition,
   members: readonly Registration[],
   slices: readonly SliceManifest[],
-  trustDomain: string,
+  standing: Standing,
 ): { readonly peers: ServicePeers; readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]> } {
+  const { trustDomain } = standing;
   const identities = new Set<string>();
   for (const { workload } of members) {
     identities.add(
       formatIdentity({ trustDomain, namespace: workload.namespace, serviceAccount: workload.serviceAccount }),
     );
   }
-  let plaintext = false;
   for (const { value } of slices) {
     const serviceAccount = value.metadata.labels[SERVICE_ACCOUNT_LABEL];
-    if (serviceAccount === undefined) plaintext ||= value.endpoints.length > 0;
-    else identities.add(formatIdentity({ trustDomain, namespace: definition.namespace, serviceAccount }));
+    if (serviceAccount === undefined) continue;
+    identities.add(formatIdentity({ trustDomain, namespace: definition.namespace, serviceAccount }));
   }
+  let plaintext = slices.some(
+    ({ value }) => value.metadata.labels[SERVICE_ACCOUNT_LABEL] === undefined && value.endpoints.length > 0,
+  );
   const endpoints = new Map<number, readonly MeshEndpoint[]>();
   for (const port of definition.ports) {
-    const registered = members.filter(({ serving, workload }) => serving && servesPort(definition, port, workload));
-    endpoints.set(port.port, [
-      ...registered.map(({ workload }) => ({
+    const registered: MeshEndpoint[] = [];
+    for (const { workload, serving } of members) {
+      const at = servedAt(definition, port, workload);
+      if (at === null) continue;
+      const mtls = mtlsMode(standing.mtls, standing.definitionOf, workload, at) !== "DISABLE";
+      plaintext ||= !mtls;
+      if (!serving) continue;
+      registered.push({
         host: workload.address,
-        port: workload.inboundPort,
+        port: isInterceptedInbound(workload) ? at : workload.inboundPort,
         workload: workload.id,
         zone: "",
-        inMesh: true,
-      })),
+        mtls,
+      });
+    }
+    endpoints.set(port.port, [
+      ...registered,
       ...slices.flatMap((slice) => sliceEndpoints(slice, port, definition.ports.length === 1)),
     ]);
   }
   return { peers: { identities: [...identities].sort(), plaintext }, endpoints };
 }
 
-/** A service's only port is served by each of its workloads; of several, a workload serves those that name its port. */
-function servesPort(definition: ServiceDefinition, port: ServicePort, workload: Workload): boolean {
-  return definition.ports.length === 1 || port.targetPort === workload.appPort;
-}
-
 function sliceEndpoints(slice: SliceManifest, port: ServicePort, onlyPort: boolean): readonly MeshEndpoint[] {
   const { value } = slice;
   const target = value.ports.find(({ name }) => name === port.name) ?? (onlyPort ? value.ports[0] : undefined);
   if (!target) return [];
-  const inMesh = value.metadata.labels[SERVICE_ACCOUNT_LABEL] !== undefined;
+  const mtls = value.metadata.labels[SERVICE_ACCOUNT_LABEL] !== undefined;
   return value.endpoints
     .filter(({ conditions }) => conditions === null || (conditions.ready && !conditions.terminating))
     .map((endpoint) => ({
@@ -110,8 +138,14 @@ function sliceEndpoints(slice: SliceManifest, port: ServicePort, onlyPort: boole
       port: target.port,
       workload: endpoint.hostname ?? "",
       zone: endpoint.zone,
-      inMesh,
+      mtls,
     }));
+}
+
+/** A service before it has its addresses. */
+interface Unplaced {
+  readonly definition: Omit<ServiceDefinition, "addresses">;
+  readonly clusterIps: readonly string[];
 }
 
 /** Services of manifests, and an implicit one for each workload whose service has none. */
@@ -120,70 +154,56 @@ function defineServices(
   registrations: readonly Registration[],
   findings: Finding[],
 ): ReadonlyMap<string, ServiceDefinition> {
-  const services = new Map<string, ServiceDefinition>();
+  const services = new Map<string, Unplaced>();
   for (const object of objects) {
     if (object.kind !== "Service") continue;
     const { metadata, spec } = object.value;
-    for (const { name, port, appProtocol } of spec.ports) {
-      const other = otherProtocol(name, appProtocol);
-      if (other === null) continue;
-      findings.push({
-        ...at(object),
-        message: `port ${port} is named "${name}", but only HTTP is carried yet: its calls are read as HTTP, not as ${other}`,
-      });
-    }
     services.set(serviceKey(metadata.namespace, metadata.name), {
-      name: metadata.name,
-      namespace: metadata.namespace,
-      ports: spec.ports.map(({ name, port, targetPort, appProtocol }) => ({
-        name,
-        port,
-        targetPort: targetPort ?? port,
-        protocol: portProtocol(name, appProtocol),
-      })),
-      selector: spec.selector === null || Object.keys(spec.selector).length === 0 ? null : spec.selector,
-      source: `${object.file}:${object.line}`,
+      clusterIps: spec.clusterIPs.length > 0 ? spec.clusterIPs : [spec.clusterIP],
+      definition: {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        ports: spec.ports.map(({ name, port, targetPort, appProtocol }) => ({
+          name,
+          port,
+          targetPort: targetPort ?? port,
+          protocol: portProtocol(name, appProtocol),
+        })),
+        selector: spec.selector === null || Object.keys(spec.selector).length === 0 ? null : spec.selector,
+        headless: spec.clusterIP === "None" || spec.clusterIPs.includes("None"),
+        source: `${object.file}:${object.line}`,
+      },
     });
   }
   for (const { workload, servicePort } of registrations) {
     const key = serviceKey(workload.namespace, workload.service);
     if (services.has(key)) continue;
     services.set(key, {
-      name: workload.service,
-      namespace: workload.namespace,
-      // Nobody declared anything: the name only tells that it is HTTP.
-      ports: [{ name: "http", port: servicePort, targetPort: servicePort, protocol: "any" }],
-      selector: null,
-      source: "",
+      clusterIps: [],
+      definition: {
+        name: workload.service,
+        namespace: workload.namespace,
+        // Nobody declared anything: the name only tells that it is HTTP.
+        ports: [{ name: "http", port: servicePort, targetPort: servicePort, protocol: "any" }],
+        selector: null,
+        headless: false,
+        source: "",
+      },
     });
   }
-  return new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** Whether a workload stands behind a service: it names it, or the service selects it by labels. */
-export function isMember(definition: ServiceDefinition, workload: Workload): boolean {
-  if (definition.namespace !== workload.namespace) return false;
-  if (definition.name === workload.service) return true;
-  if (definition.selector === null) return false;
-  const labels = selectableLabels(workload);
-  return Object.entries(definition.selector).every(([name, value]) => labels[name] === value);
-}
-
-/**
- * What the application beside a sidecar speaks, by the ports of the services that it serves; `any` where none of them
- * declares a version of HTTP, or two do not agree.
- */
-export function applicationProtocol(state: MeshState, workload: Workload): PortProtocol {
-  const declared = new Set<PortProtocol>();
-  for (const { definition } of state.services.values()) {
-    if (!isMember(definition, workload)) continue;
-    for (const port of definition.ports) {
-      if (port.protocol !== "any" && servesPort(definition, port, workload)) declared.add(port.protocol);
-    }
+  const plan = planAddresses([...services].map(([key, { clusterIps }]) => ({ key, clusterIps })));
+  for (const { key, address, owner } of plan.conflicts) {
+    findings.push({
+      key: `Service/${key}`,
+      source: services.get(key)?.definition.source ?? "",
+      message: `clusterIP ${address} is that of Service ${owner}: intercepted callers find this one at ${plan.addresses.get(key)?.join(", ")}`,
+    });
   }
-  const [first = "any", ...others] = declared;
-  if (others.length === 0) return first;
-  return declared.has("http1") ? "any" : "http2";
+  return new Map(
+    [...services]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, { definition }]) => [key, { ...definition, addresses: plan.addresses.get(key) ?? [] }]),
+  );
 }
 
 function groupMembers(
@@ -252,6 +272,7 @@ function meshSettings(objects: readonly Manifest[], findings: Finding[]): MeshSe
   const telemetry = first.value.spec.telemetry;
   const tracing = telemetry?.tracing ?? null;
   return {
+    ...DEFAULT_SETTINGS,
     tracing:
       tracing === null || tracing.otlp === null
         ? null

@@ -30,3 +30,6 @@ export const DEFAULT_CALL: CallPolicy = {
     nonIdempotent: false,
   },
 };
+
+/** Of a connection whose bytes are not looked into: Envoy's, as long as a pool of an application keeps one. */
+export const DEFAULT_OPAQUE_IDLE_MS = 3_600_000;

@@ -5,7 +5,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { SERVICE_NAME_LABEL } from "../manifest/endpoint-slice.ts";
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
-import { buildState, isMember, standingBehind } from "./build.ts";
+import { buildState, standingBehind } from "./build.ts";
+import { isMember } from "./membership.ts";
 import { type MeshEndpoint, type MeshState, type ServiceState, serviceKey } from "./state.ts";
 import type { Registration, Workload } from "./workload.ts";
 
@@ -60,7 +61,11 @@ export class Mesh {
       const members = [...this.#registrations.values()].filter(({ workload }) => isMember(definition, workload));
       const next = shared(service, {
         ...service,
-        ...standingBehind(definition, members, this.#slicesOf(key), this.#trustDomain),
+        ...standingBehind(definition, members, this.#slicesOf(key), {
+          trustDomain: this.#trustDomain,
+          mtls: this.#state.mtls,
+          definitionOf: (service) => this.#state.services.get(service)?.definition,
+        }),
       });
       if (next === service) continue;
       services.set(key, next);
@@ -88,7 +93,13 @@ export class Mesh {
     for (const [key, service] of after.services) services.set(key, shared(before.services.get(key), service));
     const access = new Map<string, MeshState["access"] extends ReadonlyMap<string, infer V> ? V : never>();
     for (const [key, policies] of after.access) access.set(key, same(before.access.get(key), policies));
-    this.#state = { ...after, services, access, settings: same(before.settings, after.settings) };
+    this.#state = {
+      ...after,
+      services,
+      access,
+      settings: same(before.settings, after.settings),
+      mtls: same(before.mtls, after.mtls),
+    };
   }
 }
 
@@ -104,6 +115,7 @@ function shared(before: ServiceState | undefined, next: ServiceState): ServiceSt
     definition: same(before.definition, next.definition),
     traffic: same(before.traffic, next.traffic),
     routing: same(before.routing, next.routing),
+    opaque: same(before.opaque, next.opaque),
     peers: same(before.peers, next.peers),
     endpoints: sameEndpoints ? before.endpoints : endpoints,
   };

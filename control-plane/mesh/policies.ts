@@ -1,8 +1,8 @@
 /** Which ResiliencePolicy holds where: the most specific target wins, of equals the older; the loser is told. */
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
 import type { ResilienceSpec } from "../manifest/resilience-policy.ts";
-import { DEFAULT_CALL, DEFAULT_TRAFFIC } from "./defaults.ts";
-import type { CallPolicy, Finding, TrafficPolicy } from "./state.ts";
+import { DEFAULT_CALL, DEFAULT_OPAQUE_IDLE_MS, DEFAULT_TRAFFIC } from "./defaults.ts";
+import type { CallPolicy, Finding, OpaqueRouting, TrafficPolicy } from "./state.ts";
 
 type PolicyManifest = ManifestOf<"ResiliencePolicy">;
 
@@ -129,5 +129,13 @@ export function callPolicy(policies: readonly PolicyManifest[]): CallPolicy {
             backoff: { baseMs: retry.backoff.base, maxMs: retry.backoff.max },
             nonIdempotent: retry.nonIdempotent === "Always",
           },
+  };
+}
+
+/** What a service's own call policy means for connections whose bytes are not looked into. */
+export function opaqueRouting(call: CallPolicy): OpaqueRouting {
+  return {
+    idleMs: call.idleMs ?? DEFAULT_OPAQUE_IDLE_MS,
+    connectAttempts: call.retry.on.includes("connect-failure") ? call.retry.attempts : 1,
   };
 }

@@ -13,6 +13,7 @@ import type { PortProtocol } from "../manifest/port-protocol.ts";
 export interface MeshState {
   readonly trustDomain: string;
   readonly settings: MeshSettings;
+  readonly mtls: MtlsPolicies;
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceState>;
   /** By namespace. */
@@ -33,6 +34,7 @@ export interface ServiceState {
   readonly definition: ServiceDefinition;
   readonly traffic: TrafficPolicy;
   readonly routing: ServiceRouting;
+  readonly opaque: OpaqueRouting;
   readonly peers: ServicePeers;
   /** By service port. */
   readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]>;
@@ -43,6 +45,10 @@ export interface ServiceDefinition {
   readonly namespace: string;
   readonly ports: readonly ServicePort[];
   readonly selector: Readonly<Record<string, string>> | null;
+  /** Where intercepted callers find it. */
+  readonly addresses: readonly string[];
+  /** Callers are told its instances' own addresses (`clusterIP: None`). */
+  readonly headless: boolean;
   /** `file:line`, "" for a service that exists only because a workload registered for it. */
   readonly source: string;
 }
@@ -99,6 +105,14 @@ export interface ServiceRouting {
   readonly rules: readonly AttachedRule[];
 }
 
+/** How connections are treated whose bytes are not looked into. */
+export interface OpaqueRouting {
+  /** Without a byte in either direction, ms; 0: none. */
+  readonly idleMs: number;
+  /** Tries to connect, the first one included. */
+  readonly connectAttempts: number;
+}
+
 /** A rule of an HTTPRoute or a GRPCRoute. */
 export type AttachedRule = AttachedRuleParts &
   (
@@ -125,7 +139,7 @@ export interface AttachedRuleParts {
 export interface ServicePeers {
   /** SPIFFE ids under which the service may answer, sorted. */
   readonly identities: readonly string[];
-  /** Whether some endpoints are outside of the mesh and speak plaintext. */
+  /** Whether some endpoints speak plaintext: outside of the mesh, or at ports where mutual TLS is disabled. */
   readonly plaintext: boolean;
 }
 
@@ -136,15 +150,50 @@ export interface MeshEndpoint {
   readonly workload: string;
   readonly zone: string;
   /** Whether a sidecar answers with mutual TLS. */
-  readonly inMesh: boolean;
+  readonly mtls: boolean;
+}
+
+/**
+ * `STRICT`: mutual TLS alone. `PERMISSIVE`: plaintext and the application's own TLS besides. `DISABLE`: these, and no
+ * mutual TLS.
+ */
+export type MtlsMode = "STRICT" | "PERMISSIVE" | "DISABLE";
+
+export interface MtlsModes {
+  /** For ports that are not listed; null: nothing is said. */
+  readonly mode: MtlsMode | null;
+  /** By the port that the application listens at. */
+  readonly ports: readonly { readonly port: number; readonly mode: MtlsMode }[];
+}
+
+export interface MtlsPolicies {
+  readonly mesh: MtlsModes;
+  /** For the workloads behind single services (`namespace/name`), older policy first. */
+  readonly services: readonly (MtlsModes & { readonly service: string })[];
 }
 
 export interface MeshSettings {
   readonly tracing: { readonly samplingPercent: number; readonly endpoint: string } | null;
   readonly accessLog: "Off" | "On" | "Errors";
+  /** What becomes of intercepted calls to what the mesh does not know. */
+  readonly egress: "AllowAny" | "RegistryOnly";
+  readonly detection: DetectionSettings;
 }
 
-export const DEFAULT_SETTINGS: MeshSettings = { tracing: null, accessLog: "Off" };
+/** How the protocol of a connection is found where none was declared. Durations are ms. */
+export interface DetectionSettings {
+  /** Silence of both sides after which a connection is opaque; 0: never. */
+  readonly timeoutMs: number;
+  /** Silence of the client after which the server is listened to. */
+  readonly serverFirstAfterMs: number;
+}
+
+export const DEFAULT_SETTINGS: MeshSettings = {
+  tracing: null,
+  accessLog: "Off",
+  egress: "AllowAny",
+  detection: { timeoutMs: 15_000, serverFirstAfterMs: 20 },
+};
 
 export function serviceKey(namespace: string, name: string): string {
   return `${namespace}/${name}`;

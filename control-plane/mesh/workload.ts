@@ -7,6 +7,23 @@ export type Loopback =
   /** Only one address to be had: one port per service port, counted from `firstPort`. */
   | { readonly kind: "single"; readonly host: string; readonly firstPort: number };
 
+/** How a sidecar gets its application's connections without its application's addresses being changed. */
+export interface Interception {
+  /**
+   * `redirect` and `tproxy`: peers call the application's own ports, and rules lead them to the inbound listener. `none`:
+   * peers call the inbound listener itself.
+   */
+  readonly inbound: "redirect" | "tproxy" | "none";
+  /** Path of the network namespace that the application and the outbound listeners are in; "": the sidecar's own. */
+  readonly networkNamespace: string;
+}
+
+/** A plaintext health probe that passes a port which else takes mutual TLS alone: `GET path`. */
+export interface HealthProbe {
+  readonly port: number;
+  readonly path: string;
+}
+
 export interface Workload {
   /** The node's id: one per running sidecar. */
   readonly id: string;
@@ -22,7 +39,11 @@ export interface Workload {
   readonly inboundPort: number;
   readonly outboundPort: number;
   readonly httpProxyPort: number;
-  readonly loopback: Loopback;
+  /** null: the sidecar has interception. */
+  readonly loopback: Loopback | null;
+  /** null: the sidecar has loopback addresses. */
+  readonly interception: Interception | null;
+  readonly probes: readonly HealthProbe[];
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -41,4 +62,9 @@ export interface Registration {
 /** Labels for selectors: the workload's own, and `app` and `app.kubernetes.io/name` from its service. */
 export function selectableLabels(workload: Workload): Readonly<Record<string, string>> {
   return { app: workload.service, "app.kubernetes.io/name": workload.service, ...workload.labels };
+}
+
+/** Whether peers call the application's own ports, each of which may be another service's. */
+export function isInterceptedInbound({ interception }: Workload): boolean {
+  return interception !== null && interception.inbound !== "none";
 }

@@ -40,7 +40,7 @@ export class LeaseFile {
   read(): readonly StoredRegistration[] {
     try {
       const value: unknown = JSON.parse(readFileSync(this.#file, "utf8"));
-      if (isStored(value)) return value.registrations;
+      if (isStored(value)) return value.registrations.map(completed);
       this.#log.warn({ file: this.#file }, "registrations of the last run are not understood: starting without them");
     } catch (error) {
       if (codeOf(error) !== "ENOENT") {
@@ -72,6 +72,14 @@ export class LeaseFile {
       this.#log.warn({ file: this.#file, error: messageOf(error) }, "cannot write the registrations");
     }
   }
+}
+
+/** Registrations of an older version lack what it did not know. */
+function completed(stored: StoredRegistration): StoredRegistration {
+  return {
+    ...stored,
+    workload: { interception: null, probes: [], ...(stored.workload as Partial<Workload>) } as Workload,
+  };
 }
 
 function isStored(value: unknown): value is { readonly registrations: readonly StoredRegistration[] } {

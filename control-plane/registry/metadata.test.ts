@@ -34,8 +34,32 @@ test("what is not given has its default", () => {
     outboundPort: 15001,
     httpProxyPort: 15001,
     loopback: { kind: "subnet", base: "127.5.0.0", prefixLength: 16 },
+    interception: null,
+    probes: [],
     labels: {},
   });
+});
+
+test("a sidecar with interception has no addresses of its own", () => {
+  const parse = (interception: JsonValue, probes: JsonValue = []) =>
+    parseWorkload("n", { OUTRIGGER: { service: "a", appPort: 80, address: "10.0.0.1", interception, probes } });
+  const parsed = parse({ inbound: "tproxy" }, [{ port: 80, path: "/healthz" }]);
+  assert.ok(parsed.ok);
+  assert.deepEqual(parsed.workload.loopback, null);
+  assert.deepEqual(parsed.workload.interception, { inbound: "tproxy", networkNamespace: "" });
+  assert.deepEqual(parsed.workload.probes, [{ port: 80, path: "/healthz" }]);
+  const inside = parse({ inbound: "none", networkNamespace: "/proc/7/ns/net" });
+  assert.ok(inside.ok);
+  assert.equal(inside.workload.interception?.networkNamespace, "/proc/7/ns/net");
+  const wrong = parse({ inbound: "nat" }, [{ port: 0, path: "/" }, { port: 1, path: "/a?b" }, 7]);
+  assert.ok(!wrong.ok);
+  assert.deepEqual(wrong.problems.map(formatProblem).sort(), [
+    'node.metadata.OUTRIGGER.interception.inbound: "nat" is neither "redirect", "tproxy" nor "none"',
+    "node.metadata.OUTRIGGER.loopback: is required without interception: where the sidecar binds the listeners of the mesh's services",
+    "node.metadata.OUTRIGGER.probes[0].port: 0 is not a port",
+    'node.metadata.OUTRIGGER.probes[1].path: "/a?b" is not a path',
+    "node.metadata.OUTRIGGER.probes[2].port: null is not a port",
+  ]);
 });
 
 test("all that is wrong is said, each with its path", () => {

@@ -2,7 +2,8 @@
 import { isIP, isIPv4 } from "node:net";
 import type { Problem } from "../../core/errors.ts";
 import type { JsonValue } from "../../model/bootstrap.ts";
-import type { Loopback, Workload } from "../mesh/workload.ts";
+import { INBOUND_PORT, OUTBOUND_PORT } from "../../model/interception.ts";
+import type { HealthProbe, Interception, Loopback, Workload } from "../mesh/workload.ts";
 
 /** The metadata key. */
 export const METADATA_KEY = "OUTRIGGER";
@@ -43,7 +44,8 @@ export function parseWorkload(nodeId: string, metadata: JsonObject): ParsedWorkl
     complain(field, value === null ? "is required" : `${JSON.stringify(value)} is not an IP address`);
     return "";
   };
-  const outboundPort = port("outboundPort", 15001);
+  const outboundPort = port("outboundPort", OUTBOUND_PORT);
+  const intercepted = interception(given["interception"], complain);
   const workload: Workload = {
     id: nodeId,
     service: text("service", LABEL, null),
@@ -53,10 +55,13 @@ export function parseWorkload(nodeId: string, metadata: JsonObject): ParsedWorkl
     appPort: port("appPort", null),
     appAddress: address("appAddress", "127.0.0.1"),
     address: address("address", null),
-    inboundPort: port("inboundPort", 15006),
+    inboundPort: port("inboundPort", INBOUND_PORT),
     outboundPort,
     httpProxyPort: port("httpProxyPort", outboundPort),
-    loopback: loopback(given["loopback"], complain),
+    // What is intercepted needs no addresses of its own.
+    loopback: intercepted === null ? loopback(given["loopback"], complain) : null,
+    interception: intercepted,
+    probes: probes(given["probes"], complain),
     labels: labels(given["labels"], complain),
   };
   return problems.length === 0 ? { ok: true, workload } : { ok: false, problems };
@@ -68,10 +73,13 @@ const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 
 type Complain = (path: string, message: string) => void;
 
-function loopback(value: JsonValue | undefined, complain: Complain): Loopback {
-  const none: Loopback = { kind: "single", host: "", firstPort: 0 };
+function loopback(value: JsonValue | undefined, complain: Complain): Loopback | null {
+  const none = null;
   if (!isObject(value)) {
-    complain("loopback", "is required: where the sidecar binds the listeners of the mesh's services");
+    complain(
+      "loopback",
+      "is required without interception: where the sidecar binds the listeners of the mesh's services",
+    );
     return none;
   }
   const { kind, base, host, firstPort } = value;
@@ -95,6 +103,40 @@ function loopback(value: JsonValue | undefined, complain: Complain): Loopback {
   }
   complain("loopback.kind", `${JSON.stringify(kind)} is neither "subnet" nor "single"`);
   return none;
+}
+
+function interception(value: JsonValue | undefined, complain: Complain): Interception | null {
+  if (value === undefined || value === null) return null;
+  if (!isObject(value)) {
+    complain("interception", "is not an object");
+    return null;
+  }
+  const { inbound, networkNamespace = "" } = value;
+  if (inbound !== "redirect" && inbound !== "tproxy" && inbound !== "none") {
+    complain("interception.inbound", `${JSON.stringify(inbound)} is neither "redirect", "tproxy" nor "none"`);
+    return null;
+  }
+  if (typeof networkNamespace !== "string" || !/^(|\/.+)$/.test(networkNamespace)) {
+    complain("interception.networkNamespace", `${JSON.stringify(networkNamespace)} is not an absolute path`);
+    return null;
+  }
+  return { inbound, networkNamespace };
+}
+
+function probes(value: JsonValue | undefined, complain: Complain): readonly HealthProbe[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) {
+    complain("probes", "is not a list");
+    return [];
+  }
+  return (value as readonly JsonValue[]).flatMap((item, index): readonly HealthProbe[] => {
+    const { port = null, path = null } = isObject(item) ? item : {};
+    if (!isPort(port)) complain(`probes[${index}].port`, `${JSON.stringify(port)} is not a port`);
+    else if (typeof path !== "string" || !/^\/[^?#\s]*$/.test(path)) {
+      complain(`probes[${index}].path`, `${JSON.stringify(path)} is not a path`);
+    } else return [{ port, path }];
+    return [];
+  });
 }
 
 /** The network address of a range. */

@@ -19,16 +19,28 @@ export function workload(service: string, index = 1, parts: Partial<Workload> = 
     outboundPort: 15001,
     httpProxyPort: 15001,
     loopback: { kind: "subnet", base: `127.${octet}.0.0`, prefixLength: 16 },
+    interception: null,
+    probes: [],
     labels: {},
     ...parts,
   };
 }
 
+/** The `index`-th workload of a service whose connections are intercepted. */
+export function intercepted(service: string, index = 1, parts: Partial<Workload> = {}): Workload {
+  return workload(service, index, {
+    address: `10.${10 + (hashOf(service) % 200)}.${index}.1`,
+    loopback: null,
+    interception: { inbound: "redirect", networkNamespace: "" },
+    ...parts,
+  });
+}
+
 /** Node metadata that registers a workload. */
 export function metadataOf(given: Workload): Record<string, never> {
   const { loopback } = given;
-  const base = loopback.kind === "subnet" ? `${loopback.base}/${loopback.prefixLength}` : "";
-  const own = { ...given, loopback: loopback.kind === "subnet" ? { kind: "subnet", base } : loopback };
+  const base = loopback?.kind === "subnet" ? `${loopback.base}/${loopback.prefixLength}` : "";
+  const own = { ...given, loopback: loopback?.kind === "subnet" ? { kind: "subnet", base } : loopback };
   return { OUTRIGGER: own } as unknown as Record<string, never>;
 }
 

@@ -4,45 +4,85 @@
  */
 import type { HttpFilter } from "../../model/http.ts";
 import { formatIdentity } from "../../model/identity.ts";
+import type { NetworkFilter } from "../../model/listener.ts";
 import type { StringMatch } from "../../model/matcher.ts";
-import type { Permission, Principal, RbacNamedPolicy, RbacRules } from "../../model/rbac.ts";
+import type { Permission, Principal, RbacNamedPolicy, RbacPolicy, RbacRules } from "../../model/rbac.ts";
 import type { AccessPolicyManifest, AccessRule } from "../manifest/access-policy.ts";
-import { isMember } from "../mesh/build.ts";
+import { isMember, servedAt } from "../mesh/membership.ts";
 import { type MeshState, serviceKey } from "../mesh/state.ts";
-import type { Workload } from "../mesh/workload.ts";
+import { isInterceptedInbound, type Workload } from "../mesh/workload.ts";
 
-/** The policies that protect a workload: those of its namespace that name one of its services, or none. */
-export function policiesFor(state: MeshState, workload: Workload): readonly AccessPolicyManifest[] {
+/**
+ * The policies that protect a workload: those of its namespace that name one of its services, or none. Where peers call
+ * the application's own ports, those for `port` name a service that leads there (null: for ports that none leads to).
+ */
+export function policiesFor(
+  state: MeshState,
+  workload: Workload,
+  port: number | null,
+): readonly AccessPolicyManifest[] {
   return (state.access.get(workload.namespace) ?? []).filter(
     ({ spec, metadata }) =>
       spec.targetRefs.length === 0 ||
       spec.targetRefs.some(({ name }) => {
-        const service = state.services.get(serviceKey(metadata.namespace, name));
-        return service !== undefined && isMember(service.definition, workload);
+        const definition = state.services.get(serviceKey(metadata.namespace, name))?.definition;
+        if (definition === undefined || !isMember(definition, workload)) return false;
+        return (
+          port === null ||
+          !isInterceptedInbound(workload) ||
+          definition.ports.some((candidate) => servedAt(definition, candidate, workload) === port)
+        );
       }),
   );
 }
 
-/** Filters in their order: deny, then allow. */
+/** Filters of HTTP requests in their order: deny, then allow. */
 export function accessFilters(policies: readonly AccessPolicyManifest[], trustDomain: string): readonly HttpFilter[] {
-  const filters: HttpFilter[] = [];
-  for (const action of ["Deny", "Allow"] as const) {
-    const ofAction = policies.filter(({ spec }) => spec.action === action);
+  return rbacStages(policies, (policy) => namedPolicies(policy, trustDomain)).map(({ action, policy }) => ({
+    kind: "rbac",
+    name: `outrigger.access.${action}`,
+    disabled: false,
+    statPrefix: "",
+    policy,
+  }));
+}
+
+/**
+ * The same for connections whose bytes are not looked into. What a rule says of methods and paths can't be known there:
+ * it allows nobody, and denies all of its callers.
+ */
+export function connectionAccessFilters(
+  policies: readonly AccessPolicyManifest[],
+  trustDomain: string,
+): readonly NetworkFilter[] {
+  const named = (policy: AccessPolicyManifest) => opaquePolicies(policy, trustDomain);
+  return rbacStages(policies, named).map(({ action, policy }) => ({
+    kind: "rbac",
+    statPrefix: `outrigger.access.${action}.`,
+    policy,
+  }));
+}
+
+interface RbacStage {
+  readonly action: "deny" | "allow";
+  readonly policy: RbacPolicy;
+}
+
+function rbacStages(
+  policies: readonly AccessPolicyManifest[],
+  namedOf: (policy: AccessPolicyManifest) => readonly RbacNamedPolicy[],
+): readonly RbacStage[] {
+  return (["Deny", "Allow"] as const).flatMap((wanted): readonly RbacStage[] => {
+    const ofAction = policies.filter(({ spec }) => spec.action === wanted);
+    const action = wanted === "Deny" ? "deny" : "allow";
     const rulesOf = (mode: "Enforce" | "DryRun"): RbacRules | null => {
       const ofMode = ofAction.filter(({ spec }) => spec.mode === mode);
       if (ofMode.length === 0) return null;
-      const named = ofMode.flatMap((policy) => namedPolicies(policy, trustDomain));
-      return {
-        action: action === "Deny" ? "deny" : "allow",
-        policies: named.sort((a, b) => (a.name < b.name ? -1 : 1)),
-      };
+      return { action, policies: ofMode.flatMap(namedOf).sort((a, b) => (a.name < b.name ? -1 : 1)) };
     };
     const policy = { rules: rulesOf("Enforce"), shadowRules: rulesOf("DryRun") };
-    if (policy.rules === null && policy.shadowRules === null) continue;
-    const name = `outrigger.access.${action.toLowerCase()}`;
-    filters.push({ kind: "rbac", name, disabled: false, statPrefix: "", policy });
-  }
-  return filters;
+    return policy.rules === null && policy.shadowRules === null ? [] : [{ action, policy }];
+  });
 }
 
 /** Whether a decision hangs on the path, so that it must not be spelled in two ways. */
@@ -59,6 +99,14 @@ function namedPolicies(policy: AccessPolicyManifest, trustDomain: string): reado
     principals:
       rule.from.length === 0 ? [{ kind: "any" }] : rule.from.map((from) => principal(from, namespace, trustDomain)),
   }));
+}
+
+function opaquePolicies(policy: AccessPolicyManifest, trustDomain: string): readonly RbacNamedPolicy[] {
+  const named = namedPolicies(policy, trustDomain);
+  return named.flatMap((given, index) => {
+    const seesRequests = (policy.spec.rules[index]?.to.length ?? 0) > 0;
+    return seesRequests && policy.spec.action === "Allow" ? [] : [{ ...given, permissions: [{ kind: "any" }] }];
+  });
 }
 
 function permission({ methods, paths }: AccessRule["to"][number]): Permission {

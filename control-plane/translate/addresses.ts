@@ -6,10 +6,14 @@
 import type { Address } from "../../model/address.ts";
 import type { Loopback } from "../mesh/workload.ts";
 
-/** Slot of each key; where there are more keys than slots, the last ones by name have none. */
-export function allocateSlots(keys: Iterable<string>, slots: number): ReadonlyMap<string, number> {
-  const sorted = [...keys].sort().slice(0, slots);
-  const taken = new Set<number>();
+/** Slot of each key; where there are more keys than slots, the last ones by name have none, as none has a reserved one. */
+export function allocateSlots(
+  keys: Iterable<string>,
+  slots: number,
+  reserved: ReadonlySet<number> = new Set(),
+): ReadonlyMap<string, number> {
+  const sorted = [...keys].sort().slice(0, slots - reserved.size);
+  const taken = new Set(reserved);
   const result = new Map<string, number>();
   for (const key of sorted) {
     let slot = fnv1a(key) % slots;

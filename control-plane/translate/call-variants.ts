@@ -6,7 +6,7 @@
  */
 import type { HeaderMatch } from "../../model/matcher.ts";
 import type { ForwardAction, RetryPolicy, RouteMatch } from "../../model/route.ts";
-import type { PortProtocol } from "../manifest/port-protocol.ts";
+import type { HttpProtocol } from "../manifest/port-protocol.ts";
 import { DEFAULT_REQUEST_MS } from "../mesh/defaults.ts";
 import type { CallPolicy } from "../mesh/state.ts";
 import { grpcRetry, retryVariants } from "./retry.ts";
@@ -25,7 +25,7 @@ export interface CallVariant {
 }
 
 /** The variants for calls with `method` (null: any) to a port. */
-export function callVariants(call: CallPolicy, protocol: PortProtocol, method: string | null): readonly CallVariant[] {
+export function callVariants(call: CallPolicy, protocol: HttpProtocol, method: string | null): readonly CallVariant[] {
   if (protocol === "grpc" && method === null) return [{ ...grpcVariant(call), grpcOnly: false }];
   const others = retryVariants(call, method).map(({ only, retry }) => ({
     grpcOnly: false,

@@ -1,22 +1,19 @@
-/** The clusters of the mesh: one per service port, and the application behind a sidecar. */
+/** The clusters of the mesh: one per service port. */
 import type { CircuitBreakerLimits, Cluster } from "../../model/cluster.ts";
 import type { EndpointSet } from "../../model/endpoint.ts";
 import { formatIdentity } from "../../model/identity.ts";
 import { type UpstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
-import type { PortProtocol } from "../manifest/port-protocol.ts";
+import { httpOf, mayBeOpaque } from "../manifest/port-protocol.ts";
 import type { MeshEndpoint, ServicePort, ServiceState, TrafficPolicy } from "../mesh/state.ts";
-import type { Workload } from "../mesh/workload.ts";
 import { ADS, CLUSTER, OUTLIER_DETECTION, TLS_PARAMS } from "./envoy-defaults.ts";
 import { HTTP2, PEER_HTTP2, upstreamProtocol } from "./mesh-protocol.ts";
-import { clusterName, inboundClusterName, sniName } from "./names.ts";
+import { clusterName, sniName } from "./names.ts";
 
 /** `envoy.transport_socket_match` of endpoints that a sidecar stands before, where a service also has others. */
 const IN_MESH = { tlsMode: "outrigger" };
 
 /** A pooled connection is closed by its client first: the server's own limit is an hour. */
 const UPSTREAM_IDLE_MS = 30 * 60 * 1000;
-/** To the application beside the sidecar; shortened further once the application is seen to close earlier. */
-const APPLICATION_IDLE_MS = 60_000;
 
 export function outboundCluster(service: ServiceState, { port, protocol }: ServicePort, trustDomain: string): Cluster {
   const { definition, traffic, peers } = service;
@@ -34,7 +31,7 @@ export function outboundCluster(service: ServiceState, { port, protocol }: Servi
     tlsMatches: peers.plaintext ? [{ name: "mesh", match: IN_MESH, tls }] : [],
     http: {
       ...CLUSTER.http,
-      ...upstreamProtocol(protocol, peers.plaintext ? HTTP2 : PEER_HTTP2),
+      ...upstreamProtocol(httpOf(protocol) ?? "http1", peers.plaintext ? HTTP2 : PEER_HTTP2),
       idleTimeoutMs: UPSTREAM_IDLE_MS,
     },
     outrigger: {
@@ -43,6 +40,7 @@ export function outboundCluster(service: ServiceState, { port, protocol }: Servi
       mode: traffic.mode,
       learnIdleTimeout: true,
       multiplex: traffic.multiplex,
+      ...(mayBeOpaque(protocol) && { opaque: true }),
       service: { name: definition.name, namespace: definition.namespace, port },
       source: traffic.source,
     },
@@ -106,36 +104,6 @@ function outlierDetection({ outlier }: TrafficPolicy): Cluster["outlierDetection
   };
 }
 
-/** The application beside the sidecar, which speaks `protocol`. */
-export function inboundCluster(workload: Workload, protocol: PortProtocol): Cluster {
-  const name = inboundClusterName(workload.appPort);
-  return {
-    ...CLUSTER,
-    name,
-    discovery: {
-      kind: "static",
-      endpoints: endpointSet(name, [
-        { host: workload.appAddress, port: workload.appPort, workload: workload.id, zone: "", inMesh: true },
-      ]),
-    },
-    connectTimeoutMs: 1000,
-    http: {
-      ...CLUSTER.http,
-      ...upstreamProtocol(protocol, HTTP2),
-      idleTimeoutMs: APPLICATION_IDLE_MS,
-    },
-    outrigger: {
-      breaker: null,
-      probeBeforeReadmission: false,
-      mode: "enforce",
-      learnIdleTimeout: true,
-      multiplex: false,
-      service: { name: workload.service, namespace: workload.namespace, port: workload.appPort },
-      source: "",
-    },
-  };
-}
-
 /** The instances of a service port. */
 export function serviceEndpoints(service: ServiceState, port: number): EndpointSet {
   return endpointSet(
@@ -145,10 +113,10 @@ export function serviceEndpoints(service: ServiceState, port: number): EndpointS
   );
 }
 
-function endpointSet(
+export function endpointSet(
   name: string,
   endpoints: readonly MeshEndpoint[],
-  inMesh: Readonly<Record<string, string>> = {},
+  mtls: Readonly<Record<string, string>> = {},
 ): EndpointSet {
   const zones = [...new Set(endpoints.map(({ zone }) => zone))].sort();
   return {
@@ -165,7 +133,7 @@ function endpointSet(
           weight: 1,
           health: "healthy",
           hostname: "",
-          transportSocketMatch: endpoint.inMesh ? inMesh : {},
+          transportSocketMatch: endpoint.mtls ? mtls : {},
           workload: endpoint.workload,
         })),
     })),

@@ -1,6 +1,7 @@
 /** Routes of the listener that `http_proxy` names: every service of the mesh by each of its host names. */
 import type { RouteTable } from "../../model/route.ts";
-import type { MeshState, ServiceDefinition } from "../mesh/state.ts";
+import { httpOf } from "../manifest/port-protocol.ts";
+import type { MeshState, ServiceDefinition, ServicePort } from "../mesh/state.ts";
 import { httpProxyRouteTableName } from "./names.ts";
 import { route } from "./route.ts";
 import { ANY_REQUEST } from "./route-match.ts";
@@ -13,7 +14,7 @@ const UNKNOWN_HOST =
 /** The table for clients of one namespace: only its own services answer to their bare name. */
 export function httpProxyRouteTable(state: MeshState, clientNamespace: string): RouteTable {
   const virtualHosts = [...state.services.values()].flatMap((service) =>
-    service.definition.ports.map(({ port }) =>
+    httpPorts(service.definition).map(({ port }) =>
       virtualHost(
         `${service.definition.name}.${service.definition.namespace}:${port}`,
         domains(service.definition, port, clientNamespace),
@@ -46,5 +47,10 @@ function domains(service: ServiceDefinition, port: number, clientNamespace: stri
 
 /** Which port a URL without one means: 80 where the service has it (RFC 9110, section 4.2.1), else its first. */
 function portlessPort(service: ServiceDefinition): number | undefined {
-  return (service.ports.find(({ port }) => port === 80) ?? service.ports[0])?.port;
+  const ports = httpPorts(service);
+  return (ports.find(({ port }) => port === 80) ?? ports[0])?.port;
+}
+
+function httpPorts(service: ServiceDefinition): readonly ServicePort[] {
+  return service.ports.filter(({ protocol }) => httpOf(protocol) !== null);
 }

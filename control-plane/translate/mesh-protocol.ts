@@ -2,7 +2,7 @@
 
 import type { UpstreamHttp } from "../../model/cluster.ts";
 import { DEFAULT_HTTP2, type Http2Options } from "../../model/http.ts";
-import type { PortProtocol } from "../manifest/port-protocol.ts";
+import type { HttpProtocol } from "../manifest/port-protocol.ts";
 
 /**
  * What a sidecar takes of its peers, first choice first: HTTP/1.1 calls as streams of one connection (offered by other
@@ -29,7 +29,7 @@ export const PEER_HTTP2: Http2Options = {
 
 /** What is spoken to endpoints of `protocol`; `http2`: how, where it may be HTTP/2. Trailers pass in either version. */
 export function upstreamProtocol(
-  protocol: PortProtocol,
+  protocol: HttpProtocol,
   http2: Http2Options,
 ): Pick<UpstreamHttp, "protocol" | "http2" | "trailers"> {
   if (protocol === "http1") return { protocol: "http1", http2: DEFAULT_HTTP2, trailers: true };

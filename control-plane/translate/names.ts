@@ -35,3 +35,11 @@ export function authority(service: Named, port: number): string {
   const host = `${service.name}.${service.namespace}.svc.cluster.local`;
   return port === 80 ? host : `${host}:${port}`;
 }
+
+/** Where intercepted calls go that no service of the mesh is meant by, and where they go if that is forbidden. */
+export const PASSTHROUGH_CLUSTER = "PassthroughCluster";
+export const BLACK_HOLE_CLUSTER = "BlackHoleCluster";
+/** The application, at whatever port it was called that the mesh knows nothing of. */
+export const INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster";
+export const VIRTUAL_OUTBOUND = "virtualOutbound";
+export const VIRTUAL_INBOUND = "virtualInbound";

@@ -10,7 +10,7 @@ import type {
 } from "../../model/route.ts";
 import type { GrpcMatchManifest } from "../manifest/grpc-route.ts";
 import type { RouteMatchManifest } from "../manifest/http-route.ts";
-import type { PortProtocol } from "../manifest/port-protocol.ts";
+import { type HttpProtocol, httpOf } from "../manifest/port-protocol.ts";
 import type { AttachedRule, ServiceState } from "../mesh/state.ts";
 import { type CallVariant, callVariants, grpcVariant, narrowed } from "./call-variants.ts";
 import { MIRROR, NO_MUTATIONS } from "./envoy-defaults.ts";
@@ -26,7 +26,8 @@ type GrpcRule = Extract<AttachedRule, { readonly kind: "GRPCRoute" }>;
 /** Routes of a service port in the order in which they are tried. */
 export function serviceRoutes(service: ServiceState, port: number, clientNamespace: string | null): readonly Route[] {
   const { definition, routing } = service;
-  const protocol = definition.ports.find((candidate) => candidate.port === port)?.protocol ?? "any";
+  const declared = definition.ports.find((candidate) => candidate.port === port)?.protocol ?? "any";
+  const protocol = httpOf(declared) ?? "any";
   // A consumer's own routes take the place of the producer's (Gateway API, mesh).
   const attached = routing.rules.filter((rule) => rule.clientNamespace === clientNamespace);
   const rules = attached.filter((rule) => rule.ports.includes(port));
@@ -55,7 +56,7 @@ export function serviceRoutes(service: ServiceState, port: number, clientNamespa
   ];
 }
 
-function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol: PortProtocol): readonly Route[] {
+function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol: HttpProtocol): readonly Route[] {
   const { rule, call } = attached;
   const redirect = rule.filters.find((filter) => filter.requestRedirect !== null)?.requestRedirect ?? null;
   if (redirect !== null) {

@@ -51,6 +51,24 @@ const FAILED_GRPC_CALL: AccessLogFilter = {
   ],
 };
 
+/** Of a connection whose bytes are not looked into. */
+const CONNECTION_FIELDS: JsonTemplate = {
+  start_time: "%START_TIME%",
+  protocol: "TCP",
+  response_flags: "%RESPONSE_FLAGS%",
+  connection_termination_details: "%CONNECTION_TERMINATION_DETAILS%",
+  upstream_transport_failure_reason: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+  bytes_received: "%BYTES_RECEIVED%",
+  bytes_sent: "%BYTES_SENT%",
+  duration: "%DURATION%",
+  upstream_cluster: "%UPSTREAM_CLUSTER%",
+  upstream_host: "%UPSTREAM_HOST%",
+  requested_server_name: "%REQUESTED_SERVER_NAME%",
+  downstream_local_address: "%DOWNSTREAM_LOCAL_ADDRESS%",
+  downstream_remote_address: "%DOWNSTREAM_REMOTE_ADDRESS%",
+  downstream_peer_uri_san: "%DOWNSTREAM_PEER_URI_SAN%",
+};
+
 /** On stderr, because stdout belongs to the program that the sidecar runs. */
 export function accessLogs(settings: MeshSettings): readonly AccessLog[] {
   if (settings.accessLog === "Off") return [];
@@ -71,6 +89,21 @@ export function accessLogs(settings: MeshSettings): readonly AccessLog[] {
             },
     },
   ];
+}
+
+/** For connections whose bytes are not looked into: a failure is whatever has a response flag. */
+export function tcpAccessLogs(settings: MeshSettings): readonly AccessLog[] {
+  return connectionLogs(settings.accessLog === "On" ? null : { kind: "response_flag", flags: [] }, settings);
+}
+
+/** For connections that no filter chain takes. */
+export function refusalLogs(settings: MeshSettings): readonly AccessLog[] {
+  return connectionLogs({ kind: "response_flag", flags: ["NR"] }, settings);
+}
+
+function connectionLogs(filter: AccessLogFilter | null, settings: MeshSettings): readonly AccessLog[] {
+  if (settings.accessLog === "Off") return [];
+  return [{ sink: { kind: "stderr" }, format: { kind: "json", fields: CONNECTION_FIELDS }, filter }];
 }
 
 /** Spans of the sidecar of `service`. */

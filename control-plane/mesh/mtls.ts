@@ -1,0 +1,45 @@
+/**
+ * Which connections a workload takes at which of its ports: the oldest MeshPolicy for one of its services decides before
+ * the one for the mesh, and a port before a whole.
+ */
+import { isMember } from "./membership.ts";
+import type { MtlsMode, MtlsModes, MtlsPolicies, ServiceDefinition } from "./state.ts";
+import type { Workload } from "./workload.ts";
+
+/** Where nobody says otherwise. */
+export const DEFAULT_MODE: MtlsMode = "STRICT";
+
+/** The mode for a port of a workload; null: for ports that nothing is said of. */
+export function mtlsMode(
+  policies: MtlsPolicies,
+  definitionOf: (service: string) => ServiceDefinition | undefined,
+  workload: Workload,
+  port: number | null,
+): MtlsMode {
+  for (const modes of [...ofWorkload(policies, definitionOf, workload), policies.mesh]) {
+    const mode = modes.ports.find((entry) => entry.port === port)?.mode ?? modes.mode;
+    if (mode !== null) return mode;
+  }
+  return DEFAULT_MODE;
+}
+
+/** The ports of a workload that something is said of, sorted. */
+export function mtlsPorts(
+  policies: MtlsPolicies,
+  definitionOf: (service: string) => ServiceDefinition | undefined,
+  workload: Workload,
+): readonly number[] {
+  const all = [...ofWorkload(policies, definitionOf, workload), policies.mesh];
+  return [...new Set(all.flatMap(({ ports }) => ports.map(({ port }) => port)))].sort((a, b) => a - b);
+}
+
+function ofWorkload(
+  policies: MtlsPolicies,
+  definitionOf: (service: string) => ServiceDefinition | undefined,
+  workload: Workload,
+): readonly MtlsModes[] {
+  return policies.services.filter(({ service }) => {
+    const definition = definitionOf(service);
+    return definition !== undefined && isMember(definition, workload);
+  });
+}
