@@ -36,7 +36,7 @@ export function serviceAddress(index: number): Readonly<Record<4 | 6, string>> {
   return { 4: `10.96.0.${10 + index}`, 6: `fd96::${10 + index}` };
 }
 
-export function serviceManifest(name: string, { port, protocol }: PairService, index: number): string {
+export function serviceManifest(name: string, { port, protocol }: PairService, index: number, app = "server"): string {
   const { 4: four, 6: six } = serviceAddress(index);
   const appProtocol = protocol === undefined ? "" : `, appProtocol: ${protocol}`;
   return `
@@ -46,7 +46,7 @@ metadata: { name: ${name} }
 spec:
   clusterIP: ${four}
   clusterIPs: [${four}, "${six}"]
-  selector: { app: server }
+  selector: { app: ${app} }
   ports: [{ port: ${port}${appProtocol} }]
 `;
 }

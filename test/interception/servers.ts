@@ -90,7 +90,7 @@ export function startMariadb(host: Host): Promise<Daemon> {
   return host.serve("mariadb", ...program, `--port=${PORTS.mariadb}`, ...fast, ...small).until(/ready for connections/);
 }
 
-/** HTTP/1.1 in plaintext, HTTP/2 in plaintext by prior knowledge, and both over TLS. Everything is answered from `root`. */
+/** HTTP/1.1 in plaintext, HTTP/2 in plaintext by prior knowledge, and both over TLS. */
 export function startNginx(host: Host, { chain, key }: ServerCertificate): Promise<Daemon> {
   const dir = homeOf(host, "nginx");
   const root = path.join(dir, "root");

@@ -1,0 +1,78 @@
+/**
+ * No request is lost while sidecars start and drain. Where nobody listens yet, or any more, a connection is refused, as a
+ * Linux server that isn't there would: its caller tries once more when the sidecar is there.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Daemon } from "./daemon.ts";
+import { intercept, Mesh, type Workload } from "./mesh.ts";
+import { type Host, Network } from "./network.ts";
+import { requirePrograms, serviceAddress, serviceManifest } from "./pair.ts";
+import { startApp } from "./servers.ts";
+import { assertAllAnswered, storm, tally } from "./storm.ts";
+
+const POLICY = `
+apiVersion: outrigger.dev/v1alpha1
+kind: MeshPolicy
+metadata: { name: mesh }
+spec: { mtls: { mode: PERMISSIVE } }
+`;
+
+test("storms while sidecars come and go", async (t) => {
+  if (!requirePrograms(t)) return;
+  const network = new Network(t);
+  const [client, first, second] = ["client", "first", "second"].map((name) => network.host(name)) as [Host, Host, Host];
+  for (const host of [first, second]) await startApp(host, "name:8080:server", "name:8081:server");
+  // The same is spoken at both, and at one of them nobody looks into it.
+  const services = [
+    serviceManifest("web", { port: 8080, protocol: "http" }, 0),
+    serviceManifest("bytes", { port: 8081, protocol: "tcp" }, 1),
+  ].join("---");
+  const mesh = await Mesh.start(network, { services, policy: POLICY });
+  const member = (host: Host, name: string): Workload => ({ host, service: name, port: 8080, labels: ["app=server"] });
+  const caller: Workload = { host: client, service: "client", port: 1 };
+  const url = (index: number): string => `http://${serviceAddress(index)[4]}:${8080 + index}`;
+  await Promise.all([intercept(client), intercept(first), intercept(second)]);
+
+  await t.test("a server's sidecar starts, and callers are strangers", async (t) => {
+    const stranger = network.host("stranger");
+    const report = await storm(stranger, `http://${first.addresses.mesh[4]}:8080`, async () => {
+      await mesh.sidecar(member(first, "first"));
+      await mesh.untilServing([member(first, "first")]);
+    });
+    assert.deepEqual(tally(report.lost), {});
+    assert.ok(report.answeredLater > 0, "at first there was nobody");
+    t.diagnostic(`${report.answeredLater} were refused, and answered when they tried again`);
+  });
+
+  let callers: Daemon | null = null;
+  await t.test("the callers' sidecar starts", async (t) => {
+    const report = await storm(client, url(0), async () => {
+      callers = await mesh.sidecar(caller);
+      await mesh.untilServing([caller]);
+    });
+    assert.deepEqual(tally(report.lost), {});
+    assert.ok(report.answeredLater > 0, "at first there was nobody");
+    t.diagnostic(`${report.answeredLater} were refused, and answered when they tried again`);
+  });
+
+  for (const [index, what] of ["HTTP", "opaque bytes"].entries()) {
+    await t.test(`one of two servers' sidecars drains: ${what}`, async (t) => {
+      const leaving = await mesh.sidecar(member(second, "second"));
+      await mesh.untilServing([member(second, "second")]);
+      const report = await storm(client, url(index), () => leaving.end());
+      assertAllAnswered(report);
+      t.diagnostic(`the slowest took ${report.slowestMs} ms longer than the server`);
+    });
+  }
+
+  await t.test("the callers' sidecar drains, and another takes its place", async (t) => {
+    const report = await storm(client, url(1), async () => {
+      await callers?.end();
+      await mesh.sidecar(caller);
+      await mesh.untilServing([caller]);
+    });
+    assert.deepEqual(tally(report.lost), {});
+    t.diagnostic(`${report.answeredLater} were refused, and answered when they tried again`);
+  });
+});
