@@ -1,4 +1,5 @@
 /** The `outrigger` command. Each subcommand's code is loaded only when it is called. */
+import { isMainThread } from "node:worker_threads";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { messageOf, UserError } from "../core/errors.ts";
 import { addControlPlaneCommand } from "./control-plane-command.ts";
@@ -10,30 +11,36 @@ import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
 import { VERSION } from "./version.ts";
 
-const program = new Command("outrigger")
-  .description("A service mesh that speaks Envoy's xDS: sidecar, control plane, and a mesh on one machine.")
-  .version(VERSION)
-  .showHelpAfterError("(add --help for the options)")
-  .enablePositionalOptions()
-  .exitOverride();
+/** The bundle is the file that workers are started from, too. */
+if (isMainThread) run();
+else void import("./workers/worker-main.ts");
 
-addProxyCommand(program);
-addSidecarCommand(program);
-addRunCommand(program);
-addControlPlaneCommand(program);
-addTokenCommand(program);
-addInitCommand(program);
-addDemoCommand(program);
+function run(): void {
+  const program = new Command("outrigger")
+    .description("A service mesh that speaks Envoy's xDS: sidecar, control plane, and a mesh on one machine.")
+    .version(VERSION)
+    .showHelpAfterError("(add --help for the options)")
+    .enablePositionalOptions()
+    .exitOverride();
 
-program.parseAsync(process.argv).catch((error: unknown) => {
-  if (error instanceof CommanderError || error instanceof InvalidArgumentError) {
-    // Commander has printed its message; a wrong flag is bad usage, --help and --version are not.
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else if (error instanceof UserError) {
-    process.stderr.write(`outrigger: ${error.message}\n`);
-    process.exit(error.exitCode);
-  } else {
-    process.stderr.write(`outrigger: ${messageOf(error)}\n`);
-    process.exit(1);
-  }
-});
+  addProxyCommand(program);
+  addSidecarCommand(program);
+  addRunCommand(program);
+  addControlPlaneCommand(program);
+  addTokenCommand(program);
+  addInitCommand(program);
+  addDemoCommand(program);
+
+  program.parseAsync(process.argv).catch((error: unknown) => {
+    if (error instanceof CommanderError || error instanceof InvalidArgumentError) {
+      // Commander has printed its message; a wrong flag is bad usage, --help and --version are not.
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+    } else if (error instanceof UserError) {
+      process.stderr.write(`outrigger: ${error.message}\n`);
+      process.exit(error.exitCode);
+    } else {
+      process.stderr.write(`outrigger: ${messageOf(error)}\n`);
+      process.exit(1);
+    }
+  });
+}

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../core/errors.ts";
 import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
+import { CONCURRENCY_HELP } from "./workers/concurrency.ts";
 
 interface ProxyFlags {
   readonly configPath?: string;
@@ -14,7 +15,7 @@ interface ProxyFlags {
   readonly logLevel: LogLevel;
   readonly componentLogLevel?: string;
   readonly fileFlushIntervalMsec: number;
-  readonly concurrency?: number;
+  readonly concurrency: number;
 }
 
 function wholeNumber(text: string): number {
@@ -83,7 +84,7 @@ export function addProxyCommand(program: Command): void {
     )
     .option("--component-log-level <list>", "levels by component: xds:debug,listener:info")
     .option("--file-flush-interval-msec <ms>", "how long access log lines may wait", wholeNumber, 10_000)
-    .option("--concurrency <n>", "number of data-plane threads; one is run", wholeNumber);
+    .option("--concurrency <n>", CONCURRENCY_HELP, wholeNumber, 1);
   for (const [flag, reason] of ACCEPTED) command.addOption(new Option(flag, `accepted and ignored: ${reason}`));
   command.action(async (flags: ProxyFlags) => {
     setLogLevel(flags.logLevel);

@@ -14,11 +14,13 @@ import type { Snapshot } from "../model/snapshot.ts";
 import type { DataPlane } from "../proxy/data-plane.ts";
 import { MetricsRegistry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process-metrics.ts";
+import { registerWorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { XdsMetrics } from "../telemetry/xds-metrics.ts";
 import type { DataPlaneHost } from "./data-plane-host.ts";
 import { LocalDataPlane } from "./local-data-plane.ts";
 import type { JoinedTelemetry } from "./telemetry.ts";
 import { VERSION } from "./version.ts";
+import { Workers } from "./workers/workers.ts";
 
 export interface ProxyOptions {
   readonly bootstrap: Bootstrap;
@@ -28,6 +30,8 @@ export interface ProxyOptions {
   readonly workload: string;
   readonly drainMs: number;
   readonly fileFlushIntervalMs: number;
+  /** Threads of the data plane. Absent or 1: it is in the main thread. */
+  readonly concurrency?: number;
 }
 
 const log = logger("main");
@@ -41,6 +45,8 @@ export class ProxyProcess {
   readonly registry: MetricsRegistry;
   /** The data plane, wherever its threads are. */
   readonly host: DataPlaneHost;
+  /** null: it is in this thread. */
+  readonly workers: Workers | null;
   readonly client: ControlClient;
   readonly xds: XdsMetrics;
   /** What the last snapshot asked for and is not in force. */
@@ -67,8 +73,12 @@ export class ProxyProcess {
       tracing: bootstrap.tracing,
       resource: { "service.instance.id": bootstrap.node.id },
     };
-    this.#local = new LocalDataPlane({ ...settings, clock, registry: this.registry, identity });
-    this.host = this.#local;
+    const { concurrency = 1 } = options;
+    this.#local =
+      concurrency > 1 ? null : new LocalDataPlane({ ...settings, clock, registry: this.registry, identity });
+    this.workers = this.#local === null ? new Workers({ clock, count: concurrency, settings, identity }) : null;
+    this.host = this.#local ?? (this.workers as Workers);
+    if (this.workers !== null) registerWorkerMetrics(this.registry, this.workers.views);
     this.#stopProcessMetrics = registerProcessMetrics(this.registry, {
       clock,
       version: VERSION,

@@ -7,6 +7,7 @@ import type { RunningServer } from "./admin/http-server.ts";
 import { handleSignals } from "./lifecycle.ts";
 import type { ProxyFlags } from "./proxy-command.ts";
 import { ProxyProcess } from "./proxy-process.ts";
+import { threadsFor } from "./workers/concurrency.ts";
 
 const log = logger("main");
 
@@ -26,9 +27,7 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
     return;
   }
   for (const note of notes) log.debug({ ...note }, "accepted and ignored");
-  if (flags.concurrency !== undefined && flags.concurrency !== 1) {
-    log.info({ asked: flags.concurrency }, "--concurrency: one data-plane thread is run");
-  }
+  const concurrency = threadsFor(flags.concurrency);
   const proxy = new ProxyProcess({
     bootstrap,
     client: { decode },
@@ -36,13 +35,15 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
     workload: bootstrap.node.cluster || "unknown",
     drainMs: flags.drainTimeS * 1000,
     fileFlushIntervalMs: flags.fileFlushIntervalMsec,
+    concurrency,
   });
   const stop = async (): Promise<void> => {
     await proxy.drain(flags.drainTimeS * 1000);
     for (const server of servers) await server.close();
     await proxy.close();
   };
-  const servers = bootstrap.admin === null ? [] : await serveAdmin(proxy, bootstrap.admin.address, flags, stop);
+  const servers =
+    bootstrap.admin === null ? [] : await serveAdmin(proxy, bootstrap.admin.address, { ...flags, concurrency }, stop);
   handleSignals({ onStop: stop, onReopenLogs: () => proxy.host.reopenLogs() });
   proxy.ready.subscribe((ready) => {
     if (!ready) return;
@@ -59,7 +60,7 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
 async function serveAdmin(
   proxy: ProxyProcess,
   admin: Address,
-  flags: ProxyFlags,
+  flags: ProxyFlags & { readonly concurrency: number },
   stop: () => Promise<void>,
 ): Promise<RunningServer[]> {
   const { startServers } = await import("./admin/start-admin.ts");
@@ -71,7 +72,7 @@ async function serveAdmin(
         config_path: flags.configPath ?? "",
         mode: flags.mode,
         drain_time_s: flags.drainTimeS,
-        concurrency: 1,
+        concurrency: flags.concurrency,
       },
       quit: () => void stop().finally(() => process.exit(0)),
     },

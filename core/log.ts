@@ -54,7 +54,15 @@ export function setLogLevel(level: LogLevel, component?: string): void {
 
 /** The levels in force, by component. */
 export function logLevels(): Record<string, LogLevel> {
-  const names = Object.entries(PINO_LEVEL) as [LogLevel, string][];
-  const levelOf = (level: string): LogLevel => names.find(([, p]) => p === level)?.[0] ?? "info";
   return Object.fromEntries([...components].map(([name, child]) => [name, levelOf(child.level)]));
+}
+
+/** The level of components that have none of their own yet. */
+export function defaultLogLevel(): LogLevel {
+  return levelOf(root.level);
+}
+
+function levelOf(level: string): LogLevel {
+  const names = Object.entries(PINO_LEVEL) as [LogLevel, string][];
+  return names.find(([, name]) => name === level)?.[0] ?? "info";
 }

@@ -15,6 +15,7 @@ import { registerProcessMetrics } from "./process-metrics.ts";
 import { registerProtocolMetrics } from "./protocol-metrics.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import { TcpMetrics } from "./tcp-metrics.ts";
+import { registerWorkerMetrics } from "./worker-metrics.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
 
 /** Where a metric may be registered besides this folder. */
@@ -32,6 +33,7 @@ test("docs/metrics.md lists every metric with its type, and nothing else", (t) =
   registerClusterMetrics(registry, () => []);
   registerProtocolMetrics(registry, () => []);
   registerCertificateMetrics(registry, clock, () => []);
+  registerWorkerMetrics(registry, () => []);
   const handle = registerProcessMetrics(registry, { clock, version: "", revision: () => "" });
   t.after(() => handle.stop());
 

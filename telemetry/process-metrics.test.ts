@@ -33,7 +33,7 @@ test("a stall of the event loop shows at the next scrape and in that one alone",
   const registry = new MetricsRegistry(clock);
   const handle = registerProcessMetrics(registry, { clock, version: "1", revision: () => "" });
   t.after(() => handle.stop());
-  const peak = (): number => value(registry.text(), 'outrigger_event_loop_lag_seconds{quantile="1"}');
+  const peak = (): number => value(registry.text(), 'outrigger_event_loop_lag_seconds{thread="main",quantile="1"}');
   await delay(60);
   const until = performance.now() + 120;
   while (performance.now() < until);

@@ -33,7 +33,8 @@ export async function startServers(
 ): Promise<RunningServer[]> {
   const source: AdminSource = processSource(proxy, controls);
   registerClusterMetrics(proxy.registry, clusterSource(proxy));
-  registerProtocolMetrics(proxy.registry, protocolSource(proxy));
+  // Workers have theirs in their own registries.
+  if (proxy.workers === null) registerProtocolMetrics(proxy.registry, protocolSource(proxy));
   registerCertificateMetrics(proxy.registry, proxy.clock, () => certificatesInUse(proxy));
   const servers: RunningServer[] = [];
   if (addresses.admin !== null) {

@@ -1,0 +1,133 @@
+/** The place of one worker among the others: who is in it now, and what those before have left. */
+import { closeSync } from "node:fs";
+import { type BackoffPolicy, backoffDelay } from "../../core/backoff.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
+import { logger } from "../../core/log.ts";
+import { systemRandom } from "../../core/random.ts";
+import type { WorkerView } from "../../telemetry/worker-metrics.ts";
+import { countersOf, mergeReports } from "./merge-reports.ts";
+import type { WorkerReport, WorkerStart } from "./messages.ts";
+import type { PlaceBook } from "./places.ts";
+import { DataPlaneWorker } from "./worker.ts";
+
+export interface SlotOptions {
+  readonly index: number;
+  readonly clock: Clock;
+  readonly places: PlaceBook;
+  /** What the next worker begins with. */
+  readonly begin: () => Omit<WorkerStart, "inherited">;
+  readonly onBegun: (worker: DataPlaneWorker) => void;
+  /** Clusters of the worker became ready. */
+  readonly onReady: () => void;
+  /** A worker's thread is gone, and the next has not begun. */
+  readonly onEnded: () => void;
+}
+
+const log = logger("main");
+
+/** A worker that has lived this long is replaced at once when it ends. */
+const STEADY_MS = 60_000;
+const BACKOFF: BackoffPolicy = { baseMs: 1000, maxMs: 30_000 };
+const ACCEPTED = "outrigger_downstream_connections_opened_total";
+
+export class WorkerSlot {
+  readonly #options: SlotOptions;
+  #worker: DataPlaneWorker | null = null;
+  #begunAt = 0;
+  /** Ends one after another, none of whose workers had lived long. */
+  #quickEnds = 0;
+  #restart: Timer | null = null;
+  #stopped = false;
+  #restarts = 0;
+  #answered = false;
+  /** What the worker last told of itself. */
+  report: WorkerReport | null = null;
+  /** What those before it had counted. */
+  ended: WorkerReport | null = null;
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+    this.#begin(new Map());
+  }
+
+  /** null between two of them. */
+  get worker(): DataPlaneWorker | null {
+    return this.#worker;
+  }
+
+  /** Asks the worker for its counts; where it does not answer, those from before stay. */
+  async refresh(patienceMs: number): Promise<void> {
+    const worker = this.#worker;
+    const report = (await worker?.collect(patienceMs)) ?? null;
+    if (worker !== this.#worker) return;
+    this.#answered = report !== null;
+    this.report = report ?? this.report;
+  }
+
+  view(): WorkerView {
+    const { report } = this;
+    const connections = [...(report?.connections.values() ?? [])];
+    const accepted = report?.families.find(({ name }) => name === ACCEPTED)?.samples ?? [];
+    return {
+      worker: String(this.#options.index),
+      up: this.#worker !== null && this.#answered,
+      restarts: this.#restarts,
+      cpuSeconds: report?.cpuSeconds ?? 0,
+      connectionsActive: connections.reduce((sum, open) => sum + open, 0),
+      connectionsAccepted: accepted.reduce((sum, { value }) => sum + value, 0),
+    };
+  }
+
+  stopRestarting(): void {
+    this.#stopped = true;
+    this.#restart?.cancel();
+  }
+
+  #begin(sockets: ReadonlyMap<string, number>): void {
+    const { clock, places, begin, onBegun, onReady } = this.#options;
+    this.#begunAt = clock.now();
+    const worker: DataPlaneWorker = new DataPlaneWorker(begin(), sockets, {
+      clock,
+      places,
+      events: { onReady, onExit: (error) => this.#onExit(worker, error) },
+    });
+    this.#worker = worker;
+    onBegun(worker);
+  }
+
+  #onExit(worker: DataPlaneWorker, error: Error | null): void {
+    const { index, clock, onEnded } = this.#options;
+    this.#worker = null;
+    this.#answered = false;
+    if (this.report !== null) {
+      const counted = countersOf(this.report);
+      this.ended = this.ended === null ? counted : mergeReports([this.ended, counted]);
+      this.report = null;
+    }
+    const sockets = worker.takeSockets();
+    onEnded();
+    if (this.#stopped) {
+      closeAll(sockets);
+      return;
+    }
+    this.#quickEnds = clock.now() - this.#begunAt < STEADY_MS ? this.#quickEnds + 1 : 0;
+    const delayMs = this.#quickEnds < 2 ? 0 : backoffDelay(BACKOFF, this.#quickEnds - 2, systemRandom);
+    this.#restarts++;
+    log.error(
+      { worker: index, error: error?.stack ?? "", delayMs: Math.round(delayMs) },
+      `a worker has ended: ${error?.message ?? "it was not asked to"}; another takes its place`,
+    );
+    if (delayMs === 0) {
+      // Connections that wait in its sockets are the next one's.
+      this.#begin(sockets);
+      return;
+    }
+    // For long nobody would take them: with the sockets gone new ones go to the other workers.
+    closeAll(sockets);
+    this.#restart = clock.after(delayMs, () => this.#begin(new Map()));
+  }
+}
+
+function closeAll(sockets: ReadonlyMap<string, number>): void {
+  for (const fd of sockets.values()) closeSync(fd);
+}
