@@ -93,7 +93,7 @@ export interface Conversation {
 /** Every conversation through both sidecars, where none of it may be read on the wire, and with a stranger, where it may. */
 export async function holdAll(
   t: TestContext,
-  { client, server }: Pair,
+  { network, client, server }: Pair,
   services: readonly string[],
   conversations: readonly Conversation[],
 ): Promise<void> {
@@ -107,7 +107,9 @@ export async function holdAll(
           const marker = `marker-${way}-${said++}-end`;
           const address = way === "mesh" ? serviceAddress(services.indexOf(service)) : server.addresses.outside;
           const before = wires[way].size;
-          await hold(client, address[family], marker);
+          await hold(client, address[family], marker).catch((error: Error) => {
+            throw new Error(`${error.message}\n${network.said()}`);
+          });
           if (clear) assert.equal(await wires[way].saw(marker), way === "outside", "readable on the wire");
           else await wires[way].settled();
           assert.ok(wires[way].size > before + marker.length, "it came over this wire");

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { statSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
@@ -14,6 +15,12 @@ const GIVE_UP_MS = 30_000;
 const MAIN = path.join(import.meta.dirname, "..", "..", "cli", "main.ts");
 
 let made = 0;
+/** Whether everybody may read this checkout, also who isn't its owner. */
+const READABLE = (function readable(file: string): boolean {
+  const open = (statSync(file).mode & 0o001) !== 0;
+  return open && (path.dirname(file) === file || readable(path.dirname(file)));
+})(import.meta.dirname);
+
 /** What a run that is ended from outside would leave behind. */
 const names = new Set<string>();
 
@@ -95,6 +102,8 @@ export class Namespace {
     // `ip netns exec` makes a mount namespace of its own, so that what is mounted is seen by this program alone.
     const mount = hosts === undefined ? [] : ["sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts];
     const ids = user === 0 ? [] : ["--reuid", `${user}`, "--regid", `${group}`, "--clear-groups"];
+    // The only thing of root's that may stay: programs are in the checkout, wherever that is.
+    if (user !== 0 && !READABLE) for (const set of ["inh", "ambient"]) ids.push(`--${set}-caps`, "+dac_read_search");
     const command = [...mount, "setpriv", "--pdeathsig", "KILL", ...ids, "--", ...program];
     return spawn("ip", ["netns", "exec", this.name, ...command], {
       stdio: ["pipe", "pipe", "pipe"],
