@@ -42,6 +42,8 @@ const { outputFiles, metafile } = await build({
   // Loaded only where tracing is on; kept apart so that a sidecar without tracing pays nothing for them. koffi is native
   // code, found by its platform's package, and loaded only by a listener that asks for original destinations.
   external: ["@opentelemetry/*", "koffi"],
+  // Asked for only where there is no bundle (`cli/workers/entry.ts`).
+  logOverride: { "empty-import-meta": "silent" },
 });
 const launcher = await build({
   ...common,
