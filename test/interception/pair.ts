@@ -4,6 +4,7 @@ import type { TestContext } from "node:test";
 import { requireNamespaces } from "../support/network-namespace.ts";
 import { skip } from "../support/tools.ts";
 import { Capture } from "./capture.ts";
+import type { Daemon } from "./daemon.ts";
 import { Mesh } from "./mesh.ts";
 import { type Host, Network } from "./network.ts";
 import { postgresTool } from "./servers.ts";
@@ -19,6 +20,8 @@ export interface Pair {
   readonly network: Network;
   readonly client: Host;
   readonly server: Host;
+  /** The caller's and the server's, once they have joined. */
+  sidecars(): readonly Daemon[];
   /** Puts both into the mesh, with these services; everything that the server runs must listen by then. */
   join(services: Readonly<Record<string, PairService>>, manifests?: Readonly<Record<string, string>>): Promise<Mesh>;
 }
@@ -54,16 +57,18 @@ spec:
 export function makePair(t: TestContext): Pair {
   const network = new Network(t);
   const [client, server] = [network.host("client"), network.host("server")];
+  let sidecars: readonly Daemon[] = [];
   return {
     network,
     client,
     server,
+    sidecars: () => sidecars,
     async join(services, manifests = {}) {
       const entries = Object.entries(services);
       const text = entries.map(([name, service], index) => serviceManifest(name, service, index)).join("---");
       network.name(Object.fromEntries(entries.map(([name], index) => [name, serviceAddress(index)[4]])));
       const mesh = await Mesh.start(network, { services: text, ...manifests });
-      await mesh.join(
+      sidecars = await mesh.join(
         { host: client, service: "client", port: 1 },
         {
           host: server,
