@@ -3,11 +3,11 @@ import type { Daemon } from "./daemon.ts";
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** The first line that is as wanted; waits for it, because lines are written together. */
-export async function accessLog(sidecar: Daemon, wanted: (line: LogLine) => boolean): Promise<LogLine> {
+/** The first line from the `from`th on that is as wanted; waits for it, because lines are written together. */
+export async function accessLog(sidecar: Daemon, wanted: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
   let found: LogLine | undefined;
   await sidecar.until(() => {
-    found = linesOf(sidecar.output).find(wanted);
+    found = linesOf(sidecar.output).slice(from).find(wanted);
     return found !== undefined;
   });
   return found ?? {};
