@@ -225,10 +225,24 @@ describe("one problem, one sentence, one place", () => {
       ["AccessPolicy default/a: spec.rules[0].from[0]: names nobody: give serviceAccounts, namespaces or principals"],
     ],
     [
-      "mutual TLS that is not strict",
-      `${HEAD.mesh}spec: { mtls: { mode: ¦PERMISSIVE } }\n`,
+      "modes of mutual TLS that there are none of, or two of",
+      `${HEAD.mesh}spec: { mtls: { mode: ¦strict, ports: [{ port: 1, mode: ¦OFF }] } }\n`,
       [
-        "MeshPolicy default/a: spec.mtls.mode: mode PERMISSIVE is not offered yet: without interception every call is mutual TLS (STRICT)",
+        'MeshPolicy default/a: spec.mtls.mode: expected one of STRICT, PERMISSIVE, DISABLE, found "strict" (did you mean "STRICT"?)',
+        'MeshPolicy default/a: spec.mtls.ports[0].mode: expected one of STRICT, PERMISSIVE, DISABLE, found "OFF"',
+      ],
+    ],
+    [
+      "a port that has two modes",
+      `${HEAD.mesh}spec: { mtls: { ports: ¦[{ port: 1, mode: STRICT }, { port: 1, mode: DISABLE }] } }\n`,
+      ["MeshPolicy default/a: spec.mtls.ports: a port is given twice"],
+    ],
+    [
+      "what holds for the mesh, said of one Service",
+      `${HEAD.mesh}spec: ¦{ targetRefs: [{ kind: Service, name: a }], egress: ¦{ mode: AllowAny } }\n`,
+      [
+        "MeshPolicy default/a: spec: with targetRefs only mtls can be set, and it is not",
+        "MeshPolicy default/a: spec.egress: holds for the whole mesh: set it without targetRefs",
       ],
     ],
     [

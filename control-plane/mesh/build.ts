@@ -4,15 +4,14 @@ import { SERVICE_ACCOUNT_LABEL, SERVICE_NAME_LABEL } from "../manifest/endpoint-
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
 import { portProtocol } from "../manifest/port-protocol.ts";
 import { isMember, servedAt } from "./membership.ts";
+import { readMeshPolicies } from "./mesh-policies.ts";
 import { mtlsMode } from "./mtls.ts";
 import { callPolicy, indexPolicies, opaqueRouting, targetKey, trafficPolicy } from "./policies.ts";
 import { attachRoutes, type RouteManifest } from "./routes.ts";
 import { planAddresses } from "./service-addresses.ts";
 import {
-  DEFAULT_SETTINGS,
   type Finding,
   type MeshEndpoint,
-  type MeshSettings,
   type MeshState,
   type MtlsPolicies,
   type ServiceDefinition,
@@ -30,8 +29,6 @@ export interface MeshInputs {
   readonly registrations: readonly Registration[];
 }
 
-const NO_MTLS_POLICIES: MtlsPolicies = { mesh: { mode: null, ports: [] }, services: [] };
-
 type SliceManifest = ManifestOf<"EndpointSlice">;
 
 /** The whole state. */
@@ -44,10 +41,10 @@ export function buildState(inputs: MeshInputs): MeshState {
   const rules = attachRoutes(routes, definitions, policies, findings);
   const members = groupMembers(definitions, inputs.registrations);
   const slices = groupSlices(objects, definitions, findings);
-  const mtls = NO_MTLS_POLICIES;
+  const meshPolicy = readMeshPolicies(objects, definitions, findings);
   const standing: Standing = {
     trustDomain: inputs.trustDomain,
-    mtls,
+    mtls: meshPolicy.mtls,
     definitionOf: (service) => definitions.get(service),
   };
   const services = new Map<string, ServiceState>();
@@ -64,8 +61,8 @@ export function buildState(inputs: MeshInputs): MeshState {
   }
   return {
     trustDomain: inputs.trustDomain,
-    settings: meshSettings(objects, findings),
-    mtls,
+    settings: meshPolicy.settings,
+    mtls: meshPolicy.mtls,
     services,
     access: groupAccess(objects, definitions, findings),
     findings,
@@ -260,25 +257,6 @@ function groupAccess(
     groups.set(metadata.namespace, [...(groups.get(metadata.namespace) ?? []), object.value]);
   }
   return groups;
-}
-
-/** The mesh has one set of settings: the oldest MeshPolicy's. */
-function meshSettings(objects: readonly Manifest[], findings: Finding[]): MeshSettings {
-  const [first, ...others] = objects.filter((object) => object.kind === "MeshPolicy");
-  for (const other of others) {
-    findings.push({ ...at(other), message: `a mesh has one MeshPolicy: ${first?.file}:${first?.line} is in force` });
-  }
-  if (!first) return DEFAULT_SETTINGS;
-  const telemetry = first.value.spec.telemetry;
-  const tracing = telemetry?.tracing ?? null;
-  return {
-    ...DEFAULT_SETTINGS,
-    tracing:
-      tracing === null || tracing.otlp === null
-        ? null
-        : { samplingPercent: tracing.samplingPercent, endpoint: tracing.otlp.endpoint },
-    accessLog: telemetry?.accessLog?.mode ?? "Off",
-  };
 }
 
 function targetFinder(

@@ -59,7 +59,7 @@ export function virtualInbound(ports: readonly InboundPort[], other: InboundPort
   });
   // Not the default chain: that would also take what the chains of a known port refuse.
   const others = inboundChains(other, INBOUND_PASSTHROUGH_CLUSTER, ANY_CONNECTION, context);
-  const all = [...chains, ...others.map((chain) => named(chain, INBOUND_PASSTHROUGH_CLUSTER))];
+  const all = [...chains, ...others.map((chain) => named(chain, `${INBOUND_PASSTHROUGH_CLUSTER}|`))];
   return {
     ...LISTENER,
     name: VIRTUAL_INBOUND,
