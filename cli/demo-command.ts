@@ -3,6 +3,7 @@ import type { Command } from "commander";
 
 export interface DemoFlags {
   readonly once?: boolean;
+  readonly transparent?: boolean;
 }
 
 export function addDemoCommand(program: Command): void {
@@ -10,6 +11,10 @@ export function addDemoCommand(program: Command): void {
     .command("demo")
     .description("run a small mesh on this machine: four services, a sidecar beside each, a control plane")
     .option("--once", "play a script of about 20 seconds, print what was shown, and exit")
+    .option(
+      "--transparent",
+      "each program in a network of its own, calling others by name as if there were no mesh (Linux, root)",
+    )
     .action(async (flags: DemoFlags) => {
       const { runDemo } = await import("./demo/run-demo.ts");
       await runDemo(flags);
@@ -17,9 +22,13 @@ export function addDemoCommand(program: Command): void {
   program
     .command("demo-app", { hidden: true })
     .arguments("<name> <port> [instance]")
-    .action(async (name: string, port: string, instance = "") => {
-      const { runApp } = await import("./demo/apps/run-app.ts");
-      runApp(name, Number(port), instance);
+    .option("--by-name")
+    .action(async (name: string, port: string, instance: string | undefined, flags: { readonly byName?: boolean }) => {
+      const [{ runApp }, { byName, fromEnvironment }] = await Promise.all([
+        import("./demo/apps/run-app.ts"),
+        import("./demo/apps/peer.ts"),
+      ]);
+      runApp(name, Number(port), instance ?? "", flags.byName ? byName : fromEnvironment);
     });
   program
     .command("demo-undertaker", { hidden: true })

@@ -23,9 +23,9 @@ test("what is no port is refused", () => {
   }
 });
 
-test("a probe is a port and a path, query included", () => {
-  assert.deepEqual(probe("8080/healthz?full=1", []), [{ port: 8080, path: "/healthz?full=1" }]);
+test("a probe is a port and a path", () => {
+  assert.deepEqual(probe("8080/healthz", []), [{ port: 8080, path: "/healthz" }]);
   assert.deepEqual(probe("80/", []), [{ port: 80, path: "/" }]);
-  for (const text of ["8080", "/healthz", "x/healthz"])
+  for (const text of ["8080", "/healthz", "x/healthz", "80/a?b", "80/a b", "0/a"])
     assert.throws(() => probe(text, []), InvalidArgumentError, text);
 });

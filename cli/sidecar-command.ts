@@ -45,9 +45,9 @@ function label(text: string, before: readonly string[]): readonly string[] {
 
 /** `8080/healthz`. */
 export function probe(text: string, before: readonly HealthProbe[]): readonly HealthProbe[] {
-  const slash = text.indexOf("/");
-  if (slash < 0) throw new InvalidArgumentError("PORT/PATH is needed, as in 8080/healthz.");
-  return [...before, { port: port(text.slice(0, slash)), path: text.slice(slash) }];
+  const [, number = "", path = ""] = /^(\d+)(\/[^?#\s]*)$/.exec(text) ?? [];
+  if (path === "") throw new InvalidArgumentError("PORT/PATH is needed, as in 8080/healthz.");
+  return [...before, { port: port(number), path }];
 }
 
 function address(text: string): string {

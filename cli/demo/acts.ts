@@ -27,8 +27,8 @@ export const ACTS: readonly Act[] = [
   {
     title: "all calls go to orders-v2, which fails 30 % of them",
     ms: 8000,
-    async begin({ controlPlane, cue }) {
-      await controlPlane.apply("orders-route", ordersRoute(0, 100));
+    async begin({ controlPlane, cue, transparent }) {
+      await controlPlane.apply("orders-route", ordersRoute(0, 100, transparent));
       await cue("orders-v2", { failPercent: 30 });
     },
     end: nothing,
@@ -37,10 +37,10 @@ export const ACTS: readonly Act[] = [
     title: "a ResiliencePolicy was written: five attempts for calls to orders",
     ms: 8000,
     begin: ({ controlPlane }) => controlPlane.apply("orders-retries", ordersRetries(5)),
-    async end({ controlPlane, cue }) {
+    async end({ controlPlane, cue, transparent }) {
       await cue("orders-v2");
       await controlPlane.apply("orders-retries", null);
-      await controlPlane.apply("orders-route", ordersRoute(90, 10));
+      await controlPlane.apply("orders-route", ordersRoute(90, 10, transparent));
     },
   },
   calm(5000),

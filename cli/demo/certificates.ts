@@ -1,8 +1,9 @@
 /** Follows which certificate each sidecar shows, and since when. */
 import { systemClock } from "../../core/clock.ts";
 import { httpGet } from "./http-get.ts";
-import type { DemoMesh, DemoWorkload, WorkloadName } from "./mesh.ts";
+import type { DemoMesh, DemoWorkload } from "./mesh.ts";
 import { sleep } from "./wait.ts";
+import type { WorkloadName } from "./workloads.ts";
 
 const LOOK_EVERY_MS = 200;
 

@@ -3,7 +3,7 @@ import { systemClock } from "../../core/clock.ts";
 import { ACTS } from "./acts.ts";
 import { CertificateWatch } from "./certificates.ts";
 import { type Edge, edgesOf, since } from "./edges.ts";
-import { type DemoMesh, WORKLOAD_NAMES } from "./mesh.ts";
+import type { DemoMesh } from "./mesh.ts";
 import { duration } from "./report.ts";
 import { scrape } from "./scrape.ts";
 import type { Screen } from "./screen.ts";
@@ -41,7 +41,7 @@ export async function showMesh(mesh: DemoMesh, screen: Screen, stopped: () => bo
     const latest = await measure(mesh);
     const first = history[0] ?? latest;
     const edges = [...latest.edges].map(([key, edge]) => since(edge, first.edges.get(key)));
-    const rows = WORKLOAD_NAMES.map((workload) => ({
+    const rows = mesh.names.map((workload) => ({
       workload,
       ageMs: certificates.age(workload),
       rotations: certificates.rotations(workload),

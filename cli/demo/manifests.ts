@@ -1,40 +1,48 @@
 /** The manifests of the demo's mesh: what a user would write, and what the script edits while traffic flows. */
+import { JOURNAL_PORT } from "./apps/journal.ts";
+import { APP_PORT } from "./apps/peer.ts";
 
-/** The services. Orders has two versions, each with a Service of its own that a route can name. */
-export const SERVICES = `
+/** The port of every service: what Kubernetes users are used to, or what the programs themselves listen at. */
+function servicePort(transparent: boolean): number {
+  return transparent ? APP_PORT : 80;
+}
+
+const HTTP_SERVICES = [
+  ["shop", ""],
+  ["orders", ""],
+  // Orders has two versions, each with a Service of its own that a route can name.
+  ["orders-v1", ", version: v1"],
+  ["orders-v2", ", version: v2"],
+  ["stock", ""],
+] as const;
+
+/** The services that speak HTTP. */
+export function services(transparent: boolean): string {
+  const port = servicePort(transparent);
+  const http = HTTP_SERVICES.map(([name, label]) => service(name, `${name.replace(/-v.$/, "")}${label}`, "http", port));
+  return [...http, service("prices", "prices", "grpc", port)].join("---");
+}
+
+function service(name: string, selector: string, protocol: string, port: number): string {
+  return `
 apiVersion: v1
 kind: Service
-metadata: { name: shop }
-spec: { selector: { app: shop }, ports: [{ name: http, port: 80 }] }
----
+metadata: { name: ${name} }
+spec: { selector: { app: ${selector} }, ports: [{ name: ${protocol}, port: ${port} }] }
+`;
+}
+
+/** A service of which nothing is said but its port: what it speaks is found out. */
+export const JOURNAL = `
 apiVersion: v1
 kind: Service
-metadata: { name: orders }
-spec: { selector: { app: orders }, ports: [{ name: http, port: 80 }] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: orders-v1 }
-spec: { selector: { app: orders, version: v1 }, ports: [{ name: http, port: 80 }] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: orders-v2 }
-spec: { selector: { app: orders, version: v2 }, ports: [{ name: http, port: 80 }] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: stock }
-spec: { selector: { app: stock }, ports: [{ name: http, port: 80 }] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: prices }
-spec: { selector: { app: prices }, ports: [{ name: grpc, port: 80 }] }
+metadata: { name: journal }
+spec: { selector: { app: journal }, ports: [{ port: ${JOURNAL_PORT} }] }
 `;
 
 /** How calls to orders are split between its versions; weights are relative. */
-export function ordersRoute(v1: number, v2: number): string {
+export function ordersRoute(v1: number, v2: number, transparent: boolean): string {
+  const port = servicePort(transparent);
   return `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -44,8 +52,8 @@ spec:
   rules:
     - name: split
       backendRefs:
-        - { name: orders-v1, port: 80, weight: ${v1} }
-        - { name: orders-v2, port: 80, weight: ${v2} }
+        - { name: orders-v1, port: ${port}, weight: ${v1} }
+        - { name: orders-v2, port: ${port}, weight: ${v2} }
 `;
 }
 

@@ -7,10 +7,10 @@ import net from "node:net";
 import { UserError } from "../../core/errors.ts";
 
 const FIRST = 4000;
-const BLOCK = 12;
-const BLOCKS = 499;
+const BLOCK = 24;
+const BLOCKS = 249;
 
-/** `count` (at most 12) ports that nobody listens on. Rejects with a UserError when there are none. */
+/** `count` (at most 24) ports that nobody listens on. Rejects with a UserError when there are none. */
 export async function freePorts(count: number): Promise<readonly number[]> {
   for (let i = 0; i < BLOCKS; i++) {
     const first = FIRST + ((process.pid + i) % BLOCKS) * BLOCK;

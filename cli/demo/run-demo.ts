@@ -11,11 +11,18 @@ import { duration } from "./report.ts";
 import { createScreen } from "./screen.ts";
 import { playScript } from "./script.ts";
 
+const PLAIN = "four services in eight instances, and a sidecar beside each";
+const TRANSPARENT = "five services in ten instances, each in a network of its own that its sidecar looks after";
+
 /** Exit status of a process that Ctrl-C ended: 128 + SIGINT. */
 const EXIT_INTERRUPTED = 130;
 
 /** Ends the process: with 0, with 1 where a point of the script does not hold, with 130 after Ctrl-C. */
 export async function runDemo(flags: DemoFlags): Promise<void> {
+  if (flags.transparent) {
+    const { mustBePossible } = await import("../run/surroundings.ts");
+    await mustBePossible();
+  }
   const processes = new Processes(mkdtempSync(path.join(tmpdir(), "outrigger-demo-")));
   let interrupted = false;
   const interrupt = (): void => {
@@ -49,8 +56,9 @@ async function play(
   write: (text: string) => void,
   interrupted: () => boolean,
 ): Promise<number> {
-  write("Starting a control plane, four services in eight instances, and a sidecar beside each …\n");
-  const mesh = await startMesh(processes);
+  const transparent = flags.transparent === true;
+  write(`Starting a control plane, ${transparent ? TRANSPARENT : PLAIN} …\n`);
+  const mesh = await startMesh(processes, transparent);
   write(`The mesh is ready after ${duration(mesh.startMs)}.\n`);
   if (flags.once === true) {
     const failed = await playScript(mesh, (line) => write(`${line}\n`));

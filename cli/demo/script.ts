@@ -3,13 +3,14 @@ import { systemClock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import { CertificateWatch } from "./certificates.ts";
 import { edgesOf } from "./edges.ts";
-import { type DemoMesh, WORKLOAD_NAMES } from "./mesh.ts";
+import type { DemoMesh } from "./mesh.ts";
 import { createReport, duration } from "./report.ts";
 import { scrape } from "./scrape.ts";
 import { controlPlaneStep } from "./steps/control-plane.ts";
 import { firstCallsStep } from "./steps/first-calls.ts";
 import { grpcStep } from "./steps/grpc.ts";
 import { identityStep } from "./steps/identity.ts";
+import { journalStep } from "./steps/journal.ts";
 import { outageStep } from "./steps/outage.ts";
 import { retriesStep } from "./steps/retries.ts";
 import { rotationStep } from "./steps/rotation.ts";
@@ -18,7 +19,7 @@ import type { Step } from "./steps/step.ts";
 import { certificateTable, edgeTable } from "./table.ts";
 import { openCallers } from "./traffic.ts";
 
-/** The one that takes the control plane away comes last, so that its return is not in another's measurements. */
+/** The one that takes the control plane away comes after the others, so that its return is not in another's measurements. */
 const STEPS: readonly Step[] = [
   firstCallsStep,
   identityStep,
@@ -30,6 +31,9 @@ const STEPS: readonly Step[] = [
   controlPlaneStep,
 ];
 
+/** In a mesh that carries any protocol. */
+const TRANSPARENT_STEPS: readonly Step[] = [...STEPS, journalStep];
+
 /** How long callers of stock wait for an answer, with the mesh and without. */
 const IMPATIENT_MS = 1500;
 
@@ -40,7 +44,7 @@ export async function playScript(mesh: DemoMesh, write: (line: string) => void):
   const callers = openCallers(mesh, IMPATIENT_MS);
   const certificates = new CertificateWatch(mesh);
   try {
-    for (const step of STEPS) {
+    for (const step of mesh.transparent ? TRANSPARENT_STEPS : STEPS) {
       report.begin(step.title);
       try {
         await step.run({ mesh, callers, certificates, report });
@@ -60,7 +64,7 @@ export async function playScript(mesh: DemoMesh, write: (line: string) => void):
 
 async function summary(mesh: DemoMesh, certificates: CertificateWatch, tookMs: number): Promise<readonly string[]> {
   const edges = edgesOf(await Promise.all(Object.values(mesh.workloads).map(scrape)));
-  const rows = WORKLOAD_NAMES.map((workload) => ({
+  const rows = mesh.names.map((workload) => ({
     workload,
     ageMs: certificates.age(workload),
     rotations: certificates.rotations(workload),

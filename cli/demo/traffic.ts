@@ -29,19 +29,20 @@ export interface Callers {
 }
 
 /** `impatientMs`: how long callers of stock wait, with the mesh and without it. */
-export function openCallers({ workloads }: DemoMesh, impatientMs: number): Callers {
+export function openCallers({ workloads, visit }: DemoMesh, impatientMs: number): Callers {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-  const { address, outboundPort } = workloads.visitor.sidecar;
   const throughSidecar = (service: string, timeoutMs: number): Caller => {
-    const to = { host: address, port: outboundPort, path: `http://${service}/`, headers: { host: service } };
+    const { host, port, prefix, authority } = visit(service);
+    const to = { host, port, path: `${prefix}/`, headers: { host: authority } };
     return () => call({ ...to, agent, timeoutMs });
   };
+  const prices = visit("prices");
   const instances = [workloads["stock-1"].appPort, workloads["stock-2"].appPort];
-  const [meshed, direct] = [`ipv4:${address}:${outboundPort}`, `ipv4:${pricesOf(workloads).join(",")}`].map(
+  const [meshed, direct] = [`ipv4:${prices.host}:${prices.port}`, `ipv4:${pricesOf(workloads).join(",")}`].map(
     (target) =>
       new PricesClient(target, grpc.credentials.createInsecure(), {
         // What `http_proxy` means to HTTP/1: the sidecar is asked, for the service that the authority names.
-        "grpc.default_authority": "prices",
+        "grpc.default_authority": prices.authority,
         "grpc.enable_http_proxy": 0,
       }),
   ) as [PricesClient, PricesClient];

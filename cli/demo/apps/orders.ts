@@ -2,9 +2,9 @@
 import { createServer } from "node:http";
 import { systemRandom } from "../../../core/random.ts";
 import { takesCue, WELL_BEHAVED } from "./cue.ts";
-import { callPeer } from "./peer.ts";
+import { callPeer, type FindPeer } from "./peer.ts";
 
-export function orders(port: number, version: string): void {
+export function orders(port: number, version: string, find: FindPeer): void {
   let cue = WELL_BEHAVED;
   createServer(async (request, response) => {
     const taken = takesCue(request, response, (next) => {
@@ -12,7 +12,7 @@ export function orders(port: number, version: string): void {
     });
     if (taken) return;
     if (systemRandom() * 100 < cue.failPercent) return void response.writeHead(500).end("no order today\n");
-    const stock = await callPeer("STOCK", "/stock");
+    const stock = await callPeer(find("stock"), "/stock");
     response.writeHead(stock.status === 200 ? 200 : 502, { "content-type": "application/json" });
     response.end(JSON.stringify({ version, stock: stock.body }));
   }).listen(port, "127.0.0.1");

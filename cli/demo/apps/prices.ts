@@ -4,6 +4,7 @@ import { sleep, systemClock } from "../../../core/clock.ts";
 import { systemRandom } from "../../../core/random.ts";
 import { callPrices, PricesClient } from "../grpc-call.ts";
 import { type Cue, WELL_BEHAVED } from "./cue.ts";
+import type { FindPeer } from "./peer.ts";
 import { PRICES, type Price } from "./prices-api.ts";
 
 /** What a quote takes before it asks for the price. */
@@ -12,12 +13,10 @@ const WORK_MS = 60;
 type Get =
   typeof PRICES.get extends grpc.MethodDefinition<infer Request, Price> ? grpc.ServerUnaryCall<Request, Price> : never;
 
-export function prices(port: number, instance: string): void {
+export function prices(port: number, instance: string, find: FindPeer): void {
   let cue: Cue = WELL_BEHAVED;
-  const others = new PricesClient(
-    `${process.env["PRICES_SERVICE_HOST"]}:${process.env["PRICES_SERVICE_PORT"]}`,
-    grpc.credentials.createInsecure(),
-  );
+  const service = find("prices");
+  const others = new PricesClient(`${service.host}:${service.port}`, grpc.credentials.createInsecure());
   const server = new grpc.Server();
   server.addService(PRICES, {
     get(call: Get, callback: grpc.sendUnaryData<Price>) {

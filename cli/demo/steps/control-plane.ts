@@ -17,7 +17,7 @@ export const controlPlaneStep: Step = {
   title: "7. The control plane is killed and started again",
   async run({ mesh, callers, report }) {
     const { controlPlane } = mesh;
-    await controlPlane.apply("orders-route", ordersRoute(90, 10));
+    await controlPlane.apply("orders-route", ordersRoute(90, 10, mesh.transparent));
     const traffic = callSteadily(callers.page, EVERY_MS);
     await sleep(300);
     const killedAt = systemClock.now();
@@ -26,7 +26,7 @@ export const controlPlaneStep: Step = {
     await controlPlane.start();
     const down = systemClock.now() - killedAt;
     const editedAt = systemClock.now();
-    controlPlane.write("orders-route", ordersRoute(0, 100));
+    controlPlane.write("orders-route", ordersRoute(0, 100, mesh.transparent));
     let arrived = true;
     try {
       await until("the change to arrive", ARRIVAL_MS, () => {

@@ -23,7 +23,7 @@ export const retriesStep: Step = {
       return results.filter(hasFailed).length;
     };
     try {
-      const moved = await controlPlane.apply("orders-route", ordersRoute(0, 100));
+      const moved = await controlPlane.apply("orders-route", ordersRoute(0, 100, mesh.transparent));
       report.note(`HTTPRoute edited: all calls to orders-v2; in force in every sidecar after ${duration(moved)}`);
       const without = await failures();
       report.check(

@@ -1,11 +1,12 @@
 /** Point 2: certificates are replaced while calls go through all of the mesh, and no call notices. */
 import { systemClock } from "../../../core/clock.ts";
 import { knock } from "../knock.ts";
-import { CERT_LIFETIME_S, type DemoMesh, WORKLOAD_NAMES } from "../mesh.ts";
+import type { DemoMesh } from "../mesh.ts";
 import { type ClientCertificate, meshCertificate } from "../mesh-certificate.ts";
 import { duration } from "../report.ts";
 import { type Caller, callSteadily, failureKinds, hasFailed, quantile } from "../traffic.ts";
 import { sleep, until } from "../wait.ts";
+import { CERT_LIFETIME_S, type WorkloadName } from "../workloads.ts";
 import type { Step } from "./step.ts";
 
 const EVERY_MS = 15;
@@ -20,25 +21,24 @@ export const rotationStep: Step = {
   title: `2. Certificates that live ${CERT_LIFETIME_S} s are rotated under load`,
   async run({ mesh, callers, certificates, report }) {
     const newConnection = freshCaller(mesh, await meshCertificate(mesh));
-    const before = new Map(WORKLOAD_NAMES.map((name) => [name, certificates.rotations(name)]));
-    const rotated = (name: (typeof WORKLOAD_NAMES)[number]): number =>
-      certificates.rotations(name) - (before.get(name) ?? 0);
+    const before = new Map(mesh.names.map((name) => [name, certificates.rotations(name)]));
+    const rotated = (name: WorkloadName): number => certificates.rotations(name) - (before.get(name) ?? 0);
     const shortest = sleep(SHORTEST_MS);
     const calls = callSteadily(callers.page, EVERY_MS);
     const handshakes = callSteadily(newConnection, NEW_CONNECTION_EVERY_MS);
     try {
-      await until("every sidecar to renew", LONGEST_MS, () => WORKLOAD_NAMES.every((name) => rotated(name) > 0));
+      await until("every sidecar to renew", LONGEST_MS, () => mesh.names.every((name) => rotated(name) > 0));
     } catch {
       // The criterion below says which one is missing.
     }
     await shortest;
     const results = await calls.stop();
     const fresh = await handshakes.stop();
-    const total = WORKLOAD_NAMES.reduce((count, name) => count + rotated(name), 0);
-    const late = WORKLOAD_NAMES.filter((name) => rotated(name) === 0);
+    const total = mesh.names.reduce((count, name) => count + rotated(name), 0);
+    const late = mesh.names.filter((name) => rotated(name) === 0);
     report.check(
       late.length === 0,
-      `${total} certificates replaced in ${WORKLOAD_NAMES.length} sidecars${late.length === 0 ? "" : `, none in ${late.join(", ")}`}`,
+      `${total} certificates replaced in ${mesh.names.length} sidecars${late.length === 0 ? "" : `, none in ${late.join(", ")}`}`,
       "at least one in each",
     );
     for (const [what, made] of [

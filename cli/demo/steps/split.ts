@@ -14,7 +14,10 @@ const TOLERANCE = 4 * Math.sqrt(CALLS * (V2_PERCENT / 100) * (1 - V2_PERCENT / 1
 export const splitStep: Step = {
   title: "5. Orders split 90/10 between v1 and v2",
   async run({ mesh, callers, report }) {
-    const applied = await mesh.controlPlane.apply("orders-route", ordersRoute(100 - V2_PERCENT, V2_PERCENT));
+    const applied = await mesh.controlPlane.apply(
+      "orders-route",
+      ordersRoute(100 - V2_PERCENT, V2_PERCENT, mesh.transparent),
+    );
     report.note(`HTTPRoute edited: weights 90 and 10; in force after ${duration(applied)}`);
     const results = await callMany(callers.page, CALLS, CONCURRENCY);
     const v1 = results.filter((result) => versionOf(result) === "v1").length;
