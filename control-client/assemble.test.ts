@@ -308,6 +308,14 @@ test("so do TCP proxies, by every cluster that they name", () => {
   }
 });
 
+test("where no cluster can come, nobody waits for one", () => {
+  const proxy = tcpListener("in", { kind: "name", name: "nowhere" });
+  const base: Snapshot = { ...EMPTY_SNAPSHOT, listeners: new Map([["in", proxy]]) };
+  const assembly = new Assembler({ ...DYNAMIC, base, clusters: null, listeners: null }).assemble();
+  assert.deepEqual(messages(assembly), []);
+  assert.ok(ready(assembly).listeners.has("in"));
+});
+
 test("static resources win over dynamic ones of the same name", () => {
   const a = staticCluster("a", endpointSet("a", 1));
   const base: Snapshot = { ...EMPTY_SNAPSHOT, clusters: new Map([["a", a]]) };

@@ -115,7 +115,7 @@ export class Assembler {
 
   #warm(): Pick<Assembly, "waiting" | "wanted"> {
     this.#placeStandIns();
-    const { base, localSecrets, graceMs } = this.#options;
+    const { base, localSecrets, graceMs, clusters } = this.#options;
     const result = warm({
       base,
       held: this.#held,
@@ -123,6 +123,7 @@ export class Assembler {
       localSecrets,
       givenUp: this.#givenUp,
       graceMs,
+      clustersMayCome: clusters !== null,
     });
     const waiting = [...this.#undiscovered(result.givenUp), ...result.waiting];
     this.#active = result.active;

@@ -35,6 +35,8 @@ export interface WarmingInput {
   readonly localSecrets: ReadonlySet<string>;
   readonly givenUp: ReadonlySet<string>;
   readonly graceMs: number;
+  /** Whether clusters can come at all; if not, nobody waits for one that is not there. */
+  readonly clustersMayCome: boolean;
 }
 
 export interface WarmingResult {
@@ -189,6 +191,7 @@ class Round {
     const items: wait.Waiting[] = [];
     for (const name of clusters) {
       if (this.clusters.has(name) || this.#lingers(name)) continue;
+      if (!this.#in.clustersMayCome && !this.#desiredClusters.has(name)) continue;
       const item = wait.waitsForCluster(holder, name, this.#desiredClusters.has(name), this.#in.graceMs);
       if (this.#stillWaits(item.key)) items.push(item);
     }

@@ -6,9 +6,12 @@
 import { parseArgs } from "node:util";
 import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import { areas } from "./cases/all.ts";
-import type { Area, Case } from "./harness/case.ts";
+import type { Area, Compared } from "./harness/case.ts";
 import { judge } from "./harness/compare.ts";
+import type { Side } from "./harness/proxy.ts";
 import { type Observations, runArea } from "./harness/run-area.ts";
+import type { TcpArea } from "./harness/tcp/case.ts";
+import { runTcpArea } from "./harness/tcp/run-area.ts";
 
 const { values } = parseArgs({
   options: {
@@ -24,29 +27,35 @@ const PARALLEL = 2;
 /** More failures than this are no matter of time. */
 const MOST_AGAIN = 12;
 
-const titleOf = (area: Area, { name }: Case): string => `${area.name}: ${name}`;
+type AnyArea = Area | TcpArea;
 
-function selected(area: Area): (testCase: Case) => boolean {
+const casesOf = (area: AnyArea): readonly Compared[] => area.cases;
+
+const titleOf = (area: AnyArea, { name }: Compared): string => `${area.name}: ${name}`;
+
+function selected(area: AnyArea): (testCase: Compared) => boolean {
   return (testCase) => titleOf(area, testCase).includes(values.filter);
 }
 
 interface Failure {
-  readonly area: Area;
-  readonly testCase: Case;
+  readonly area: AnyArea;
+  readonly testCase: Compared;
   readonly report: string;
 }
 
 /** Runs the chosen cases of an area through both proxies. */
 async function compareArea(
-  area: Area,
+  area: AnyArea,
   envoy: string,
-  chosen: (testCase: Case) => boolean,
+  chosen: (testCase: Compared) => boolean,
 ): Promise<{ readonly passed: number; readonly failures: readonly Failure[] }> {
-  const cases = area.cases.filter(chosen);
+  const cases = casesOf(area).filter(chosen);
+  const run = (one: AnyArea, side: Side): Promise<Observations> =>
+    one.kind === "tcp" ? runTcpArea(one, side, envoy, chosen) : runArea(one, side, envoy, chosen);
   let observed: readonly Observations[];
   try {
     const sides = values["only-envoy"] ? (["envoy"] as const) : (["envoy", "outrigger"] as const);
-    observed = await Promise.all(sides.map((side) => runArea(area, side, envoy, chosen)));
+    observed = await Promise.all(sides.map((side) => run(area, side)));
   } catch (error) {
     const report = error instanceof Error ? error.message : String(error);
     return { passed: 0, failures: cases.map((testCase) => ({ area, testCase, report })) };
@@ -54,7 +63,7 @@ async function compareArea(
   const [theirs, ours] = observed;
   const failures: Failure[] = [];
   for (const testCase of cases) {
-    const id = `${area.name}-${area.cases.indexOf(testCase)}`;
+    const id = `${area.name}-${casesOf(area).indexOf(testCase)}`;
     const title = titleOf(area, testCase);
     const envoyLines = theirs?.get(id) ?? [];
     if (ours === undefined || values.verbose) console.log([title, ...envoyLines].join("\n    "));
@@ -75,8 +84,8 @@ async function tryAgain({ area, testCase }: Failure, envoy: string): Promise<Fai
 }
 
 async function main(): Promise<void> {
-  const chosen = areas.filter((area) => area.cases.some(selected(area)));
-  const total = chosen.reduce((sum, area) => sum + area.cases.filter(selected(area)).length, 0);
+  const chosen = areas.filter((area) => casesOf(area).some(selected(area)));
+  const total = chosen.reduce((sum, area) => sum + casesOf(area).filter(selected(area)).length, 0);
   const envoy = envoyBinary();
   if (envoy === null) {
     const required = process.env["CI"] === "true";
@@ -108,7 +117,11 @@ async function main(): Promise<void> {
     failures = lasting;
   }
   for (const report of new Set(failures.map((failure) => failure.report))) console.log(`FAILED ${report}`);
-  const differences = chosen.flatMap((area) => area.cases.filter(selected(area)).filter(({ differs }) => differs));
+  const differences = chosen.flatMap((area) =>
+    casesOf(area)
+      .filter(selected(area))
+      .filter(({ differs }) => differs),
+  );
   if (!values["only-envoy"]) console.log(`${differences.length} cases differ on purpose, each with its reason`);
   console.log(`${passed} passed, ${failures.length} failed`);
   if (failures.length > 0 || total === 0) process.exitCode = 1;

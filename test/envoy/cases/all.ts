@@ -1,5 +1,6 @@
 /** The areas in the order in which they run. */
 import type { Area } from "../harness/case.ts";
+import type { TcpArea } from "../harness/tcp/case.ts";
 import { balancing } from "./balancing.ts";
 import { connections } from "./connections.ts";
 import { corsArea } from "./cors.ts";
@@ -26,13 +27,16 @@ import { rewriting } from "./rewriting.ts";
 import { routing } from "./routing.ts";
 import { serverNames } from "./server-names.ts";
 import { strictness } from "./strictness.ts";
+import { tcp } from "./tcp.ts";
+import { tcpListeners } from "./tcp-listeners.ts";
+import { tcpTls } from "./tcp-tls.ts";
 import { timeouts } from "./timeouts.ts";
 import { tls } from "./tls.ts";
 import { upgrades } from "./upgrades.ts";
 import { upstreamTls } from "./upstream-tls.ts";
 import { upstreams } from "./upstreams.ts";
 
-export const areas: readonly Area[] = [
+export const areas: readonly (Area | TcpArea)[] = [
   timeouts,
   retries,
   balancing,
@@ -65,4 +69,7 @@ export const areas: readonly Area[] = [
   http2Policies,
   http2Tls,
   http2Logs,
+  tcp,
+  tcpListeners,
+  tcpTls,
 ];

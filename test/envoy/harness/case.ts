@@ -70,12 +70,19 @@ export interface Difference {
   readonly outrigger: readonly string[];
 }
 
+/** What every kind of case has. */
+export interface Compared {
+  readonly name: string;
+  /** Picks what is compared, where all of it would be chance. */
+  readonly view?: (lines: readonly string[]) => readonly string[];
+  readonly differs?: Difference;
+}
+
 /**
  * In configuration, requests and answers, `{case}` stands for the case's id, `{host}` for the host whose virtual host the
  * case has, `{cluster}` for its cluster.
  */
-export interface Case {
-  readonly name: string;
+export interface Case extends Compared {
   /** Routes of the case's own virtual host. */
   readonly routes?: readonly JsonObject[];
   /** Further fields of that virtual host. */
@@ -116,13 +123,11 @@ export interface Case {
   readonly answers?: Answers;
   /** Compares over which of its connections an upstream was called. */
   readonly showsConnections?: boolean;
-  /** Picks what is compared, where all of it would be chance. */
-  readonly view?: (lines: readonly string[]) => readonly string[];
-  readonly differs?: Difference;
 }
 
 export interface Area {
   readonly name: string;
+  readonly kind?: "http";
   /** Upstream servers besides `up`, plaintext or with TLS. */
   readonly upstreams?: Readonly<Record<string, UpstreamTls | null>>;
   /** How many cases run at once. Default: 8. */

@@ -1,5 +1,5 @@
 /** Two observations of one case side by side: what only one of them has, and whether that was meant. */
-import type { Case } from "./case.ts";
+import type { Compared } from "./case.ts";
 
 /** Lines of `a` that `b` does not have, repetitions counted. */
 export function missing(a: readonly string[], b: readonly string[]): string[] {
@@ -14,7 +14,7 @@ export function missing(a: readonly string[], b: readonly string[]): string[] {
 
 /** What is wrong, as lines for people; null if the proxies agree, or differ just as the case says. */
 export function judge(
-  testCase: Case,
+  testCase: Compared,
   id: string,
   envoy: readonly string[],
   outrigger: readonly string[],

@@ -1,5 +1,6 @@
 /** Starting a proxy, either one, on a bootstrap file, and ending it. */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -72,6 +73,25 @@ export async function untilReady(side: Side, proxy: RunningProxy, ports: readonl
       await wait(20);
     }
   }
+}
+
+/** Resolves once something listens on all ports, without connecting to them. Throws like `untilReady`. */
+export async function untilListening(side: Side, proxy: RunningProxy, ports: readonly number[]): Promise<void> {
+  const deadline = performance.now() + START_LIMIT_MS;
+  for (let missing = ports; missing.length > 0; ) {
+    const listening = listeningPorts();
+    missing = missing.filter((port) => !listening.has(port));
+    if (missing.length === 0) return;
+    if (proxy.exited()) throw new Error(`${side} ended at once:\n${proxy.output()}`);
+    if (performance.now() > deadline) throw new Error(`${side} does not listen on ${missing}:\n${proxy.output()}`);
+    await wait(20);
+  }
+}
+
+/** The kernel's list of sockets: ports are hexadecimal, and state 0A is LISTEN. */
+function listeningPorts(): Set<number> {
+  const lines = readFileSync("/proc/net/tcp", "utf8").matchAll(/^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 0A /gm);
+  return new Set(Array.from(lines, ([, port = ""]) => Number.parseInt(port, 16)));
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -125,7 +125,7 @@ export async function startUpstream(
   };
 }
 
-function serverOptions(security: UpstreamTls): tls.TlsOptions {
+export function serverOptions(security: UpstreamTls): tls.TlsOptions {
   const { chain, key } = certificate(security.certificate);
   const clients = security.requireClientCertificate
     ? { requestCert: true, rejectUnauthorized: true, ca: roots.mesh }
@@ -133,7 +133,7 @@ function serverOptions(security: UpstreamTls): tls.TlsOptions {
   return { cert: chain, key, ALPNProtocols: [...(security.alpn ?? ["http/1.1"])], ...clients };
 }
 
-function describeTls(socket: tls.TLSSocket): string {
+export function describeTls(socket: tls.TLSSocket): string {
   const { servername } = socket as { readonly servername?: string | false };
   const san = socket.getPeerX509Certificate()?.subjectAltName ?? "none";
   return `sni=${servername || "none"} alpn=${socket.alpnProtocol || "none"} client=${san}`;

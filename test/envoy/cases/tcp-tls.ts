@@ -1,0 +1,226 @@
+/** TLS around opaque bytes: ended here, begun here, or passed through by the server name. */
+import type { JsonObject } from "../harness/case.ts";
+import { cluster, filter, host, typed } from "../harness/config.ts";
+import type { TcpArea, TcpCase, TcpServer, TcpStep } from "../harness/tcp/case.ts";
+import { CALLER, downstream, own, REQUIRED, trusting, uri } from "../harness/tls-config.ts";
+
+const TLS_INSPECTOR = filter("envoy.filters.listener.tls_inspector", "TlsInspector");
+const ping: readonly TcpStep[] = [{ send: "ping" }, { bytes: 4 }];
+const HALF: TcpStep = { end: "half" };
+const ECHO: readonly TcpStep[] = [{ echo: true }];
+
+const ended = (name: string, socket: JsonObject, more: Partial<TcpCase>): TcpCase => ({
+  name: `ended: ${name}`,
+  chains: (filters) => [{ filters, ...socket }],
+  ...more,
+});
+
+const alpha = downstream(["alpha"]);
+const mutual = downstream(["alpha"], trusting("mesh"), REQUIRED);
+
+const terminated: TcpCase[] = [
+  ended("served", alpha, { tls: {}, steps: [...ping, HALF] }),
+  ended("a server name and ALPN", downstream(["alpha"], { alpn_protocols: ["x", "y"] }), {
+    tls: { sni: "alpha.test", alpn: ["y"] },
+    steps: [...ping, HALF],
+  }),
+  ended("ALPN with nothing in common", downstream(["alpha"], { alpn_protocols: ["x"] }), {
+    tls: { alpn: ["y"] },
+    steps: [...ping, HALF],
+  }),
+  ended("a caller with a certificate", mutual, {
+    tls: CALLER,
+    steps: [...ping, HALF],
+    log: "%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_TLS_VERSION% %REQUESTED_SERVER_NAME% %BYTES_RECEIVED% %BYTES_SENT%",
+  }),
+  ended("the server ends first", alpha, {
+    tls: {},
+    servers: { up: { steps: [{ bytes: 4 }, { send: "pong" }, HALF] } },
+    steps: [...ping, { until: "end" }],
+  }),
+  ended("the caller ends its side and the server goes on", alpha, {
+    tls: {},
+    servers: { up: { steps: [{ until: "end" }, { waitMs: 60 }, { send: "after" }, HALF] } },
+    steps: [{ send: "ping" }, HALF, { bytes: 5 }, { until: "end" }],
+  }),
+  ended("the server ends its side and the caller goes on", alpha, {
+    tls: {},
+    servers: { up: { steps: [{ send: "hello" }, HALF, { bytes: 5 }] } },
+    steps: [{ bytes: 5 }, { waitMs: 60 }, { send: "after" }, HALF],
+  }),
+  ended("the caller resets", alpha, { tls: {}, steps: [...ping, { end: "reset" }] }),
+  ended("the caller is gone without a word", alpha, { tls: {}, steps: [...ping, { end: "cut" }] }),
+  ended("the server resets", alpha, {
+    tls: {},
+    servers: { up: { steps: [{ bytes: 4 }, { end: "reset" }] } },
+    steps: [{ send: "ping" }, { until: "end" }],
+  }),
+  ended("a mebibyte each way", alpha, { tls: {}, steps: [{ send: "x".repeat(1 << 20) }, { bytes: 1 << 20 }, HALF] }),
+  ended("plaintext", alpha, { steps: [{ send: "plain text, no TLS at all\r\n" }, { until: "end" }] }),
+  ended("no certificate where one is required", mutual, {
+    tls: { sni: "alpha.test" },
+    steps: [{ send: "ping" }, { until: "end" }],
+  }),
+  ended(
+    "a caller that never shakes hands",
+    { ...alpha, transport_socket_connect_timeout: "0.2s" },
+    {
+      steps: [{ until: "end" }],
+    },
+  ),
+  ended("a server that speaks first", alpha, {
+    tls: {},
+    servers: { up: { steps: [{ send: "220 ready" }, { echo: true }] } },
+    steps: [{ bytes: 9 }, ...ping, HALF],
+  }),
+];
+
+const secure = (certificate: string, more: Partial<TcpServer> = {}): TcpServer => ({
+  tls: { certificate, alpn: ["x"] },
+  steps: ECHO,
+  ...more,
+});
+
+const begun = (
+  name: string,
+  server: TcpServer,
+  common: JsonObject,
+  more: Partial<TcpCase> = {},
+  tls: JsonObject = {},
+): TcpCase => ({
+  name: `begun: ${name}`,
+  servers: { up: server },
+  clusters: [
+    cluster("{case}-t", [host("up")], {
+      connect_timeout: "0.3s",
+      transport_socket: {
+        name: "envoy.transport_sockets.tls",
+        typed_config: typed("UpstreamTlsContext", { common_tls_context: common, ...tls }),
+      },
+    }),
+  ],
+  proxy: { cluster: "{case}-t" },
+  steps: [...ping, HALF],
+  ...more,
+});
+
+/** Their first messages are of different lengths. */
+const anyHello = (lines: readonly string[]): readonly string[] =>
+  lines.map((line) => line.replace(/received \d+ bytes from "\\u0016.*/, "received a ClientHello"));
+
+/** Each proxy says in its own words what is wrong with a handshake. */
+const inOwnWords = (lines: readonly string[]): readonly string[] => lines.map((line) => line.replace(/up=\S+/, "up=…"));
+
+const originated: TcpCase[] = [
+  begun("verified", secure("alpha"), trusting("mesh"), {}, { sni: "alpha.test" }),
+  begun("ALPN", secure("alpha"), { ...trusting("mesh"), alpn_protocols: ["x"] }),
+  begun(
+    "with a certificate",
+    { tls: { certificate: "orders", requireClientCertificate: true, alpn: ["x"] }, steps: ECHO },
+    {
+      ...trusting("mesh", uri({ exact: "spiffe://mesh.test/ns/shop/sa/orders" })),
+      tls_certificates: [own("caller")],
+    },
+  ),
+  begun("signed by a stranger", secure("stranger"), trusting("mesh"), {
+    steps: [{ send: "ping" }, { until: "end" }],
+    view: inOwnWords,
+  }),
+  begun("the wrong name", secure("orders"), trusting("mesh", uri({ exact: "spiffe://mesh.test/ns/shop/sa/stock" })), {
+    steps: [{ send: "ping" }, { until: "end" }],
+    view: inOwnWords,
+  }),
+  begun("a server of plaintext", { steps: [{ send: "220 ready\r\n" }, { waitMs: 100 }] }, trusting("mesh"), {
+    steps: [{ send: "ping" }, { until: "end" }],
+    view: inOwnWords,
+  }),
+  begun("a server that says nothing", { steps: [] }, trusting("mesh"), { steps: [{ send: "ping" }, { until: "end" }] }),
+  begun("a server that says nothing, twice", { steps: [] }, trusting("mesh"), {
+    view: anyHello,
+    proxy: { cluster: "{case}-t", max_connect_attempts: 2 },
+    steps: [{ until: "end" }],
+  }),
+  begun(
+    "the server ends its side",
+    secure("alpha", { steps: [{ send: "hello" }, HALF, { bytes: 5 }] }),
+    trusting("mesh"),
+    {
+      steps: [{ bytes: 5 }, { until: "end" }, { send: "after" }, HALF],
+    },
+  ),
+  begun(
+    "the caller ends its side",
+    secure("alpha", { steps: [{ until: "end" }, { send: "after" }, HALF] }),
+    trusting("mesh"),
+    {
+      steps: [{ send: "ping" }, HALF, { bytes: 5 }, { until: "end" }],
+    },
+  ),
+  begun(
+    "the server is gone without a word",
+    secure("alpha", { steps: [{ bytes: 4 }, { end: "cut" }] }),
+    trusting("mesh"),
+    {
+      steps: [{ send: "ping" }, { until: "end" }],
+    },
+  ),
+  begun("the server resets", secure("alpha", { steps: [{ bytes: 4 }, { end: "reset" }] }), trusting("mesh"), {
+    steps: [{ send: "ping" }, { until: "end" }],
+  }),
+  begun("the caller resets", secure("alpha"), trusting("mesh"), { steps: [...ping, { end: "reset" }] }),
+  begun(
+    "the server speaks first",
+    secure("alpha", { steps: [{ send: "220 ready" }, { echo: true }] }),
+    trusting("mesh"),
+    {
+      steps: [{ bytes: 9 }, ...ping, HALF],
+    },
+  ),
+  begun("a mebibyte each way", secure("alpha"), trusting("mesh"), {
+    steps: [{ send: "x".repeat(1 << 20) }, { bytes: 1 << 20 }, HALF],
+  }),
+];
+
+/** Signatures differ in length. */
+const anySize = (lines: readonly string[]): readonly string[] =>
+  lines.map((line) => line.replaceAll(/([rt]x)=\d{4}/g, "$1=…"));
+
+const passing = (name: string, more: Partial<TcpCase>): TcpCase => ({
+  name: `passed: ${name}`,
+  listener: { listener_filters: [TLS_INSPECTOR] },
+  servers: {
+    up: secure("alpha"),
+    beta: secure("beta"),
+  },
+  clusters: [cluster("{case}-b", [host("beta")])],
+  chains: (filters) => [
+    { name: "alpha", filter_chain_match: { server_names: ["alpha.test"] }, filters },
+    {
+      name: "wild",
+      filter_chain_match: { server_names: ["*.wild.test"] },
+      filters: [filter("t", "TcpProxy", { stat_prefix: "b", cluster: "{case}-b" })],
+    },
+    { name: "x", filter_chain_match: { application_protocols: ["x"] }, filters },
+    { name: "plain", filter_chain_match: { transport_protocol: "raw_buffer" }, filters },
+  ],
+  steps: [...ping, HALF],
+  view: anySize,
+  ...more,
+});
+
+const passed: TcpCase[] = [
+  passing("by the server name", { tls: { sni: "alpha.test" } }),
+  passing("by a wildcard", { tls: { sni: "a.wild.test" } }),
+  passing("by the application's protocol", { tls: { alpn: ["x"] } }),
+  passing("an unknown name", {
+    tls: { sni: "nobody.test" },
+    view: (lines) => lines.filter((line) => !line.startsWith("client")),
+  }),
+  passing("no name", { tls: {}, view: (lines) => lines.filter((line) => !line.startsWith("client")) }),
+  passing("plaintext to a server of plaintext", {
+    servers: { up: { steps: ECHO }, beta: secure("beta") },
+    steps: [{ send: "plain text" }, { bytes: 10 }, HALF],
+  }),
+];
+
+export const tcpTls: TcpArea = { name: "tcp-tls", kind: "tcp", cases: [...terminated, ...originated, ...passed] };
