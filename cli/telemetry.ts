@@ -97,7 +97,11 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
           cells.closed.inc();
           cells.active.dec();
         },
-        onNoFilterChain: () => cells.failed("no_filter_chain"),
+        onRefused(name, reason, explanation, remoteAddress) {
+          cells.failed(reason);
+          listenerLog.info({ listener: name, remoteAddress, reason }, `connection refused: ${explanation}`);
+        },
+        onDetected: (_, outcome) => cells.detected(outcome),
         onTlsAccepted: (name, info) => tls.handshake("downstream", name, info),
         onTlsFailure(name, failure, remoteAddress) {
           cells.failed("tls");

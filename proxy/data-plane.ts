@@ -16,6 +16,7 @@ import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../model/snapshot.ts";
 import { HttpStats } from "./http/http-stats.ts";
+import { Interception } from "./interception.ts";
 import type { ListeningPlaces } from "./listener/places.ts";
 import { ListenerRuntime } from "./listener-runtime.ts";
 import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
@@ -86,8 +87,10 @@ export class DataPlane {
       secrets,
       contexts,
     });
+    this.#interception = new Interception(this.clusters, () => this.#listeners.values());
     this.#deps = {
       ...options,
+      interception: this.#interception,
       clock,
       wheel: this.wheel,
       clusters: this.clusters,
@@ -99,6 +102,7 @@ export class DataPlane {
   }
 
   readonly #deps: ConstructorParameters<typeof ListenerRuntime>[1];
+  readonly #interception: Interception;
 
   /** The snapshot in force. */
   get snapshot(): Snapshot {
@@ -127,10 +131,12 @@ export class DataPlane {
   async #apply(snapshot: Snapshot): Promise<readonly Problem[]> {
     this.#clock.refresh();
     const problems: Problem[] = [];
+    await this.#interception.prepare(snapshot);
     this.#snapshot = snapshot;
     this.clusters.addAndChange(snapshot);
+    this.#interception.changed();
     const failed: Listener[] = [];
-    for (const listener of snapshot.listeners.values()) {
+    for (const listener of inOrder(snapshot.listeners.values())) {
       if (this.#draining) break;
       if ((await this.#applyListener(listener, snapshot)) !== null) failed.push(listener);
     }
@@ -150,12 +156,14 @@ export class DataPlane {
     try {
       if (known !== undefined) {
         await known.update(listener, snapshot, this.#options.drainMs);
+        this.#interception.changed();
         return null;
       }
       const runtime = new ListenerRuntime(listener, this.#deps);
       runtime.useRoutes(snapshot);
       await runtime.bind(this.#leaving(snapshot));
       this.#listeners.set(listener.name, runtime);
+      this.#interception.changed();
       return null;
     } catch (error) {
       const [problem] = error instanceof UserError ? error.problems : [];
@@ -172,6 +180,7 @@ export class DataPlane {
   #retire(runtime: ListenerRuntime): void {
     const { drainMs } = this.#options;
     this.#listeners.delete(runtime.config.name);
+    this.#interception.changed();
     this.#retired.set(runtime, this.#clock.now() + drainMs);
     runtime.leave(drainMs);
   }
@@ -246,6 +255,11 @@ export class DataPlane {
   #open(): ListenerRuntime[] {
     return [...this.#listeners.values(), ...this.#retired.keys()];
   }
+}
+
+/** Those that only take what others hand over come first: the others may accept connections for them at once. */
+function inOrder(listeners: Iterable<Listener>): Listener[] {
+  return [...listeners].sort((a, b) => Number(a.bindToPort) - Number(b.bindToPort));
 }
 
 /** Of a listener's connection managers. */

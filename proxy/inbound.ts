@@ -1,25 +1,35 @@
 /**
- * The way in: from an accepted socket to requests. Only the order of the stages stands here: sniff, filter chain,
- * TLS, network filters, terminal filter.
+ * The way in: from an accepted socket to what serves it. Only the order of the stages stands here: listener filters and
+ * detection, another listener where the connection was going there, filter chain, TLS, network filters, terminal filter.
  */
 import type { Socket } from "node:net";
 import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
+import { Flag } from "../model/flags.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
-import { nextConnectionId } from "./codec/connection-id.ts";
+import type { Interception } from "./interception.ts";
+import { Arrival } from "./listener/arrival.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
-import { type ConnectionFacts, compileFilterChains, needsClientHello } from "./listener/filter-chain-match.ts";
+import type { ConnectionLog } from "./listener/connection-log.ts";
+import { Detection, type DetectionOutcome } from "./listener/detection.ts";
+import { compileFilterChains } from "./listener/filter-chain-match.ts";
+import { Intake, type IntakeEnd, type IntakeOwner, runSteps } from "./listener/intake.ts";
+import { compileListenerFilters, inspectTls, type ListenerStep } from "./listener/listener-filters.ts";
+import { type Refusal, type RefusalReason, refusals } from "./listener/refusal.ts";
+import { type OpaqueWay, ServerWatch } from "./listener/server-watch.ts";
 import type { ServedConnection } from "./listener/terminal.ts";
-import { MORE, NOT_TLS, readClientHello } from "./sniff/client-hello.ts";
+import { compileVirtualGuard, type VirtualGuard } from "./listener/virtual-guard.ts";
 import { acceptTls, type ClientHelloInfo } from "./tls/accept.ts";
-import type { TlsFailure } from "./tls/failure.ts";
+import { TlsFailure } from "./tls/failure.ts";
 
 /** What is counted about connections. */
 export interface ConnectionObserver {
   onOpened(listener: string): void;
   onClosed(listener: string): void;
-  onNoFilterChain(listener: string): void;
+  /** A connection that no filter chain served; `explanation` is for operators. */
+  onRefused(listener: string, reason: RefusalReason, explanation: string, remoteAddress: string): void;
+  onDetected(listener: string, outcome: DetectionOutcome): void;
   onTlsFailure(listener: string, failure: TlsFailure, remoteAddress: string): void;
   onTlsAccepted(listener: string, tls: ConnectionTls): void;
   onDenied(listener: string, explanation: string): void;
@@ -29,21 +39,31 @@ export interface InboundDeps {
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
   readonly observer: ConnectionObserver;
+  readonly interception: Interception;
+  /** null: the listener keeps none. */
+  readonly log: ConnectionLog | null;
 }
 
 const NO_HELLO: ClientHelloInfo = { serverName: "", alpn: [] };
+const HELLO_STEP: readonly ListenerStep[] = [inspectTls];
 
 /** The accepting side of one version of a listener's configuration, with the connections that follow it. */
-export class InboundListener {
+export class InboundListener implements IntakeOwner {
   readonly #listener: Listener;
   readonly #deps: InboundDeps;
-  readonly #match: (facts: ConnectionFacts) => CompiledFilterChain | null;
-  readonly #sniffs: boolean;
-  readonly #connections = new Set<ServedConnection>();
-  /** Sockets that have not yet shown what they speak. */
-  readonly #sniffing = new Set<Socket>();
+  readonly #match: (arrival: Arrival) => CompiledFilterChain | null;
+  readonly #steps: readonly ListenerStep[];
+  readonly #guard: VirtualGuard | null;
+  readonly #detection: Detection | null;
+  /** The default chain: a listener for what the mesh does not know refuses what comes to it. */
+  #fallback: CompiledFilterChain | null = null;
+  readonly #connections = new Map<ServedConnection, CompiledFilterChain>();
+  /** Connections that have not yet shown what they speak, and who listens to their servers meanwhile. */
+  readonly #intakes = new Map<Intake, ServerWatch | null>();
   /** Handshakes under way, as the ways to give them up. */
   readonly #handshakes = new Set<(reason: string) => void>();
+  /** Connections of chains that are not in force any more, and when they are cut (monotonic ms). */
+  readonly #leaving = new Map<ServedConnection, number>();
   #draining = false;
   #drainGraceMs = 0;
 
@@ -54,170 +74,277 @@ export class InboundListener {
   ) {
     this.#listener = listener;
     this.#deps = deps;
-    this.#match = compileFilterChains(listener, compile);
-    this.#sniffs =
-      needsClientHello(listener) ||
-      listener.filterChains.some(({ tls }) => tls !== null && (tls.alpn.length > 0 || tls.certificates.length > 1));
-  }
-
-  get connections(): number {
-    return this.#connections.size;
+    this.#match = compileFilterChains(listener, (chain) => {
+      const compiled = compile(chain);
+      if (chain === listener.defaultFilterChain) this.#fallback = compiled;
+      return compiled;
+    });
+    const { original, own, memory } = deps.interception;
+    this.#steps = compileListenerFilters(listener, original);
+    this.#guard = compileVirtualGuard(listener, own);
+    const detection = listener.outrigger?.detection;
+    this.#detection = detection === undefined ? null : new Detection(detection, listener, memory);
   }
 
   /** All that was accepted and is open, what speaks no HTTP yet included. */
   get open(): number {
-    return this.#connections.size + this.#handshakes.size + this.#sniffing.size;
+    return this.#connections.size + this.#handshakes.size + this.#intakes.size;
+  }
+
+  /** Connections of chains that are not in force any more. */
+  get leaving(): number {
+    return this.#leaving.size;
   }
 
   readonly accept = (socket: Socket): void => {
     this.#deps.clock.refresh();
     socket.on("error", ignore);
-    if (this.#sniffs) this.#sniff(socket);
-    else this.#choose(socket, null, NO_HELLO, "raw_buffer");
+    this.take(new Arrival(socket));
   };
+
+  /** A new connection, accepted here or handed over by the listener that did. */
+  take(arrival: Arrival): void {
+    const steps = this.#steps;
+    let at = 0;
+    if (this.#guard !== null) {
+      // Where the connection was going decides before what it says: nobody waits for a client's first byte in vain.
+      at = runSteps(steps, 0, arrival);
+      const refusal = this.#guard(arrival);
+      if (refusal !== null) {
+        this.#refuse(arrival, refusal);
+        return;
+      }
+      if (this.#handOver(arrival)) return;
+    } else if (steps.length > 0) at = runSteps(steps, 0, arrival);
+    if (at === steps.length) this.#identified(arrival, null);
+    else this.#inspect(arrival, at);
+  }
 
   /** Busy connections close after their response, idle ones after `graceMs` without a request. */
   drain(graceMs: number): void {
     this.#draining = true;
     this.#drainGraceMs = graceMs;
-    for (const connection of this.#connections) connection.drain(graceMs);
+    for (const connection of this.#connections.keys()) connection.drain(graceMs);
+  }
+
+  /** As `drain` for connections of chains that are not in force any more; what is open of them at `end` is cut. */
+  drainLeaving(graceMs: number, end: number): void {
+    for (const [connection, chain] of this.#connections) {
+      if (chain.inForce || this.#leaving.has(connection)) continue;
+      this.#leaving.set(connection, end);
+      connection.drain(graceMs);
+    }
+  }
+
+  /** Cuts what was leaving and whose time is up. */
+  sweep(now: number): void {
+    for (const [{ socket }, end] of this.#leaving) if (now >= end) socket.destroy();
   }
 
   /** Cuts what is open. */
   close(): void {
     this.#draining = true;
-    for (const socket of this.#sniffing) socket.destroy();
+    for (const [intake, watch] of this.#intakes) {
+      watch?.take()?.abandon();
+      intake.destroy();
+    }
+    this.#intakes.clear();
     for (const giveUp of [...this.#handshakes]) giveUp("the listener was closed");
-    for (const { socket } of this.#connections) socket.destroy();
+    for (const { socket } of this.#connections.keys()) socket.destroy();
   }
 
-  /** Reads until the first bytes tell whether TLS is spoken, and to whom. */
-  #sniff(socket: Socket): void {
+  /** Reads until the listener's filters know enough. */
+  #inspect(arrival: Arrival, at: number): void {
     const { wheel } = this.#deps;
-    let held: Buffer | null = null;
-    let timer: WheelTimer | null = null;
-    this.#sniffing.add(socket);
-    const stop = (): void => {
-      this.#sniffing.delete(socket);
-      socket.removeListener("data", onData);
-      socket.removeListener("end", onEnd);
-      socket.removeListener("close", onClose);
-      if (timer !== null) wheel.cancel(timer);
-    };
-    const onClose = (): void => stop();
-    const onEnd = (): void => {
-      stop();
-      socket.destroy();
-    };
-    const onData = (chunk: Buffer): void => {
-      held = held === null ? chunk : Buffer.concat([held, chunk]);
-      const hello = readClientHello(held);
-      if (hello === MORE) return;
-      stop();
-      if (hello === NOT_TLS) this.#choose(socket, held, NO_HELLO, "raw_buffer");
-      else this.#choose(socket, held, hello, "tls");
-    };
-    const limit = this.#listener.listenerFiltersTimeoutMs;
-    if (limit > 0) {
-      timer = wheel.after(limit, () => {
-        stop();
-        if (this.#listener.continueOnListenerFiltersTimeout) this.#choose(socket, held, NO_HELLO, "raw_buffer");
-        else socket.destroy();
-      });
-    }
-    socket.on("data", onData);
-    socket.on("end", onEnd);
-    socket.on("close", onClose);
+    const intake = new Intake(arrival, this.#steps, at, this.#listener.listenerFiltersTimeoutMs, wheel, this);
+    const watch =
+      this.#detection === null
+        ? null
+        : new ServerWatch(
+            arrival,
+            this.#detection.silenceMs(arrival),
+            wheel,
+            () => this.#opaqueWay(arrival),
+            () => intake.finish("server"),
+          );
+    this.#intakes.set(intake, watch);
   }
 
-  #choose(socket: Socket, head: Buffer | null, hello: ClientHelloInfo, transportProtocol: "raw_buffer" | "tls"): void {
-    const { observer } = this.#deps;
-    const chain = this.#match({
-      destinationAddress: plainAddress(socket.localAddress),
-      destinationPort: socket.localPort ?? 0,
-      sourceAddress: plainAddress(socket.remoteAddress),
-      sourcePort: socket.remotePort ?? 0,
-      serverName: hello.serverName,
-      transportProtocol,
-      applicationProtocols: hello.alpn,
-    });
+  /** Where a connection goes if nothing more is learned of it; null where that isn't to an opaque chain. */
+  #opaqueWay(arrival: Arrival): OpaqueWay | null {
+    const chain = this.#match(arrival);
+    const terminal = chain?.terminal?.opaque;
+    if (chain === null || chain.tls !== null || !terminal) return null;
+    const info = arrival.info(this.#listener.name, chain.name, null);
+    return chain.check(info) === null ? { chain, terminal, info } : null;
+  }
+
+  onIntake(intake: Intake, end: IntakeEnd): void {
+    const { clock, observer } = this.#deps;
+    clock.refresh();
+    const { arrival } = intake;
+    const watch = this.#intakes.get(intake) ?? null;
+    this.#intakes.delete(intake);
+    if (this.#detection !== null) {
+      observer.onDetected(this.#listener.name, this.#detection.learn(arrival, end));
+      this.#identified(arrival, watch);
+    } else if (end === "end") arrival.socket.destroy();
+    else if (end === "timeout" && !this.#listener.continueOnListenerFiltersTimeout) {
+      this.#refuse(arrival, refusals.timeout(this.#listener));
+    } else this.#identified(arrival, null);
+  }
+
+  onGone(intake: Intake): void {
+    this.#intakes.get(intake)?.take()?.abandon();
+    this.#intakes.delete(intake);
+  }
+
+  /** All that is to be known of the connection is known. */
+  #identified(arrival: Arrival, watch: ServerWatch | null): void {
+    if (this.#guard === null && this.#handOver(arrival)) return;
+    const chain = this.#match(arrival);
+    const attempt = watch?.take() ?? null;
+    const way = watch?.way ?? null;
+    if (attempt !== null && way !== null) {
+      if (way.chain === chain && !arrival.socket.destroyed) {
+        this.#tellUnknown(arrival, chain);
+        // Nothing may come in between: who takes the connection over reads on by itself.
+        arrival.socket.pause();
+        this.#register(chain, way.info, (onClosed) => attempt.commit(arrival.head, onClosed));
+        return;
+      }
+      attempt.abandon();
+    }
     if (chain === null) {
-      observer.onNoFilterChain(this.#listener.name);
-      socket.destroy();
+      this.#refuse(arrival, this.#whyNoChain(arrival));
       return;
     }
-    if (chain.tls === null) {
-      this.#serve(socket, socket, head, null, chain);
+    this.#tellUnknown(arrival, chain);
+    if (chain.tls === null) this.#serve(arrival, arrival.socket, arrival.head, null, chain);
+    else if (chain.readsHello && arrival.hello === null) this.#readHello(arrival, chain);
+    else this.#handshake(arrival, chain);
+  }
+
+  #handOver(arrival: Arrival): boolean {
+    return this.#listener.useOriginalDst === true && this.#deps.interception.handOver(arrival, this.#listener);
+  }
+
+  /** Reads the ClientHello for the handshake's sake, where no filter was asked to. */
+  #readHello(arrival: Arrival, chain: CompiledFilterChain): void {
+    const at = runSteps(HELLO_STEP, 0, arrival);
+    if (at === HELLO_STEP.length) {
+      this.#handshake(arrival, chain);
       return;
     }
-    const remote = socket.remoteAddress ?? "";
+    const limit = chain.handshakeTimeoutMs || this.#listener.listenerFiltersTimeoutMs;
+    const intake = new Intake(arrival, HELLO_STEP, at, limit, this.#deps.wheel, {
+      onIntake: (done, end) => {
+        this.#intakes.delete(done);
+        this.#deps.clock.refresh();
+        if (end === "known") {
+          this.#handshake(arrival, chain);
+          return;
+        }
+        arrival.socket.destroy();
+        const { name } = this.#listener;
+        const failure = new TlsFailure("handshake", "the client ended before the TLS handshake, or took too long");
+        this.#deps.observer.onTlsFailure(name, failure, arrival.sourceAddress);
+      },
+      onGone: (gone) => this.#intakes.delete(gone),
+    });
+    this.#intakes.set(intake, null);
+  }
+
+  #handshake(arrival: Arrival, chain: CompiledFilterChain): void {
+    const { clock, observer, wheel } = this.#deps;
+    const { name } = this.#listener;
+    if (chain.tls === null) return;
     let timer: WheelTimer | null = null;
     const done = (): void => {
       this.#handshakes.delete(giveUp);
-      if (timer !== null) this.#deps.wheel.cancel(timer);
+      if (timer !== null) wheel.cancel(timer);
     };
-    const giveUp = acceptTls(socket, head, hello, chain.tls, this.#deps.clock, {
+    const giveUp = acceptTls(arrival.socket, arrival.head, arrival.hello ?? NO_HELLO, chain.tls, clock, {
       onAccepted: (secure, tls) => {
-        this.#deps.clock.refresh();
+        clock.refresh();
         done();
-        observer.onTlsAccepted(this.#listener.name, tls);
-        this.#serve(socket, secure, null, tls, chain);
+        observer.onTlsAccepted(name, tls);
+        this.#serve(arrival, secure, null, tls, chain);
       },
       onFailed: (failure) => {
         done();
-        observer.onTlsFailure(this.#listener.name, failure, remote);
+        observer.onTlsFailure(name, failure, arrival.sourceAddress);
       },
     });
     this.#handshakes.add(giveUp);
     const limit = chain.handshakeTimeoutMs;
-    if (limit > 0) timer = this.#deps.wheel.after(limit, () => giveUp("the TLS handshake took too long"));
+    if (limit > 0) timer = wheel.after(limit, () => giveUp("the TLS handshake took too long"));
   }
 
   #serve(
-    raw: Socket,
+    arrival: Arrival,
     socket: Socket,
     head: Buffer | null,
     tls: ConnectionTls | null,
     chain: CompiledFilterChain,
   ): void {
     const { name } = this.#listener;
-    const { observer } = this.#deps;
-    const info: ConnectionInfo = {
-      id: nextConnectionId(),
-      remoteAddress: plainAddress(raw.remoteAddress),
-      remotePort: raw.remotePort ?? 0,
-      localAddress: plainAddress(raw.localAddress),
-      localPort: raw.localPort ?? 0,
-      tls,
-      listener: name,
-      filterChain: chain.name,
-    };
+    const info = arrival.info(name, chain.name, tls);
     const denied = chain.check(info);
     if (denied !== null) {
-      observer.onDenied(name, denied);
+      this.#deps.observer.onDenied(name, denied);
+      this.#deps.log?.refused(info, 0, denied);
       socket.destroy();
       return;
     }
-    if (chain.terminal === null) {
-      observer.onNoFilterChain(name);
-      socket.destroy();
-      return;
-    }
+    const { terminal } = chain;
+    if (terminal === null) this.#refuse(arrival, refusals.noFilters(chain.name));
+    else this.#register(chain, info, (onClosed) => terminal.serve(socket, head, info, onClosed));
+  }
+
+  #register(chain: CompiledFilterChain, info: ConnectionInfo, begin: (onClosed: () => void) => ServedConnection): void {
+    const { name } = this.#listener;
+    const { observer, log } = this.#deps;
     observer.onOpened(name);
-    const served = chain.terminal.serve(socket, head, info, () => {
+    const logEnd = log === null ? null : log.begin(info);
+    const served = begin(() => {
       this.#connections.delete(served);
+      this.#leaving.delete(served);
       observer.onClosed(name);
+      logEnd?.();
     });
-    this.#connections.add(served);
+    this.#connections.set(served, chain);
     // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
     if (this.#draining) served.drain(this.#drainGraceMs);
   }
-}
 
-/** `::ffff:10.0.0.1` is 10.0.0.1 to people and to rules. */
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return "";
-  return address.startsWith("::ffff:") ? address.slice(7) : address;
+  #whyNoChain(arrival: Arrival): Refusal {
+    const { outrigger, filterChains } = this.#listener;
+    const onlyTls =
+      outrigger?.virtual?.kind === "inbound" &&
+      arrival.transportProtocol === "raw_buffer" &&
+      filterChains.some(
+        ({ tls, match: { destinationPort } }) =>
+          tls !== null && (destinationPort === null || destinationPort === arrival.destinationPort),
+      );
+    return onlyTls ? refusals.plaintext(arrival) : refusals.noFilterChain(arrival);
+  }
+
+  /** Says that a connection is refused which the chain for unknown destinations will end by itself. */
+  #tellUnknown(arrival: Arrival, chain: CompiledFilterChain): void {
+    const virtual = this.#listener.outrigger?.virtual;
+    if (virtual?.kind !== "outbound" || !virtual.registryOnly || chain !== this.#fallback) return;
+    const { reason, explanation } = refusals.registryOnly(arrival);
+    this.#deps.observer.onRefused(this.#listener.name, reason, explanation, arrival.sourceAddress);
+  }
+
+  #refuse(arrival: Arrival, { reason, explanation }: Refusal): void {
+    const { observer, log } = this.#deps;
+    const { name } = this.#listener;
+    observer.onRefused(name, reason, explanation, arrival.sourceAddress);
+    log?.refused(arrival.info(name, "", null), Flag.NR, explanation);
+    arrival.socket.destroy();
+  }
 }
 
 function ignore(): void {}

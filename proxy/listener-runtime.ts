@@ -18,7 +18,10 @@ import { compileObserve } from "./http/observe.ts";
 import type { HttpContext, HttpRuntime } from "./http/runtime.ts";
 import { HttpTerminal } from "./http/terminal.ts";
 import { InboundListener } from "./inbound.ts";
+import type { Interception, TakingListener } from "./interception.ts";
+import type { Arrival } from "./listener/arrival.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
+import { ConnectionLog } from "./listener/connection-log.ts";
 import { BoundListener } from "./listener/listener.ts";
 import type { ListeningPlaces } from "./listener/places.ts";
 import type { Terminal } from "./listener/terminal.ts";
@@ -41,6 +44,7 @@ export interface ListenerDeps {
   readonly secrets: SecretsView;
   readonly contexts: ContextCache;
   readonly workload: string;
+  readonly interception: Interception;
   /** Where other threads listen as well. Absent: this is the only one. */
   readonly places?: ListeningPlaces;
   /** The numbers of connection managers with that `stat_prefix`. */
@@ -63,7 +67,7 @@ interface ChainSlot {
   shared: SharedRuntime;
 }
 
-export class ListenerRuntime {
+export class ListenerRuntime implements TakingListener {
   readonly #deps: ListenerDeps;
   #config: Listener;
   /** One for each address; none with `bind_to_port: false`. */
@@ -98,7 +102,7 @@ export class ListenerRuntime {
 
   /** Whether connections are open that follow a configuration which is not in force any more. */
   get hasLeaving(): boolean {
-    for (const [old, end] of this.#old) if (end !== Infinity && old.open > 0) return true;
+    for (const [old, end] of this.#old) if (old.leaving > 0 || (end !== Infinity && old.open > 0)) return true;
     return false;
   }
 
@@ -106,8 +110,14 @@ export class ListenerRuntime {
   sweep(now: number): void {
     for (const [old, end] of this.#old) {
       if (now >= end) old.close();
+      else old.sweep(now);
       if (old.open === 0) this.#old.delete(old);
     }
+  }
+
+  /** Takes a connection that another listener has accepted. */
+  take(arrival: Arrival): void {
+    this.#inbound.take(arrival);
   }
 
   /** Binds; from a listener in `leaving` that is bound to the same address its socket is taken over. */
@@ -151,14 +161,14 @@ export class ListenerRuntime {
     this.#config = config;
     this.useRoutes(snapshot);
     this.#inbound = next;
-    const kept = oldSlots.map((slot) => this.#adopt(slot)).every(Boolean);
+    for (const slot of oldSlots) this.#adopt(slot);
     const now = this.#deps.clock.now();
     this.#old.set(old, Infinity);
-    if (!kept || moved) {
-      for (const [version, end] of this.#old) {
+    for (const [version, end] of this.#old) {
+      if (moved) {
         version.drain(drainMs);
         this.#old.set(version, Math.min(end, now + drainMs));
-      }
+      } else version.drainLeaving(drainMs, now + drainMs);
     }
     this.sweep(now);
   }
@@ -183,30 +193,33 @@ export class ListenerRuntime {
   }
 
   /** Connections of the slot's chain follow the new configuration if its chain means the same to a connection. */
-  #adopt(slot: ChainSlot): boolean {
+  #adopt(slot: ChainSlot): void {
     const heir = this.#slots.find(
       ({ config, shared }) =>
         config.name === slot.config.name &&
         (shared.runtime === null) === (slot.shared.runtime === null) &&
-        isDeepStrictEqual([config.match, config.tls], [slot.config.match, slot.config.tls]),
+        isDeepStrictEqual([config.match, config.tls], [slot.config.match, slot.config.tls]) &&
+        // Calls are judged one by one by the rules in force; an opaque connection was judged when it was accepted.
+        (shared.runtime !== null || isDeepStrictEqual(config.filters.slice(0, -1), slot.config.filters.slice(0, -1))),
     );
     if (heir === undefined) {
       slot.shared.standing.inForce = false;
-      return false;
+      return;
     }
     slot.shared.runtime = heir.shared.runtime;
     slot.shared.standing = heir.shared.standing;
     heir.shared = slot.shared;
-    return true;
   }
 
   #compile(config: Listener): InboundListener {
     this.#slots = [];
-    const { clock, wheel, telemetry } = this.#deps;
+    const { clock, wheel, telemetry, interception } = this.#deps;
     return new InboundListener(config, (chain) => this.#compileChain(config, chain), {
       clock,
       wheel,
       observer: telemetry.connections(config),
+      interception,
+      log: config.accessLogs.length === 0 ? null : new ConnectionLog(telemetry.accessLogs(config.accessLogs), clock),
     });
   }
 
@@ -217,9 +230,12 @@ export class ListenerRuntime {
         ? (compileNetworkRbac(filter.policy, this.#deps.telemetry.rbac(filter.statPrefix)) ?? [])
         : [],
     );
+    const { tls } = chain;
+    const end = this.#compileTerminal(listener, chain);
     return {
       name: chain.name,
-      tls: chain.tls === null ? null : new ServerTlsContext(chain.tls, secrets, contexts),
+      tls: tls === null ? null : new ServerTlsContext(tls, secrets, contexts),
+      readsHello: tls !== null && (tls.alpn.length > 0 || tls.certificates.length > 1),
       handshakeTimeoutMs: chain.transportSocketConnectTimeoutMs,
       check: (info) => {
         for (const check of checks) {
@@ -228,17 +244,24 @@ export class ListenerRuntime {
         }
         return null;
       },
-      terminal: this.#compileTerminal(listener, chain),
+      terminal: end?.terminal ?? null,
+      get inForce() {
+        return end === null || end.slot.shared.standing.inForce;
+      },
     };
   }
 
-  #compileTerminal(listener: Listener, chain: FilterChain): Terminal | null {
+  /** null: the chain has no terminal filter. */
+  #compileTerminal(
+    listener: Listener,
+    chain: FilterChain,
+  ): { readonly terminal: Terminal; readonly slot: ChainSlot } | null {
     const filter = chain.filters.at(-1);
     const standing = { inForce: true };
     if (filter?.kind === "tcp_proxy") {
       const slot: ChainSlot = { config: chain, shared: { runtime: null, standing } };
       this.#slots.push(slot);
-      return this.#compileTcp(listener, filter.config, slot);
+      return { terminal: this.#compileTcp(listener, filter.config, slot), slot };
     }
     if (filter?.kind !== "http_connection_manager") return null;
     const { config } = filter;
@@ -246,7 +269,8 @@ export class ListenerRuntime {
     const shared = { runtime, standing };
     const slot: ChainSlot & { shared: { runtime: HttpRuntime } } = { config: chain, shared };
     this.#slots.push(slot);
-    return new HttpTerminal(config.codecType, serverOptions(config), () => slot.shared.runtime);
+    const terminal = new HttpTerminal(config.codecType, serverOptions(config), () => slot.shared.runtime);
+    return { terminal, slot };
   }
 
   #compileTcp(listener: Listener, config: TcpProxy, slot: ChainSlot): Terminal {

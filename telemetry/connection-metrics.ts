@@ -8,8 +8,10 @@ export interface ListenerCells {
   readonly active: GaugeCell;
   readonly opened: CounterCell;
   readonly closed: CounterCell;
-  /** A connection was turned away or broke before a request: `no_filter_chain`, `tls`, `rbac`, `limit`, `timeout`. */
+  /** A connection was turned away or broke before a request: `no_filter_chain`, `tls`, `rbac`, `limit`, `timeout` … */
   failed(reason: string): void;
+  /** The protocol of a connection was found, where nothing declared it. */
+  detected(outcome: string): void;
 }
 
 export class ConnectionMetrics {
@@ -17,6 +19,7 @@ export class ConnectionMetrics {
   readonly #opened: Family<CounterCell>;
   readonly #closed: Family<CounterCell>;
   readonly #failed: Family<CounterCell>;
+  readonly #detected: Family<CounterCell>;
 
   constructor(registry: MetricsRegistry) {
     const labels = ["listener"];
@@ -40,6 +43,12 @@ export class ConnectionMetrics {
       help: "Connections that were turned away or broke before a request",
       labels: [...labels, "reason"],
     });
+    this.#detected = registry.counter({
+      name: "outrigger_detection_total",
+      help: "Connections whose protocol was found by looking, by what it was or who spoke first",
+      labels: [...labels, "outcome"],
+      expireAfterMs: DEFAULT_EXPIRY_MS,
+    });
   }
 
   forListener(listener: string): ListenerCells {
@@ -48,6 +57,7 @@ export class ConnectionMetrics {
       opened: this.#opened.cell(listener),
       closed: this.#closed.cell(listener),
       failed: (reason) => this.#failed.cell(listener, reason).inc(),
+      detected: (outcome) => this.#detected.cell(listener, outcome).inc(),
     };
   }
 

@@ -83,7 +83,7 @@ export interface GrpcInfo {
 }
 
 /** `%ACCESS_LOG_TYPE%`. */
-export type AccessLogType = "DownstreamEnd" | "TcpConnectionEnd" | "TcpUpstreamConnected" | "TcpPeriodic";
+export type AccessLogType = "NotSet" | "DownstreamEnd" | "TcpConnectionEnd" | "TcpUpstreamConnected" | "TcpPeriodic";
 
 export class StreamInfo {
   connection: ConnectionInfo;

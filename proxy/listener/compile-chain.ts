@@ -7,6 +7,10 @@ export interface CompiledFilterChain {
   readonly name: string;
   /** null: plaintext. */
   readonly tls: ServerTlsContext | null;
+  /** The handshake goes by what the client asks for: its ClientHello is to be read before. */
+  readonly readsHello: boolean;
+  /** Whether the configuration still has the chain, and it means the same to its connections. */
+  readonly inForce: boolean;
   /** 0: no limit. */
   readonly handshakeTimeoutMs: number;
   /** Network-level access rules: the reason for refusing the connection, or null. */

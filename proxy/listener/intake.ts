@@ -6,8 +6,8 @@ import type { TimerWheel, WheelTimer } from "../../core/timer-wheel.ts";
 import type { Arrival } from "./arrival.ts";
 import type { ListenerStep } from "./listener-filters.ts";
 
-/** Why an intake is over: the filters know, their time was up, or the client has sent its last byte. */
-export type IntakeEnd = "known" | "timeout" | "end";
+/** Why an intake is over: the filters know, their time was up, the client has sent its last byte, or the server spoke first. */
+export type IntakeEnd = "known" | "timeout" | "end" | "server";
 
 export interface IntakeOwner {
   /** Called once, unless `onGone` is; the socket has no listeners of the intake's any more. */

@@ -21,34 +21,35 @@ const TLS_RECORD = 0x16;
 export class ServerWatch {
   readonly #arrival: Arrival;
   readonly #wheel: TimerWheel;
-  readonly #way: () => OpaqueWay | null;
+  readonly #find: () => OpaqueWay | null;
   readonly #onSpoke: () => void;
   #timer: WheelTimer | null = null;
-  #taken: OpaqueWay | null = null;
+  #way: OpaqueWay | null = null;
   #attempt: OpaqueAttempt | null = null;
+  #stopped = false;
 
   /**
-   * After `silenceMs` the server is called, if `way` then knows where: never from inside this call. `onSpoke` is called at
+   * After `silenceMs` the server is called, if `find` then knows where: never from inside this call. `onSpoke` is called at
    * most once.
    */
   constructor(
     arrival: Arrival,
     silenceMs: number,
     wheel: TimerWheel,
-    way: () => OpaqueWay | null,
+    find: () => OpaqueWay | null,
     onSpoke: () => void,
   ) {
     this.#arrival = arrival;
     this.#wheel = wheel;
-    this.#way = way;
+    this.#find = find;
     this.#onSpoke = onSpoke;
     if (silenceMs > 0) this.#timer = wheel.after(silenceMs, () => this.#listen());
     else queueMicrotask(() => this.#listen());
   }
 
-  /** The chain whose upstream was called, null while none was. */
-  get chain(): CompiledFilterChain | null {
-    return this.#taken?.chain ?? null;
+  /** Where the server was called, null while it was not. */
+  get way(): OpaqueWay | null {
+    return this.#way;
   }
 
   /** Nobody listens from here on. The attempt that was made, for its end to be settled; null for none. */
@@ -63,17 +64,15 @@ export class ServerWatch {
     if (this.#stopped) return;
     const { head, socket } = this.#arrival;
     if (head?.[0] === TLS_RECORD) return;
-    const way = this.#way();
+    const way = this.#find();
     if (way === null) return;
-    this.#taken = way;
+    this.#way = way;
     this.#attempt = way.terminal.listen(socket, way.info, () => {
       if (!this.#stopped) this.#onSpoke();
     });
     // Who opens connections for a client may have stopped to read it: here it is still read.
     socket.resume();
   }
-
-  #stopped = false;
 
   #stop(): void {
     this.#stopped = true;

@@ -1,0 +1,115 @@
+/**
+ * What listeners need to know of each other and of the rest of the process where connections are intercepted: where a
+ * connection was going, which listener stands for that place, and whose connections are the sidecar's own.
+ */
+import { formatAddress } from "../model/address.ts";
+import type { Listener } from "../model/listener.ts";
+import type { Snapshot } from "../model/snapshot.ts";
+import type { OwnConnections } from "./endpoint/own-connections.ts";
+import type { Arrival } from "./listener/arrival.ts";
+import { DetectionMemory } from "./listener/detection-memory.ts";
+import { restoresDestination } from "./listener/listener-filters.ts";
+import {
+  loadOriginalDestination,
+  NO_ORIGINAL_DESTINATION,
+  type OriginalDestination,
+} from "./listener/original-destination.ts";
+import { loadSystemSockets } from "./listener/system-sockets.ts";
+import type { UpstreamClusters } from "./outbound.ts";
+
+/** A listener that takes connections which were accepted by another. */
+export interface TakingListener {
+  readonly config: Listener;
+  take(arrival: Arrival): void;
+}
+
+interface ListenerIndex {
+  /** By `host:port`. */
+  readonly places: ReadonlyMap<string, TakingListener>;
+  /** Services by the addresses of their endpoints. */
+  readonly endpoints: ReadonlyMap<string, TakingListener>;
+}
+
+export class Interception {
+  /** Of the kernel, from the first configuration on that asks for it. */
+  original: OriginalDestination = NO_ORIGINAL_DESTINATION;
+  readonly memory = new DetectionMemory();
+  readonly own: OwnConnections;
+  readonly #clusters: UpstreamClusters;
+  readonly #listeners: () => Iterable<TakingListener>;
+  /** Built when next asked for after a change. */
+  #index: ListenerIndex | null = null;
+
+  constructor(clusters: UpstreamClusters, listeners: () => Iterable<TakingListener>) {
+    this.#clusters = clusters;
+    this.own = clusters.own;
+    this.#listeners = listeners;
+  }
+
+  /** Loads what a configuration needs of the system, before anything of it is in force. */
+  async prepare(snapshot: Snapshot): Promise<void> {
+    const listeners = [...snapshot.listeners.values()];
+    this.own.watching = listeners.some(({ outrigger }) => outrigger?.virtual !== undefined);
+    if (this.original === NO_ORIGINAL_DESTINATION && listeners.some(restoresDestination)) {
+      this.original = await loadOriginalDestination();
+    }
+    for (const { bindAddress } of snapshot.clusters.values()) {
+      if (bindAddress?.kind !== "tcp" || bindAddress.networkNamespace === undefined) continue;
+      await loadSystemSockets();
+      return;
+    }
+  }
+
+  /** Listeners or endpoints have changed. */
+  changed(): void {
+    this.#index = null;
+  }
+
+  /**
+   * Hands a connection to the listener of its restored destination: the one at that address, else, from a virtual listener,
+   * that of the service whose endpoint is there, else the one at that port of any address. False: there is none but `from`.
+   */
+  handOver(arrival: Arrival, from: Listener): boolean {
+    if (!arrival.restored) return false;
+    this.#index ??= this.#build();
+    const { places, endpoints } = this.#index;
+    const { destinationAddress: host, destinationPort: port } = arrival;
+    const key = placeOf(host, port);
+    let to = places.get(key);
+    if (to === undefined && from.outrigger?.virtual?.kind === "outbound") {
+      to = endpoints.get(key);
+      if (to !== undefined) arrival.pinned = to.config.name;
+    }
+    to ??= places.get(placeOf(host.includes(":") ? "::" : "0.0.0.0", port));
+    if (to === undefined || to.config.name === from.name) return false;
+    to.take(arrival);
+    return true;
+  }
+
+  #build(): ListenerIndex {
+    const places = new Map<string, TakingListener>();
+    const services = new Map<string, TakingListener>();
+    for (const listener of this.#listeners()) {
+      const { name, address, additionalAddresses, outrigger } = listener.config;
+      if (outrigger?.service) services.set(name, listener);
+      // Nobody means to call a virtual listener; that its port is taken here says nothing about other machines.
+      if (outrigger?.virtual !== undefined) continue;
+      for (const place of [address, ...(additionalAddresses ?? [])]) {
+        if (place.kind !== "tcp") continue;
+        places.set(placeOf(place.host, place.port), listener);
+        if (place.host === "::" && place.ipv4Compat) places.set(placeOf("0.0.0.0", place.port), listener);
+      }
+    }
+    const endpoints = new Map<string, TakingListener>();
+    for (const cluster of this.#clusters.all()) {
+      const listener = services.get(cluster.name);
+      if (listener === undefined || cluster.config.discovery.kind !== "eds") continue;
+      for (const { key } of cluster.endpoints) if (!endpoints.has(key)) endpoints.set(key, listener);
+    }
+    return { places, endpoints };
+  }
+}
+
+function placeOf(host: string, port: number): string {
+  return formatAddress({ kind: "tcp", host, port });
+}
