@@ -18,7 +18,7 @@ import { Intake, type IntakeEnd, type IntakeOwner, runSteps } from "./listener/i
 import { compileListenerFilters, inspectTls, type ListenerStep } from "./listener/listener-filters.ts";
 import { type Refusal, type RefusalReason, refusals } from "./listener/refusal.ts";
 import { type OpaqueWay, ServerWatch } from "./listener/server-watch.ts";
-import type { ServedConnection } from "./listener/terminal.ts";
+import type { ConnectionClosed, ServedConnection } from "./listener/terminal.ts";
 import { compileVirtualGuard, type VirtualGuard } from "./listener/virtual-guard.ts";
 import { acceptTls, type ClientHelloInfo } from "./tls/accept.ts";
 import { TlsFailure } from "./tls/failure.ts";
@@ -293,7 +293,7 @@ export class InboundListener implements IntakeOwner {
     const denied = chain.check(info);
     if (denied !== null) {
       this.#deps.observer.onDenied(name, denied);
-      this.#deps.log?.refused(info, 0, denied);
+      this.#deps.log?.refused(info, 0, "", denied);
       socket.destroy();
       return;
     }
@@ -302,16 +302,20 @@ export class InboundListener implements IntakeOwner {
     else this.#register(chain, info, (onClosed) => terminal.serve(socket, head, info, onClosed));
   }
 
-  #register(chain: CompiledFilterChain, info: ConnectionInfo, begin: (onClosed: () => void) => ServedConnection): void {
+  #register(
+    chain: CompiledFilterChain,
+    info: ConnectionInfo,
+    begin: (onClosed: ConnectionClosed) => ServedConnection,
+  ): void {
     const { name } = this.#listener;
     const { observer, log } = this.#deps;
     observer.onOpened(name);
     const logEnd = log === null ? null : log.begin(info);
-    const served = begin(() => {
+    const served = begin((stream) => {
       this.#connections.delete(served);
       this.#leaving.delete(served);
       observer.onClosed(name);
-      logEnd?.();
+      logEnd?.(stream);
     });
     this.#connections.set(served, chain);
     // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
@@ -342,7 +346,7 @@ export class InboundListener implements IntakeOwner {
     const { observer, log } = this.#deps;
     const { name } = this.#listener;
     observer.onRefused(name, reason, explanation, arrival.sourceAddress);
-    log?.refused(arrival.info(name, "", null), Flag.NR, explanation);
+    log?.refused(arrival.info(name, "", null), Flag.NR, "filter_chain_not_found", explanation);
     arrival.socket.destroy();
   }
 }

@@ -7,6 +7,7 @@ import { HeaderMap } from "../../core/header-map.ts";
 import type { AccessLogger } from "../../telemetry/access-log.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
+import type { ConnectionClosed } from "./terminal.ts";
 
 /** What formats read of a request, where there is none. */
 const NO_REQUEST: RequestView = {
@@ -27,16 +28,20 @@ export class ConnectionLog {
     this.#clock = clock;
   }
 
-  /** A connection is served from now on; to be called when it has ended. */
-  begin(connection: ConnectionInfo): () => void {
+  /** A connection is served from now on; to be called when it has ended, with what its stream knows of it. */
+  begin(connection: ConnectionInfo): ConnectionClosed {
     const info = this.#start(connection);
-    return () => this.#write(info);
+    return (stream = info) => {
+      stream.logType = "NotSet";
+      this.#write(stream);
+    };
   }
 
-  /** A connection that nobody served. `flags`: bits of model/flags.ts. */
-  refused(connection: ConnectionInfo, flags: number, explanation: string): void {
+  /** A connection that nobody served. `flags`: bits of model/flags.ts; `details`: Envoy's word for it, "" for none. */
+  refused(connection: ConnectionInfo, flags: number, details: string, explanation: string): void {
     const info = this.#start(connection);
     info.flags = flags;
+    info.responseCodeDetails = details;
     info.explanation = explanation;
     this.#write(info);
   }

@@ -1,6 +1,6 @@
 /** The end of a filter chain: what takes an accepted connection over, whatever it speaks. */
 import type { Socket } from "node:net";
-import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 
 /** A connection that was taken over. */
 export interface ServedConnection {
@@ -8,6 +8,12 @@ export interface ServedConnection {
   /** Ends when nothing is under way; `graceMs` is for what may be on its way already. */
   drain(graceMs: number): void;
 }
+
+/**
+ * A connection has ended. `stream`: what is known of it, where it was one stream of bytes; the listener's access log has it
+ * before the terminal's own.
+ */
+export type ConnectionClosed = (stream?: StreamInfo) => void;
 
 export interface Terminal {
   /**
@@ -30,7 +36,7 @@ export interface OpaqueTerminal {
 /** Exactly one of its methods is called, once. */
 export interface OpaqueAttempt {
   /** The connection is opaque: both directions flow from here on, as with `Terminal.serve`. */
-  commit(head: Buffer | null, onClosed: () => void): ServedConnection;
+  commit(head: Buffer | null, onClosed: ConnectionClosed): ServedConnection;
   /** It is something else, or gone: what was opened is closed and leaves no line in the access log. */
   abandon(): void;
 }

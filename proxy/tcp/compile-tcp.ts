@@ -5,7 +5,13 @@ import { parseIdentity } from "../../model/identity.ts";
 import type { TcpProxy } from "../../model/tcp.ts";
 import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
-import type { OpaqueAttempt, OpaqueTerminal, ServedConnection, Terminal } from "../listener/terminal.ts";
+import type {
+  ConnectionClosed,
+  OpaqueAttempt,
+  OpaqueTerminal,
+  ServedConnection,
+  Terminal,
+} from "../listener/terminal.ts";
 import type { TcpDeps, TcpRuntime } from "./runtime.ts";
 import { TcpSession } from "./session.ts";
 
@@ -33,7 +39,7 @@ class TcpTerminal implements Terminal {
     };
   }
 
-  serve(socket: Socket, head: Buffer | null, info: ConnectionInfo, onClosed: () => void): ServedConnection {
+  serve(socket: Socket, head: Buffer | null, info: ConnectionInfo, onClosed: ConnectionClosed): ServedConnection {
     return new TcpSession(this.#runtime, socket, info).commit(head, onClosed);
   }
 }
