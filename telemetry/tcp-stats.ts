@@ -6,9 +6,6 @@ export class TcpStats {
   /** Bytes from callers, and to them. */
   downstream_cx_rx_bytes_total = 0;
   downstream_cx_tx_bytes_total = 0;
-  /** Reading was stopped because the other side did not keep up, and went on. */
-  downstream_flow_control_paused_reading_total = 0;
-  downstream_flow_control_resumed_reading_total = 0;
   idle_timeout = 0;
   max_downstream_connection_duration = 0;
   /** Outrigger's own: open connections; none is forgotten while there are some. */

@@ -41,6 +41,17 @@ function findFields(socket: Socket): Fields | null {
  * `owned(bytes)`. `pause` and `resume` of the socket work as ever, and so does its `end`.
  */
 export function readSocket(socket: Socket, onBytes: (bytes: Buffer) => void): void {
+  // A write to a TLS socket may decrypt more of what it has received, into the very same buffer: its bytes are moved out
+  // before anything else happens. A plaintext socket is only read by the event loop.
+  if (socket instanceof TLSSocket) readInto(socket, landing, (bytes) => moveOut(bytes, onBytes));
+  else readInto(socket, landing, onBytes);
+}
+
+/**
+ * As `readSocket`, into a buffer of the caller's: what it holds is lost with the next read of any socket that is read into
+ * it, which a write to a TLS socket may bring about.
+ */
+export function readInto(socket: Socket, buffer: Buffer, onBytes: (bytes: Buffer) => void): void {
   const internals = socket as unknown as Internals;
   if (fields === undefined) fields = findFields(socket);
   const handle = internals._handle;
@@ -48,25 +59,21 @@ export function readSocket(socket: Socket, onBytes: (bytes: Buffer) => void): vo
     socket.on("data", onBytes);
     return;
   }
-  // A write to a TLS socket may decrypt more of what it has received, into the very same buffer: its bytes are moved out
-  // before anything else happens. A plaintext socket is only read by the event loop.
-  const encrypted = socket instanceof TLSSocket;
-  internals[fields.buffer] = landing;
+  internals[fields.buffer] = buffer;
   internals[fields.callback] = (count: number): boolean => {
-    if (encrypted) moveOut(count, onBytes);
-    else onBytes(landing.subarray(0, count));
+    onBytes(buffer.subarray(0, count));
     return true;
   };
-  handle.useUserBuffer(landing);
+  handle.useUserBuffer(buffer);
   // What came before stays where the stream has put it.
   for (let early = socket.read() as Buffer | null; early !== null; early = socket.read() as Buffer | null)
     onBytes(early);
   socket.resume();
 }
 
-function moveOut(count: number, onBytes: (bytes: Buffer) => void): void {
+function moveOut(bytes: Buffer, onBytes: (bytes: Buffer) => void): void {
   const room = takeBlock();
-  landing.copy(room, 0, 0, count);
+  const count = bytes.copy(room);
   onBytes(room.subarray(0, count));
   releaseBlock(room);
 }

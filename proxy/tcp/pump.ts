@@ -1,63 +1,151 @@
-/** One direction of an opaque connection: bytes as they come, an end as an end, and no more waiting than the limit. */
+/**
+ * One direction of an opaque connection: bytes as they come, an end as an end. What was read is written before more is
+ * read, so that no more waits here than one read, and memory is the same few blocks for all connections.
+ */
 import type { Socket } from "node:net";
-import { readSocket, writeTransient } from "../codec/socket-reader.ts";
+import { TLSSocket } from "node:tls";
+import { BLOCK_SIZE, releaseBlock, takeBlock } from "../codec/blocks.ts";
+import { readInto } from "../codec/socket-reader.ts";
 
 /** What a pump's connection wants to know. */
 export interface PumpOwner {
-  /** Bytes have come, and were handed on. */
+  /** Bytes have come; they are handed on when this returns. */
   onMoved(pump: Pump, bytes: Buffer): void;
-  /** The target does not keep up: reading stops until it has taken all. */
-  onPaused(pump: Pump): void;
-  onResumed(pump: Pump): void;
+  /** The source has ended, and all that it sent was handed on. */
   onEnd(pump: Pump): void;
+}
+
+/** Where plaintext connections are read into, all of them: as much as one round of encryption hands to the kernel. */
+const landing = Buffer.allocUnsafeSlow(131_072);
+
+/** TLS hands records over one by one; behind a full one there is nearly always another. */
+const FULL_RECORD = 16_384;
+
+/** Bytes that wait to be written, in a block of their own. */
+interface Held {
+  readonly block: Buffer;
+  length: number;
 }
 
 export class Pump {
   readonly from: Socket;
   readonly to: Socket;
   readonly #owner: PumpOwner;
-  readonly #limit: number;
+  readonly #fromTls: boolean;
+  readonly #toTls: boolean;
   /** The source has sent its last byte. */
   ended = false;
-  #paused = false;
+  /** A write is under way, and its bytes are not ours to change. */
+  #busy = false;
+  #stopped = false;
+  /** What comes next, the first is full unless it is the last. */
+  readonly #held: Held[] = [];
+  #writing: Buffer | null = null;
+  #collecting = false;
 
-  /** `limit`: bytes that may wait to be written before reading stops. */
-  constructor(from: Socket, to: Socket, limit: number, owner: PumpOwner) {
+  constructor(from: Socket, to: Socket, owner: PumpOwner) {
     this.from = from;
     this.to = to;
-    this.#limit = limit;
     this.#owner = owner;
+    this.#fromTls = from instanceof TLSSocket;
+    this.#toTls = to instanceof TLSSocket;
   }
 
   /** Begins to read. `early` are bytes that were read before. */
-  start(early: Buffer | null): void {
-    const { from, to } = this;
-    from.on("end", () => {
+  start(early: readonly Buffer[]): void {
+    this.from.on("end", () => {
       this.ended = true;
-      this.#owner.onEnd(this);
-      if (!to.destroyed) to.end();
+      this.#pass();
     });
-    to.on("drain", () => this.#resume());
-    if (early !== null) this.#pass(early);
-    readSocket(from, (bytes) => this.#pass(bytes));
-    if (this.#paused) from.pause();
+    for (const bytes of early) this.#take(bytes);
+    this.#pass();
+    readInto(this.from, landing, (bytes) => this.#onBytes(bytes));
+    if (this.#stopped) this.from.pause();
   }
 
-  #pass(bytes: Buffer): void {
-    const { to } = this;
-    if (to.destroyed || to.writableEnded) return;
-    writeTransient(to, bytes);
+  readonly #onWritten = (): void => {
+    if (!this.#busy || this.to.writableLength > 0) return;
+    this.#busy = false;
+    if (this.#writing !== null) {
+      releaseBlock(this.#writing);
+      this.#writing = null;
+    }
+    this.#pass();
+  };
+
+  #onBytes(bytes: Buffer): void {
+    if (this.to.destroyed) return;
+    // A write that TLS encrypts is done with the bytes when it returns.
+    if (this.#toTls && !this.#busy && this.#held.length === 0) {
+      this.#owner.onMoved(this, bytes);
+      this.#write(bytes);
+      if (this.#busy) this.#stop();
+      return;
+    }
+    this.#take(bytes);
+    if (this.#busy) this.#stop();
+    else if (!this.#fromTls || bytes.length < FULL_RECORD || (this.#held[0]?.length ?? 0) === BLOCK_SIZE) this.#pass();
+    else if (!this.#collecting) {
+      this.#collecting = true;
+      setImmediate(this.#passCollected);
+    }
+  }
+
+  readonly #passCollected = (): void => {
+    this.#collecting = false;
+    if (!this.#busy) this.#pass();
+  };
+
+  /** Copies bytes to where they may stay. */
+  #take(bytes: Buffer): void {
     this.#owner.onMoved(this, bytes);
-    if (this.#paused || to.writableLength <= this.#limit) return;
-    this.#paused = true;
+    let at = 0;
+    while (at < bytes.length) {
+      let last = this.#held.at(-1);
+      if (last === undefined || last.length === BLOCK_SIZE) {
+        last = { block: takeBlock(), length: 0 };
+        this.#held.push(last);
+      }
+      const count = bytes.copy(last.block, last.length, at);
+      last.length += count;
+      at += count;
+    }
+  }
+
+  /** Writes what is held, as far as the target takes it; then its end, or the source is read again. */
+  #pass(): void {
+    const { to } = this;
+    if (this.#busy || to.destroyed) return;
+    while (this.#held.length > 0) {
+      const { block, length } = this.#held.shift() as Held;
+      this.#write(block.subarray(0, length));
+      if (!this.#busy) releaseBlock(block);
+      else {
+        this.#writing = block;
+        this.#stop();
+        return;
+      }
+    }
+    if (this.ended) {
+      this.#owner.onEnd(this);
+      to.end();
+    } else this.#resume();
+  }
+
+  #write(bytes: Buffer): void {
+    this.to.write(bytes, this.#onWritten);
+    this.#busy = this.to.writableLength > 0;
+  }
+
+  #stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
     this.from.pause();
-    this.#owner.onPaused(this);
   }
 
   #resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    if (!this.from.destroyed) this.from.resume();
-    this.#owner.onResumed(this);
+    if (!this.#stopped || this.from.destroyed) return;
+    this.#stopped = false;
+    this.from.resume();
   }
 }

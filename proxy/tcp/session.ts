@@ -6,7 +6,7 @@ import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type AccessLogType, type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
 import { owned } from "../codec/blocks.ts";
-import type { OpaqueAttempt, ServedConnection } from "../listener/terminal.ts";
+import type { ConnectionClosed, OpaqueAttempt, ServedConnection } from "../listener/terminal.ts";
 import { HTTP2, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
 import { type TcpFailure, tcpFailures } from "./failures.ts";
 import { Pump, type PumpOwner } from "./pump.ts";
@@ -34,7 +34,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   #toUpstream: Pump | null = null;
   #toCaller: Pump | null = null;
   /** null: not committed yet. */
-  #onClosed: (() => void) | null = null;
+  #onClosed: ConnectionClosed | null = null;
   /** What the caller sent before it was handed over. */
   #head: Buffer | null = null;
   /** No upstream was to be had while the connection was only listened to. */
@@ -67,7 +67,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#onServerSpoke = onServerSpoke;
   }
 
-  commit(head: Buffer | null, onClosed: () => void): ServedConnection {
+  commit(head: Buffer | null, onClosed: ConnectionClosed): ServedConnection {
     const { stats, config, wheel } = this.#runtime;
     this.#onServerSpoke = null;
     this.#onClosed = onClosed;
@@ -138,14 +138,6 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     }
   }
 
-  onPaused(pump: Pump): void {
-    if (pump === this.#toUpstream) this.#runtime.stats.downstream_flow_control_paused_reading_total++;
-  }
-
-  onResumed(pump: Pump): void {
-    if (pump === this.#toUpstream) this.#runtime.stats.downstream_flow_control_resumed_reading_total++;
-  }
-
   onEnd(): void {
     this.#runtime.clock.refresh();
     this.#lastMoved = this.#runtime.clock.now();
@@ -153,9 +145,9 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
 
   /** Joins the two sockets: both directions flow from here on. */
   #join(remote: Socket): void {
-    const { bufferLimit, config, wheel, clock } = this.#runtime;
-    const up = new Pump(this.socket, remote, bufferLimit, this);
-    const down = new Pump(remote, this.socket, bufferLimit, this);
+    const { config, wheel, clock } = this.#runtime;
+    const up = new Pump(this.socket, remote, this);
+    const down = new Pump(remote, this.socket, this);
     this.#toUpstream = up;
     this.#toCaller = down;
     this.#lastMoved = clock.now();
@@ -164,8 +156,8 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     const head = this.#head;
     this.#head = null;
     const held = this.#held.splice(0);
-    up.start(head);
-    down.start(held.length === 0 ? null : Buffer.concat(held));
+    up.start(head === null ? [] : [head]);
+    down.start(held);
   }
 
   #hearServer(socket: Socket): void {
@@ -221,7 +213,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#remote?.destroy();
   }
 
-  #finish(onClosed: () => void): void {
+  #finish(onClosed: ConnectionClosed): void {
     const { wheel, stats, clock } = this.#runtime;
     wheel.cancel(this.#idle);
     if (this.#maxDuration !== null) wheel.cancel(this.#maxDuration);
@@ -231,8 +223,8 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     const info = this.#info;
     info.endedAt = clock.now();
     this.#recorder?.closed(info.flags, info.endedAt - info.startedAt);
+    onClosed(info);
     this.#log("TcpConnectionEnd");
-    onClosed();
   }
 
   #log(type: AccessLogType): void {
