@@ -69,6 +69,7 @@ const protocols: TcpCase[] = [
 
 const waiting = (name: string, listener: JsonObject, more: Partial<TcpCase>): TcpCase => ({
   name: `waiting: ${name}`,
+  listenerLog: true,
   chains: byProtocol,
   listener: { listener_filters: [TLS_INSPECTOR, HTTP_INSPECTOR], listener_filters_timeout: "0.2s", ...listener },
   steps: [{ until: "end" }],
@@ -106,17 +107,20 @@ const only = (match: JsonObject) => (filters: Filters) => [chain("only", match, 
 const choices: TcpCase[] = [
   {
     name: "no chain",
+    listenerLog: true,
     chains: only({ destination_port: 1 }),
-    steps: [{ send: "ping" }, { until: "end" }],
+    steps: [{ until: "end" }],
   },
   {
     name: "no chain for plaintext",
+    listenerLog: true,
     listener: { listener_filters: [TLS_INSPECTOR] },
     chains: only({ transport_protocol: "tls" }),
     steps: [{ send: "plain text" }, { until: "end" }],
   },
   {
     name: "no chain for a silent caller",
+    listenerLog: true,
     chains: only({ destination_port: 1 }),
     steps: [{ until: "end" }],
   },
@@ -138,8 +142,9 @@ const choices: TcpCase[] = [
   },
   {
     name: "a chain without filters",
+    listenerLog: true,
     chains: () => [{ name: "empty", filters: [] }],
-    steps: [{ send: "ping" }, { until: "end" }],
+    steps: [{ until: "end" }],
   },
   {
     name: "TLS inspector disabled for the port",
@@ -194,6 +199,24 @@ const choices: TcpCase[] = [
   },
 ];
 
+/** What the listener's own log says about connections that were served, or not. */
+const logged: TcpCase[] = [
+  { name: "logged by the listener", listenerLog: true, steps: [{ send: "ping" }, { bytes: 4 }, { end: "half" }] },
+  {
+    name: "logged by the listener: nobody listens",
+    listenerLog: true,
+    cluster: { load_assignment: { cluster_name: "{case}", endpoints: [{ lb_endpoints: [host("closed")] }] } },
+    steps: [{ until: "end" }],
+  },
+  {
+    name: "logged by the listener: times and names",
+    listenerLog: true,
+    log: "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %FILTER_CHAIN_NAME%",
+    chains: (filters) => [{ name: "chain", filters }],
+    steps: [{ send: "ping" }, { bytes: 4 }, { end: "half" }],
+  },
+];
+
 const original = { type: "ORIGINAL_DST", lb_policy: "CLUSTER_PROVIDED", connect_timeout: "1s" };
 
 /** Nothing has led these connections elsewhere: they are where they were going. */
@@ -220,14 +243,14 @@ const destinations: TcpCase[] = [
     name: "a cluster of original destinations",
     clusters: [{ name: "{case}-o", ...original }],
     proxy: { cluster: "{case}-o" },
-    steps: [{ send: "ping" }, { until: "end" }],
+    steps: [{ until: "end" }],
   },
   {
     name: "a cluster of original destinations, behind the listener filter",
     listener: { listener_filters: [ORIGINAL_DST] },
     clusters: [{ name: "{case}-o", ...original }],
     proxy: { cluster: "{case}-o" },
-    steps: [{ send: "ping" }, { until: "end" }],
+    steps: [{ until: "end" }],
   },
   {
     name: "a source address",
@@ -262,12 +285,12 @@ const destinations: TcpCase[] = [
       }),
     ],
     proxy: { cluster: "{case}-b" },
-    steps: [{ send: "ping" }, { until: "end" }],
+    steps: [{ until: "end" }],
   },
 ];
 
 export const tcpListeners: TcpArea = {
   name: "tcp-listeners",
   kind: "tcp",
-  cases: [...protocols, ...timeouts, ...choices, ...destinations],
+  cases: [...protocols, ...timeouts, ...choices, ...logged, ...destinations],
 };

@@ -21,14 +21,26 @@ const mutual = downstream(["alpha"], trusting("mesh"), REQUIRED);
 const terminated: TcpCase[] = [
   ended("served", alpha, { tls: {}, steps: [...ping, HALF] }),
   ended("a server name and ALPN", downstream(["alpha"], { alpn_protocols: ["x", "y"] }), {
+    listener: { listener_filters: [TLS_INSPECTOR] },
     tls: { sni: "alpha.test", alpn: ["y"] },
     steps: [...ping, HALF],
+  }),
+  ended("a server name without the inspector", alpha, {
+    tls: { sni: "alpha.test" },
+    steps: [...ping, HALF],
+    log: "%REQUESTED_SERVER_NAME%",
+    differs: {
+      why: "TLS that ends here has read the name, inspector or not",
+      envoy: ["log proxy: -"],
+      outrigger: ["log proxy: alpha.test"],
+    },
   }),
   ended("ALPN with nothing in common", downstream(["alpha"], { alpn_protocols: ["x"] }), {
     tls: { alpn: ["y"] },
     steps: [...ping, HALF],
   }),
   ended("a caller with a certificate", mutual, {
+    listener: { listener_filters: [TLS_INSPECTOR] },
     tls: CALLER,
     steps: [...ping, HALF],
     log: "%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_TLS_VERSION% %REQUESTED_SERVER_NAME% %BYTES_RECEIVED% %BYTES_SENT%",
@@ -213,10 +225,15 @@ const passed: TcpCase[] = [
   passing("by a wildcard", { tls: { sni: "a.wild.test" } }),
   passing("by the application's protocol", { tls: { alpn: ["x"] } }),
   passing("an unknown name", {
+    listenerLog: true,
     tls: { sni: "nobody.test" },
     view: (lines) => lines.filter((line) => !line.startsWith("client")),
   }),
-  passing("no name", { tls: {}, view: (lines) => lines.filter((line) => !line.startsWith("client")) }),
+  passing("no name", {
+    listenerLog: true,
+    tls: {},
+    view: (lines) => lines.filter((line) => !line.startsWith("client")),
+  }),
   passing("plaintext to a server of plaintext", {
     servers: { up: { steps: ECHO }, beta: secure("beta") },
     steps: [{ send: "plain text" }, { bytes: 10 }, HALF],

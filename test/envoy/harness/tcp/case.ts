@@ -40,6 +40,8 @@ export interface TcpCase extends Compared {
   readonly listeners?: readonly JsonObject[];
   /** Format of the access logs. */
   readonly log?: string;
+  /** The listener's access log too: a line for each connection, before the proxy's. */
+  readonly listenerLog?: boolean;
   /** Default: `up`, which sends back what comes. */
   readonly servers?: Readonly<Record<string, TcpServer>>;
   readonly tls?: ClientTls;

@@ -51,7 +51,7 @@ function resourcesOf(id: string, testCase: TcpCase, places: TcpPlaces) {
     name: "{case}",
     address: { socket_address: { address: "127.0.0.1", port_value: "{port:listener}" } },
     filter_chains: testCase.chains === undefined ? [{ filters }] : testCase.chains(filters),
-    access_log: [log("listener")],
+    ...(testCase.listenerLog ? { access_log: [log("listener")] } : {}),
     ...testCase.listener,
   };
   const clusters = [cluster("{case}", [host("up")], testCase.cluster), ...(testCase.clusters ?? [])];
