@@ -154,6 +154,7 @@ export class ClusterState<P extends Pool = Pool> {
     const { destination } = context;
     if (destination !== null || this.#originalDst !== null) return this.#meant(destination);
     const detector = this.#detector;
+    detector?.catchUp();
     // A first attempt may serve as a probe; a retry goes where it is likeliest to succeed.
     if (detector?.hasProbes === true && context.hostSelectionRetries === 0) {
       const probe = detector.takeProbe();
@@ -345,7 +346,7 @@ export class ClusterState<P extends Pool = Pool> {
     this.#detector = null;
     const { outlierDetection, outrigger, name } = this.#config;
     if (outlierDetection === null) return;
-    const { clock, random } = this.#deps;
+    const { clock, random, shared = null } = this.#deps;
     const own =
       outrigger === null
         ? null
@@ -355,6 +356,7 @@ export class ClusterState<P extends Pool = Pool> {
       clock,
       random,
       observer: this.#observer,
+      shared,
       onChange: () => this.#onHealthChange(),
     });
     for (const endpoint of this.endpoints) this.#detector.add(endpoint);

@@ -4,13 +4,17 @@
  */
 import type { Clock, Timer } from "../../../core/clock.ts";
 import type { Random } from "../../../core/random.ts";
+import type { SharedState } from "../../../core/shared-state.ts";
 import type { OutlierDetection } from "../../../model/cluster.ts";
 import type { EndpointState } from "../endpoint-state.ts";
 import { type ClusterEventKind, type ClusterObserver, formatDuration, formatPercent } from "../events.ts";
+import type { CircuitState } from "../opossum-circuit.ts";
+import { enforcingPercent, nextEjection, reasonOf, runReason } from "./ejection-policy.ts";
 import { HostMonitor, type RunListener } from "./host-monitor.ts";
+import { type HostRecords, LocalRecords } from "./host-records.ts";
 import { type EjectionKind, OutlierStats } from "./outlier-stats.ts";
-import { Readmission } from "./readmission.ts";
-import { findOutliers, type IntervalCounts } from "./success-rate.ts";
+import { SharedRecords } from "./shared-records.ts";
+import { findOutliers } from "./success-rate.ts";
 
 /** What Outrigger's own policy adds; absent where only Envoy's resource is given. */
 export interface OwnOutlierPolicy {
@@ -23,6 +27,8 @@ export interface DetectorDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly observer: ClusterObserver;
+  /** Absent or null: this thread is the only one. */
+  readonly shared?: SharedState | null;
   /** An endpoint was ejected or readmitted: the balancer has to be built anew. */
   readonly onChange: () => void;
 }
@@ -32,6 +38,7 @@ export class OutlierDetector implements RunListener {
   readonly #config: OutlierDetection;
   readonly #own: OwnOutlierPolicy | null;
   readonly #deps: DetectorDeps;
+  readonly #records: HostRecords;
   readonly #monitors = new Map<EndpointState, HostMonitor>();
   #timer: Timer | null = null;
   /** Ejected endpoints that wait for a probe. */
@@ -50,14 +57,19 @@ export class OutlierDetector implements RunListener {
     this.consecutiveGatewayFailure = config.consecutiveGatewayFailure;
     this.consecutiveLocalOriginFailure = config.consecutiveLocalOriginFailure;
     this.split = config.splitExternalLocalOriginErrors;
+    const { cluster, clock, shared } = deps;
+    const name = `${cluster} ${JSON.stringify([config, own])}`;
+    this.#records =
+      (shared ? SharedRecords.acquire(name, config.intervalMs, clock, shared) : null) ?? new LocalRecords(clock);
     this.#arm();
   }
 
   /** Watches an endpoint from now on. */
   add(endpoint: EndpointState): void {
-    const monitor = new HostMonitor(endpoint, this);
+    const monitor = new HostMonitor(endpoint, this.#records.open(endpoint.key), this);
     endpoint.monitor = monitor;
     this.#monitors.set(endpoint, monitor);
+    this.#follow(monitor);
   }
 
   /** Forgets an endpoint; it is in service again as far as outlier detection is concerned. */
@@ -65,7 +77,8 @@ export class OutlierDetector implements RunListener {
     const monitor = this.#monitors.get(endpoint);
     if (monitor === undefined) return;
     this.#monitors.delete(endpoint);
-    this.#endReadmission(monitor);
+    this.#leaveProbe(monitor);
+    monitor.record.close();
     if (endpoint.ejected) this.stats.ejections_active--;
     endpoint.ejected = false;
     endpoint.monitor = null;
@@ -74,12 +87,22 @@ export class OutlierDetector implements RunListener {
   /** An ejected endpoint whose turn for a probe it is; the caller sends it the next request. null: none. */
   takeProbe(): EndpointState | null {
     for (const monitor of this.#halfOpen) {
-      if (monitor.readmission?.takeProbe() !== true) continue;
+      const { record } = monitor;
+      if (record.readmission?.takeProbe() !== true) continue;
       this.stats.probes++;
-      this.#tell("probe", monitor, `probed after ${this.#since(monitor.ejectedAt)}: ${monitor.reason}`);
+      this.#tell(
+        "probe",
+        monitor,
+        `probed after ${this.#since(record.ejectedAt)}: ${reasonOf(monitor.record, this.#config)}`,
+      );
       return monitor.endpoint;
     }
     return null;
+  }
+
+  /** Takes in what other threads have ejected and readmitted: cheap enough to call for each request. */
+  catchUp(): void {
+    if (this.#records.changed) this.#followAll();
   }
 
   /** Whether `takeProbe` may find one: cheap enough to ask for each request. */
@@ -91,58 +114,58 @@ export class OutlierDetector implements RunListener {
   describe(endpoint: EndpointState): string {
     const monitor = this.#monitors.get(endpoint);
     if (monitor === undefined || !endpoint.ejected) return "";
-    const waiting = monitor.readmission?.state === "half_open" ? ", waits for a probe" : "";
-    return `ejected ${this.#since(monitor.ejectedAt)} ago${waiting}: ${monitor.reason}`;
+    const waiting = monitor.record.readmission?.state === "half_open" ? ", waits for a probe" : "";
+    return `ejected ${this.#since(monitor.record.ejectedAt)} ago${waiting}: ${reasonOf(monitor.record, this.#config)}`;
   }
 
   close(): void {
     this.#timer?.cancel();
     this.#timer = null;
     for (const endpoint of [...this.#monitors.keys()]) this.remove(endpoint);
+    this.#records.close();
   }
 
   onRun(monitor: HostMonitor, kind: EjectionKind): void {
     if (monitor.endpoint.ejected) return;
-    this.#detected(monitor, kind, this.#runReason(kind));
+    this.#detected(monitor, kind, runReason(kind, this.#config));
     // Envoy resets only the run that triggered.
-    if (kind === "consecutive_5xx") monitor.consecutive5xx = 0;
-    else if (kind === "consecutive_gateway_failure") monitor.consecutiveGatewayFailure = 0;
-    else monitor.consecutiveLocalOriginFailure = 0;
-  }
-
-  #runReason(kind: EjectionKind): string {
-    if (kind === "consecutive_5xx") return `${this.consecutive5xx} consecutive 5xx`;
-    if (kind === "consecutive_gateway_failure") {
-      return `${this.consecutiveGatewayFailure} consecutive gateway failures (502, 503 or 504)`;
-    }
-    return `${this.consecutiveLocalOriginFailure} consecutive local origin failures (connect, timeout or reset)`;
+    if (kind === "consecutive_5xx") monitor.record.run5xx.reset();
+    else if (kind === "consecutive_gateway_failure") monitor.record.runGatewayFailure.reset();
+    else monitor.record.runLocalOriginFailure.reset();
   }
 
   #detected(monitor: HostMonitor, kind: EjectionKind, reason: string): void {
+    this.catchUp();
+    if (monitor.endpoint.ejected) return;
     this.stats[`ejections_detected_${kind}`]++;
-    const after = this.stats.ejections_active + 1;
-    const percent = (100 * after) / this.#monitors.size;
-    const atMost = Math.min(100, this.#config.maxEjectionPercent);
-    const first = this.#config.alwaysEjectOneHost === true && after === 1;
-    const overflow =
-      percent > atMost && !first
-        ? `${after} of ${this.#monitors.size} endpoints (${formatPercent(percent)}) would be over ${formatPercent(atMost)}`
-        : this.#own !== null && !this.#othersInService(monitor)
-          ? "no other endpoint is in service"
-          : "";
+    const overflow = this.#overflow(monitor, this.stats.ejections_active + 1);
     if (overflow !== "") {
-      this.stats.ejections_overflow++;
-      this.#tell("ejection_overflow", monitor, `not ejected, ${overflow}: ${reason}`);
+      this.#refuse(monitor, overflow, reason);
       return;
     }
-    if (this.#own?.dryRun === true || this.#deps.random() * 100 >= this.#enforcing(kind)) {
-      const why = this.#own?.dryRun === true ? "dry run" : `enforced for ${this.#enforcing(kind)}% of cases`;
+    if (this.#own?.dryRun === true || this.#deps.random() * 100 >= enforcingPercent(kind, this.#config)) {
+      const why =
+        this.#own?.dryRun === true ? "dry run" : `enforced for ${enforcingPercent(kind, this.#config)}% of cases`;
       this.#tell("ejection_not_enforced", monitor, `not ejected, ${why}: ${reason}`);
       return;
     }
-    this.stats.ejections_enforced_total++;
-    this.stats[`ejections_enforced_${kind}`]++;
-    this.#eject(monitor, reason);
+    this.#eject(monitor, kind, reason);
+  }
+
+  /** Why one endpoint more, the `active`th, may not be ejected; "" if it may. */
+  #overflow(monitor: HostMonitor, active: number): string {
+    const percent = (100 * active) / this.#monitors.size;
+    const atMost = Math.min(100, this.#config.maxEjectionPercent);
+    const first = this.#config.alwaysEjectOneHost === true && active === 1;
+    if (percent > atMost && !first) {
+      return `${active} of ${this.#monitors.size} endpoints (${formatPercent(percent)}) would be over ${formatPercent(atMost)}`;
+    }
+    return this.#own !== null && !this.#othersInService(monitor) ? "no other endpoint is in service" : "";
+  }
+
+  #refuse(monitor: HostMonitor, overflow: string, reason: string): void {
+    this.stats.ejections_overflow++;
+    this.#tell("ejection_overflow", monitor, `not ejected, ${overflow}: ${reason}`);
   }
 
   /** Outrigger's own rule: whatever the percentage, the last endpoint in service stays. */
@@ -153,65 +176,101 @@ export class OutlierDetector implements RunListener {
     return false;
   }
 
-  #eject(monitor: HostMonitor, reason: string): void {
-    const { baseEjectionTimeMs, maxEjectionTimeMs, maxEjectionTimeJitterMs } = this.#config;
-    this.stats.ejections_active++;
-    monitor.endpoint.ejected = true;
-    monitor.ejections++;
-    monitor.reason = reason;
-    monitor.jitterMs = Math.floor(this.#deps.random() * (maxEjectionTimeJitterMs + 1));
-    if (monitor.backoff * baseEjectionTimeMs < maxEjectionTimeMs + baseEjectionTimeMs) monitor.backoff++;
-    this.#begin(monitor);
+  #eject(monitor: HostMonitor, kind: EjectionKind, reason: string): void {
+    const { record } = monitor;
+    if (!record.eject({ ...nextEjection(record, this.#config, this.#deps.random), kind, reason })) return;
+    this.#followAll();
+    // Another thread may have ejected another one meanwhile; each now sees both.
+    const overflow = this.#overflow(monitor, this.stats.ejections_active);
+    if (overflow !== "") {
+      record.undo();
+      this.#publish();
+      this.#refuse(monitor, overflow, reason);
+      return;
+    }
+    this.stats.ejections_enforced_total++;
+    this.stats[`ejections_enforced_${kind}`]++;
+    this.#probeLater(monitor);
+    this.#publish();
     this.#tell(
       "ejected",
       monitor,
-      `ejected for ${formatDuration(monitor.ejectedForMs)} (${monitor.ejections}.): ${reason}`,
+      `ejected for ${formatDuration(record.ejectedForMs)} (${record.ejections}.): ${reason}`,
     );
-    this.#deps.onChange();
   }
 
-  /** Starts the time of an ejection. */
-  #begin(monitor: HostMonitor): void {
-    monitor.ejectedAt = this.#deps.clock.now();
-    monitor.ejectedForMs =
-      Math.min(this.#config.baseEjectionTimeMs * monitor.backoff, this.#config.maxEjectionTimeMs) + monitor.jitterMs;
+  /** An endpoint that was ejected here is to come back through a probe, if the policy says so. */
+  #probeLater(monitor: HostMonitor): void {
     if (this.#own?.probeBeforeReadmission !== true) return;
-    this.#endReadmission(monitor);
-    monitor.readmission = new Readmission(monitor.ejectedForMs, this.#deps.clock, (state) => {
-      if (state === "half_open") this.#halfOpen.push(monitor);
-      else if (state === "closed") this.#readmit(monitor, `the probe succeeded`);
-      else this.#ejectAgain(monitor);
-    });
+    this.#leaveProbe(monitor);
+    monitor.record.probe((state) => this.#onReadmission(monitor, state));
+  }
+
+  #onReadmission(monitor: HostMonitor, state: CircuitState): void {
+    if (state === "closed") this.#readmit(monitor, `the probe succeeded`);
+    else if (state === "open") this.#ejectAgain(monitor);
+    else {
+      this.#waitForProbe(monitor);
+      this.#publish();
+    }
   }
 
   /** The probe failed: out for longer. */
   #ejectAgain(monitor: HostMonitor): void {
-    const { baseEjectionTimeMs, maxEjectionTimeMs } = this.#config;
-    if (monitor.backoff * baseEjectionTimeMs < maxEjectionTimeMs + baseEjectionTimeMs) monitor.backoff++;
-    this.#begin(monitor);
+    const { record } = monitor;
+    if (!record.ejectAgain(nextEjection(record, this.#config, this.#deps.random))) return;
+    this.#probeLater(monitor);
+    this.#publish();
     this.#tell(
       "ejected",
       monitor,
-      `stays ejected for ${formatDuration(monitor.ejectedForMs)}: the probe failed after ${monitor.reason}`,
+      `stays ejected for ${formatDuration(record.ejectedForMs)}: the probe failed after ${reasonOf(monitor.record, this.#config)}`,
     );
   }
 
   #readmit(monitor: HostMonitor, because: string): void {
-    const { endpoint } = monitor;
-    this.#endReadmission(monitor);
-    this.stats.ejections_active--;
+    const { record } = monitor;
+    const { ejectedAt } = record;
+    if (!record.readmit()) return;
     this.stats.readmissions++;
-    endpoint.ejected = false;
-    monitor.readmittedAt = this.#deps.clock.now();
     monitor.resetRuns();
-    this.#tell("readmitted", monitor, `readmitted after ${this.#since(monitor.ejectedAt)}: ${because}`);
-    this.#deps.onChange();
+    this.#publish();
+    this.#tell("readmitted", monitor, `readmitted after ${this.#since(ejectedAt)}: ${because}`);
   }
 
-  #endReadmission(monitor: HostMonitor): void {
-    monitor.readmission?.close();
-    monitor.readmission = null;
-    this.#halfOpen = this.#halfOpen.filter((other) => other !== monitor);
+  /** Something has changed here: the balancer and the other threads take it in. */
+  #publish(): void {
+    this.#records.publish();
+    this.#followAll();
+  }
+
+  /** Takes in what was changed, here or elsewhere. */
+  #followAll(): void {
+    // Before looking: what changes meanwhile is taken in the next time.
+    this.#records.seen();
+    let changed = false;
+    for (const monitor of this.#monitors.values()) changed = this.#follow(monitor) || changed;
+    if (changed) this.#deps.onChange();
+  }
+
+  /** True if the endpoint has gone out of service or come back. */
+  #follow(monitor: HostMonitor): boolean {
+    const { record, endpoint } = monitor;
+    record.follow(this.#own?.probeBeforeReadmission === true ? (state) => this.#onReadmission(monitor, state) : null);
+    if (record.readmission?.state === "half_open") this.#waitForProbe(monitor);
+    else this.#leaveProbe(monitor);
+    if (endpoint.ejected === record.ejected) return false;
+    endpoint.ejected = record.ejected;
+    this.stats.ejections_active += record.ejected ? 1 : -1;
+    return true;
+  }
+
+  #waitForProbe(monitor: HostMonitor): void {
+    if (!this.#halfOpen.includes(monitor)) this.#halfOpen.push(monitor);
+  }
+
+  #leaveProbe(monitor: HostMonitor): void {
+    if (this.#halfOpen.includes(monitor)) this.#halfOpen = this.#halfOpen.filter((other) => other !== monitor);
   }
 
   #arm(): void {
@@ -222,19 +281,23 @@ export class OutlierDetector implements RunListener {
   }
 
   #onInterval(): void {
+    this.catchUp();
+    if (!this.#records.takeInterval()) return;
     const now = this.#deps.clock.now();
     for (const monitor of this.#monitors.values()) {
-      if (monitor.endpoint.ejected && monitor.readmission === null && now - monitor.ejectedAt >= monitor.ejectedForMs) {
-        this.#readmit(monitor, `its ${formatDuration(monitor.ejectedForMs)} are over`);
+      const { record } = monitor;
+      record.readmission?.check();
+      if (record.ejected && record.readmission === null && now - record.ejectedAt >= record.ejectedForMs) {
+        this.#readmit(monitor, `its ${formatDuration(record.ejectedForMs)} are over`);
       }
-      monitor.external.turn();
-      monitor.local.turn();
+      record.external.turn();
+      record.local.turn();
     }
     this.#judge("external");
     if (this.split) this.#judge("local");
-    for (const monitor of this.#monitors.values()) {
-      if (monitor.endpoint.ejected || monitor.readmittedAt === null || monitor.backoff === 0) continue;
-      if (now - monitor.readmittedAt >= this.#config.intervalMs) monitor.backoff--;
+    for (const { record } of this.#monitors.values()) {
+      if (record.ejected || record.readmittedAt === null || record.backoff === 0) continue;
+      if (now - record.readmittedAt >= this.#config.intervalMs) record.lowerBackoff();
     }
   }
 
@@ -242,32 +305,12 @@ export class OutlierDetector implements RunListener {
     const size = this.#monitors.size;
     if (size < this.#config.successRateMinimumHosts && size < this.#config.failurePercentageMinimumHosts) return;
     const judged = [...this.#monitors.values()].filter((monitor) => !monitor.endpoint.ejected);
-    const counts: IntervalCounts[] = judged.map((monitor) => monitor[origin]);
+    const counts = judged.map(({ record }) => record[origin]);
     for (const { index, kind, reason } of findOutliers(counts, this.#config)) {
       const monitor = judged[index] as HostMonitor;
       // Found by its success rate already.
       if (monitor.endpoint.ejected) continue;
       this.#detected(monitor, origin === "external" ? kind : `local_origin_${kind}`, reason);
-    }
-  }
-
-  #enforcing(kind: EjectionKind): number {
-    const config = this.#config;
-    switch (kind) {
-      case "consecutive_5xx":
-        return config.enforcingConsecutive5xx;
-      case "consecutive_gateway_failure":
-        return config.enforcingConsecutiveGatewayFailure;
-      case "consecutive_local_origin_failure":
-        return config.enforcingConsecutiveLocalOriginFailure;
-      case "success_rate":
-        return config.enforcingSuccessRate;
-      case "local_origin_success_rate":
-        return config.enforcingLocalOriginSuccessRate ?? 100;
-      case "failure_percentage":
-        return config.enforcingFailurePercentage;
-      case "local_origin_failure_percentage":
-        return config.enforcingFailurePercentageLocalOrigin ?? 0;
     }
   }
 

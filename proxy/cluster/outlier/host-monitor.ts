@@ -1,11 +1,7 @@
-/**
- * What outlier detection remembers of one endpoint (Envoy's `DetectorHostMonitorImpl`): runs of failures, rates by
- * interval, and its ejections.
- */
+/** Hears what came of each attempt at one endpoint and counts it as Envoy's `DetectorHostMonitorImpl` does. */
 import type { EndpointState, LocalOriginFailure, OutcomeMonitor } from "../endpoint-state.ts";
+import type { HostRecord } from "./host-record.ts";
 import type { EjectionKind } from "./outlier-stats.ts";
-import type { Readmission } from "./readmission.ts";
-import { IntervalCounts } from "./success-rate.ts";
 
 /** Told when a run of failures has reached its threshold. */
 export interface RunListener {
@@ -18,87 +14,70 @@ export interface RunListener {
 
 export class HostMonitor implements OutcomeMonitor {
   readonly endpoint: EndpointState;
+  readonly record: HostRecord;
   readonly #detector: RunListener;
-  consecutive5xx = 0;
-  consecutiveGatewayFailure = 0;
-  consecutiveLocalOriginFailure = 0;
-  readonly external = new IntervalCounts();
-  readonly local = new IntervalCounts();
-  /** Ejections since the endpoint is known. */
-  ejections = 0;
-  /** Multiplies the base ejection time; goes down again while the endpoint behaves. */
-  backoff = 0;
-  ejectedAt = 0;
-  /** null: never readmitted yet. */
-  readmittedAt: number | null = null;
-  /** How long the present ejection lasts at least, ms, jitter included. */
-  ejectedForMs = 0;
-  jitterMs = 0;
-  /** Why it was ejected last. */
-  reason = "";
-  /** Set while ejected under Outrigger's own policy. */
-  readmission: Readmission | null = null;
 
-  constructor(endpoint: EndpointState, detector: RunListener) {
+  constructor(endpoint: EndpointState, record: HostRecord, detector: RunListener) {
     this.endpoint = endpoint;
+    this.record = record;
     this.#detector = detector;
   }
 
   onResponse(status: number): void {
-    this.readmission?.report(status >= 500 && status <= 599);
+    this.record.readmission?.report(status >= 500 && status <= 599);
     this.#response(status);
   }
 
   /** Not split, local failures count as the status that the caller would see: 503, or 504 for a timeout. */
   onLocalOriginFailure(kind: LocalOriginFailure): void {
-    this.readmission?.report(true);
+    this.record.readmission?.report(true);
     if (!this.#detector.split) {
       this.#response(kind === "timeout" ? 504 : 503);
       return;
     }
-    this.local.total++;
-    if (++this.consecutiveLocalOriginFailure === this.#detector.consecutiveLocalOriginFailure) {
+    this.record.local.count(false);
+    if (this.record.runLocalOriginFailure.add() === this.#detector.consecutiveLocalOriginFailure) {
       this.#detector.onRun(this, "consecutive_local_origin_failure");
     }
   }
 
   onConnectSuccess(final: boolean): void {
-    if (final) this.readmission?.report(false);
+    if (final) this.record.readmission?.report(false);
     if (this.#detector.split) {
-      this.local.total++;
-      this.local.success++;
-      this.consecutiveLocalOriginFailure = 0;
+      this.record.local.count(true);
+      this.record.runLocalOriginFailure.reset();
     } else if (final) {
       this.#response(200);
     }
   }
 
   onAbandoned(): void {
-    this.readmission?.abandon();
+    this.record.readmission?.abandon();
   }
 
   /** Runs begin anew, so that a few new failures do not eject it again. */
   resetRuns(): void {
-    this.consecutive5xx = 0;
-    this.consecutiveGatewayFailure = 0;
-    this.consecutiveLocalOriginFailure = 0;
+    this.record.run5xx.reset();
+    this.record.runGatewayFailure.reset();
+    this.record.runLocalOriginFailure.reset();
   }
 
   #response(status: number): void {
-    this.external.total++;
+    const { record } = this;
     if (status < 500 || status > 599) {
-      this.external.success++;
-      this.consecutive5xx = 0;
-      this.consecutiveGatewayFailure = 0;
+      record.external.count(true);
+      record.run5xx.reset();
+      record.runGatewayFailure.reset();
       return;
     }
+    record.external.count(false);
     if (status >= 502 && status <= 504) {
-      if (++this.consecutiveGatewayFailure === this.#detector.consecutiveGatewayFailure) {
+      if (record.runGatewayFailure.add() === this.#detector.consecutiveGatewayFailure) {
         this.#detector.onRun(this, "consecutive_gateway_failure");
       }
     } else {
-      this.consecutiveGatewayFailure = 0;
+      record.runGatewayFailure.reset();
     }
-    if (++this.consecutive5xx === this.#detector.consecutive5xx) this.#detector.onRun(this, "consecutive_5xx");
+    if (record.run5xx.add() === this.#detector.consecutive5xx) this.#detector.onRun(this, "consecutive_5xx");
   }
 }

@@ -4,25 +4,15 @@
  */
 import { formatPercent } from "../events.ts";
 
-/** Requests and successes of one endpoint: those of the running interval, and of the one before, which is judged. */
-export class IntervalCounts {
-  total = 0;
-  success = 0;
-  lastTotal = 0;
-  lastSuccess = 0;
+/** Requests and successes of one endpoint in the interval that is judged. */
+export interface IntervalCounts {
+  readonly lastTotal: number;
+  readonly lastSuccess: number;
+}
 
-  /** Ends an interval. */
-  turn(): void {
-    this.lastTotal = this.total;
-    this.lastSuccess = this.success;
-    this.total = 0;
-    this.success = 0;
-  }
-
-  /** Percent; meaningful only if there were requests. */
-  get lastRate(): number {
-    return (this.lastSuccess / this.lastTotal) * 100;
-  }
+/** Percent; meaningful only if there were requests. */
+function rateOf({ lastSuccess, lastTotal }: IntervalCounts): number {
+  return (lastSuccess / lastTotal) * 100;
 }
 
 export interface RateThresholds {
@@ -51,7 +41,7 @@ export function findOutliers(counts: readonly IntervalCounts[], limits: RateThre
 function successRateOutliers(counts: readonly IntervalCounts[], limits: RateThresholds): Outlier[] {
   const judged = indicesWithVolume(counts, limits.successRateRequestVolume);
   if (judged.length === 0 || judged.length < limits.successRateMinimumHosts) return [];
-  const rates = judged.map((index) => (counts[index] as IntervalCounts).lastRate);
+  const rates = judged.map((index) => rateOf(counts[index] as IntervalCounts));
   const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
   const deviation = Math.sqrt(rates.reduce((sum, rate) => sum + (rate - mean) ** 2, 0) / rates.length);
   const factor = limits.successRateStdevFactor / 1000;
@@ -74,8 +64,8 @@ function failurePercentageOutliers(counts: readonly IntervalCounts[], limits: Ra
   if (judged.length === 0 || judged.length < limits.failurePercentageMinimumHosts) return [];
   const found: Outlier[] = [];
   for (const index of judged) {
-    const { lastRate, lastSuccess, lastTotal } = counts[index] as IntervalCounts;
-    const failed = 100 - lastRate;
+    const { lastSuccess, lastTotal } = counts[index] as IntervalCounts;
+    const failed = 100 - rateOf({ lastSuccess, lastTotal });
     if (failed < limits.failurePercentageThreshold) continue;
     const reason =
       `${lastTotal - lastSuccess} of ${lastTotal} calls failed ` +
