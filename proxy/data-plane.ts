@@ -154,6 +154,7 @@ export class DataPlane {
   async #applyListener(listener: Listener, snapshot: Snapshot): Promise<Problem | null> {
     const known = this.#listeners.get(listener.name);
     try {
+      this.#interception.check(listener);
       if (known !== undefined) {
         await known.update(listener, snapshot, this.#options.drainMs);
         this.#interception.changed();

@@ -5,7 +5,6 @@
 import type { Socket } from "node:net";
 import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
-import { Flag } from "../model/flags.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
 import type { Interception } from "./interception.ts";
@@ -188,8 +187,10 @@ export class InboundListener implements IntakeOwner {
     if (this.#detection !== null) {
       observer.onDetected(this.#listener.name, this.#detection.learn(arrival, end));
       this.#identified(arrival, watch);
-    } else if (end === "end") arrival.socket.destroy();
-    else if (end === "timeout" && !this.#listener.continueOnListenerFiltersTimeout) {
+    } else if (end === "end") {
+      this.#cut(arrival);
+      this.#logUnserved(arrival, "");
+    } else if (end === "timeout" && !this.#listener.continueOnListenerFiltersTimeout) {
       this.#refuse(arrival, refusals.timeout(this.#listener));
     } else this.#identified(arrival, null);
   }
@@ -197,6 +198,7 @@ export class InboundListener implements IntakeOwner {
   onGone(intake: Intake): void {
     this.#intakes.get(intake)?.take()?.abandon();
     this.#intakes.delete(intake);
+    this.#logUnserved(intake.arrival, "");
   }
 
   /** All that is to be known of the connection is known. */
@@ -293,13 +295,17 @@ export class InboundListener implements IntakeOwner {
     const denied = chain.check(info);
     if (denied !== null) {
       this.#deps.observer.onDenied(name, denied);
-      this.#deps.log?.refused(info, 0, "", denied);
+      this.#deps.log?.unserved(info, denied);
       socket.destroy();
       return;
     }
     const { terminal } = chain;
-    if (terminal === null) this.#refuse(arrival, refusals.noFilters(chain.name));
-    else this.#register(chain, info, (onClosed) => terminal.serve(socket, head, info, onClosed));
+    if (terminal === null) {
+      const { reason, explanation } = refusals.noFilters(chain.name);
+      this.#deps.observer.onRefused(name, reason, explanation, arrival.sourceAddress);
+      this.#deps.log?.unserved(info, explanation);
+      socket.destroy();
+    } else this.#register(chain, info, (onClosed) => terminal.serve(socket, head, info, onClosed));
   }
 
   #register(
@@ -346,8 +352,19 @@ export class InboundListener implements IntakeOwner {
     const { observer, log } = this.#deps;
     const { name } = this.#listener;
     observer.onRefused(name, reason, explanation, arrival.sourceAddress);
-    log?.refused(arrival.info(name, "", null), Flag.NR, "filter_chain_not_found", explanation);
-    arrival.socket.destroy();
+    if (reason === "timeout") this.#logUnserved(arrival, explanation);
+    else log?.noFilterChain(arrival.info(name, "", null), explanation);
+    this.#cut(arrival);
+  }
+
+  /** As from Envoy, a client whose bytes were looked at and not taken learns that by a reset. */
+  #cut({ socket, head }: Arrival): void {
+    if (head === null) socket.destroy();
+    else socket.resetAndDestroy();
+  }
+
+  #logUnserved(arrival: Arrival, explanation: string): void {
+    this.#deps.log?.unserved(arrival.info(this.#listener.name, "", null), explanation);
   }
 }
 

@@ -2,6 +2,7 @@
  * What listeners need to know of each other and of the rest of the process where connections are intercepted: where a
  * connection was going, which listener stands for that place, and whose connections are the sidecar's own.
  */
+import { UserError } from "../core/errors.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Listener } from "../model/listener.ts";
 import type { Snapshot } from "../model/snapshot.ts";
@@ -58,6 +59,18 @@ export class Interception {
       await loadSystemSockets();
       return;
     }
+  }
+
+  /** Throws a UserError where this machine can't serve what only intercepted connections are for. */
+  check(listener: Listener): void {
+    if (listener.outrigger?.virtual === undefined || this.original !== NO_ORIGINAL_DESTINATION) return;
+    throw new UserError([
+      {
+        resource: `listener "${listener.name}"`,
+        message:
+          "where intercepted connections were going is not to be had here: that needs Linux and the optional package koffi",
+      },
+    ]);
   }
 
   /** Listeners or endpoints have changed. */

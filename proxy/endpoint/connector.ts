@@ -60,7 +60,10 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: "immediate connect error: No such file or directory",
 };
 
-function explainConnect(error: Error): string {
+function explainConnect(error: Error & { readonly syscall?: string; readonly address?: string }): string {
+  if (error.syscall === "bind" && codeOf(error) === "EADDRNOTAVAIL") {
+    return `failed to bind to ${error.address}:0: Cannot assign requested address`;
+  }
   return CONNECT_ERRORS[codeOf(error) ?? ""] ?? error.message;
 }
 

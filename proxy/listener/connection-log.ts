@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { HeaderMap } from "../../core/header-map.ts";
+import { Flag } from "../../model/flags.ts";
 import type { AccessLogger } from "../../telemetry/access-log.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
@@ -37,11 +38,18 @@ export class ConnectionLog {
     };
   }
 
-  /** A connection that nobody served. `flags`: bits of model/flags.ts; `details`: Envoy's word for it, "" for none. */
-  refused(connection: ConnectionInfo, flags: number, details: string, explanation: string): void {
+  /** A connection that was not served, or ended before it could be. `explanation`: "" for none. */
+  unserved(connection: ConnectionInfo, explanation: string): void {
     const info = this.#start(connection);
-    info.flags = flags;
-    info.responseCodeDetails = details;
+    info.explanation = explanation;
+    this.#write(info);
+  }
+
+  /** A connection that no filter chain took. */
+  noFilterChain(connection: ConnectionInfo, explanation: string): void {
+    const info = this.#start(connection);
+    info.flags = Flag.NR;
+    info.responseCodeDetails = "filter_chain_not_found";
     info.explanation = explanation;
     this.#write(info);
   }

@@ -4,6 +4,7 @@
  */
 import type { Listener, ListenerFilter, PortPredicate } from "../../model/listener.ts";
 import { MORE, NOT_TLS, readClientHello } from "../sniff/client-hello.ts";
+import { readEnvoyHttpLine } from "../sniff/envoy-http-line.ts";
 import { NOT_HTTP, readHttpLine } from "../sniff/http-line.ts";
 import type { Arrival } from "./arrival.ts";
 import { needsClientHello } from "./filter-chain-match.ts";
@@ -20,29 +21,23 @@ export function restoresDestination({ listenerFilters, useOriginalDst }: Listene
 /** The steps of a listener; none for one that has nothing to look at. */
 export function compileListenerFilters(listener: Listener, original: OriginalDestination): readonly ListenerStep[] {
   const { listenerFilters } = listener;
-  const steps = listenerFilters.map((filter) => compileFilter(filter, original));
+  const inspectHttp = compileHttpInspector(listener.outrigger === null ? readEnvoyHttpLine : readHttpLine);
+  const stepOf: Readonly<Record<ListenerFilter["kind"], ListenerStep>> = {
+    original_dst: restoreDestination(original),
+    tls_inspector: inspectTls,
+    http_inspector: inspectHttp,
+  };
+  const steps = listenerFilters.map(({ kind, disabled }) => unlessDisabled(stepOf[kind], disabled));
   const has = (kind: ListenerFilter["kind"]): boolean => listenerFilters.some((filter) => filter.kind === kind);
   // As in Envoy, these two come by themselves, last, where the rest of the configuration needs them.
-  if (listener.useOriginalDst && !has("original_dst")) steps.push(restoreDestination(original));
+  if (listener.useOriginalDst && !has("original_dst")) steps.push(stepOf.original_dst);
   if (!has("tls_inspector") && needsClientHello(listener)) steps.push(inspectTls);
   return steps;
 }
 
-function compileFilter(filter: ListenerFilter, original: OriginalDestination): ListenerStep {
-  const step = stepOf(filter, original);
-  const { disabled } = filter;
-  return disabled === undefined ? step : (arrival) => includesPort(disabled, arrival.destinationPort) || step(arrival);
-}
-
-function stepOf({ kind }: ListenerFilter, original: OriginalDestination): ListenerStep {
-  switch (kind) {
-    case "original_dst":
-      return restoreDestination(original);
-    case "tls_inspector":
-      return inspectTls;
-    case "http_inspector":
-      return inspectHttp;
-  }
+function unlessDisabled(step: ListenerStep, disabled: PortPredicate | undefined): ListenerStep {
+  if (disabled === undefined) return step;
+  return (arrival) => includesPort(disabled, arrival.destinationPort) || step(arrival);
 }
 
 /** `ListenerFilterChainMatchPredicate`. */
@@ -82,11 +77,13 @@ export const inspectTls: ListenerStep = (arrival) => {
 };
 
 /** Finds HTTP in plaintext; what is encrypted says so by ALPN. */
-const inspectHttp: ListenerStep = (arrival) => {
-  if (arrival.transportProtocol === "tls") return true;
-  if (arrival.head === null) return false;
-  const protocol = readHttpLine(arrival.head);
-  if (protocol === MORE) return false;
-  if (protocol !== NOT_HTTP) arrival.applicationProtocols = [protocol];
-  return true;
-};
+const compileHttpInspector =
+  (read: typeof readHttpLine): ListenerStep =>
+  (arrival) => {
+    if (arrival.transportProtocol === "tls") return true;
+    if (arrival.head === null) return false;
+    const protocol = read(arrival.head);
+    if (protocol === MORE) return false;
+    if (protocol !== NOT_HTTP) arrival.applicationProtocols = [protocol];
+    return true;
+  };
