@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { requireNamespaces } from "./support/network-namespace.ts";
 
 const ROOT = path.dirname(import.meta.dirname);
 const LAUNCHER = path.join(ROOT, "dist", "launcher.js");
@@ -94,6 +95,39 @@ test("the script shows every point and exits with 0", { timeout: 90_000 }, async
   assert.doesNotMatch(output, /✗/);
   assert.match(output, /shop → orders-v1 +\d/);
   assert.match(output, /All of it holds\./);
+  await nothingIsLeft();
+});
+
+test("the script holds as well where programs have networks of their own", { timeout: 240_000 }, async (t) => {
+  if (!requireNamespaces(t, "iptables", "nsenter")) return;
+  const demo = start("--once", "--transparent");
+  const status = await demo.ended;
+  const output = demo.output();
+  assert.equal(status, 0, output);
+  const shown = points(output);
+  assert.match(shown.get("2") ?? "", /✓ (11|1\d|2\d) certificates replaced in 11 sidecars/, output);
+  for (const pattern of [
+    /✓ 100 connections to journal:7000.*: 0 failed/,
+    /✓ balanced by connection: journal-1 [2-7]\d, journal-2 [2-7]\d/,
+    /✓ the visitor's sidecar counted 100 opaque connections/,
+  ]) {
+    assert.match(shown.get("7") ?? "", pattern, output);
+  }
+  assert.match(shown.get("8") ?? "", /✓ [1-9]\d* calls meanwhile: 0 failed/, output);
+  assert.doesNotMatch(output, /✗/);
+  await nothingIsLeft();
+});
+
+test("a transparent demo without rights says which are missing, and starts nothing", async (t) => {
+  if (!requireNamespaces(t, "setpriv")) return;
+  const unable = ["--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
+  const { status, stdout, stderr } = spawnSync(
+    "setpriv",
+    [...unable, process.execPath, LAUNCHER, "demo", "--transparent"],
+    { env: { ...process.env, TMPDIR: home }, encoding: "utf8" },
+  );
+  assert.deepEqual([status, stdout], [1, ""]);
+  assert.match(stderr, /^outrigger: .* needs root, or the capabilities .* \(without SYS_ADMIN\)\n$/);
   await nothingIsLeft();
 });
 

@@ -19,7 +19,6 @@ import type { Step } from "./steps/step.ts";
 import { certificateTable, edgeTable } from "./table.ts";
 import { openCallers } from "./traffic.ts";
 
-/** The one that takes the control plane away comes after the others, so that its return is not in another's measurements. */
 const STEPS: readonly Step[] = [
   firstCallsStep,
   identityStep,
@@ -28,11 +27,12 @@ const STEPS: readonly Step[] = [
   outageStep,
   splitStep,
   grpcStep,
-  controlPlaneStep,
 ];
 
-/** In a mesh that carries any protocol. */
-const TRANSPARENT_STEPS: readonly Step[] = [...STEPS, journalStep];
+/** The one that takes the control plane away comes last, so that its return is not in another's measurements. */
+function stepsOf({ transparent }: DemoMesh): readonly Step[] {
+  return transparent ? [...STEPS, journalStep, controlPlaneStep(8)] : [...STEPS, controlPlaneStep(7)];
+}
 
 /** How long callers of stock wait for an answer, with the mesh and without. */
 const IMPATIENT_MS = 1500;
@@ -44,7 +44,7 @@ export async function playScript(mesh: DemoMesh, write: (line: string) => void):
   const callers = openCallers(mesh, IMPATIENT_MS);
   const certificates = new CertificateWatch(mesh);
   try {
-    for (const step of mesh.transparent ? TRANSPARENT_STEPS : STEPS) {
+    for (const step of stepsOf(mesh)) {
       report.begin(step.title);
       try {
         await step.run({ mesh, callers, certificates, report });

@@ -1,4 +1,4 @@
-/** Point 7: the control plane is killed and comes back; calls go on, and so does configuration. */
+/** The last point: the control plane is killed and comes back; calls go on, and so does configuration. */
 import { systemClock } from "../../../core/clock.ts";
 import { ordersRoute } from "../manifests.ts";
 import { duration } from "../report.ts";
@@ -13,8 +13,8 @@ const ARRIVAL_MS = 10_000;
 /** So many calls in a row, all to v2: by chance only if the old split were still in force, at 10^-20. */
 const IN_A_ROW = 20;
 
-export const controlPlaneStep: Step = {
-  title: "7. The control plane is killed and started again",
+export const controlPlaneStep = (number: number): Step => ({
+  title: `${number}. The control plane is killed and started again`,
   async run({ mesh, callers, report }) {
     const { controlPlane } = mesh;
     await controlPlane.apply("orders-route", ordersRoute(90, 10, mesh.transparent));
@@ -53,4 +53,4 @@ export const controlPlaneStep: Step = {
       `within ${ARRIVAL_MS / 1000} s`,
     );
   },
-};
+});

@@ -1,4 +1,4 @@
-/** Point 8, of the transparent mesh alone: a protocol that is not HTTP, in which the server speaks first. */
+/** Point 7, of the transparent mesh alone: a protocol that is not HTTP, in which the server speaks first. */
 import { entered, greeting } from "../apps/journal.ts";
 import { type JournalResult, writeJournal } from "../journal-call.ts";
 import { duration } from "../report.ts";
@@ -14,7 +14,7 @@ const LEAST_SHARE = 0.2;
 const LINES = ["sold a shirt", "sold a hat"];
 
 export const journalStep: Step = {
-  title: "8. A TCP service whose server speaks first",
+  title: "7. A TCP service whose server speaks first",
   async run({ mesh, report }) {
     const { visitor } = mesh.workloads;
     const opened = async (): Promise<number> =>
