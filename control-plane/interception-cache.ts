@@ -8,6 +8,7 @@ import { mayBeOpaque } from "./manifest/port-protocol.ts";
 import type { MeshSettings, MeshState, OpaqueRouting } from "./mesh/state.ts";
 import type { EncodedResource } from "./resource.ts";
 import { BLACK_HOLE, INBOUND_PASSTHROUGH, PASSTHROUGH } from "./translate/application-cluster.ts";
+import { connectionScope } from "./translate/connection-rules.ts";
 import type { Client } from "./translate/listener.ts";
 import { consumerNamespaces, routeScope } from "./translate/route-table.ts";
 import { interceptedListener, type PortOfService } from "./translate/translate.ts";
@@ -95,7 +96,7 @@ export class InterceptionCache {
         continue;
       }
       const source = listenerSource(of);
-      const scopes = String(consumerNamespaces(of.service));
+      const scopes = scopesOf(of);
       const known = this.#entries.get(name);
       if (known && !everything && known.scopes === scopes && sameSource(known.source, source)) {
         this.#entries.set(name, { ...known, of });
@@ -125,7 +126,13 @@ export class InterceptionCache {
     return listener === null ? undefined : this.#encode("listener", listener.name, listener);
   }
 
-  #variant({ of }: Entry, client: Client): string {
-    return `${routeScope(of.service, client.namespace) ?? ""} ${this.#settings.tracing === null ? "" : client.tracedAs}`;
+  #variant({ of: { service } }: Entry, { namespace, tracedAs }: Client): string {
+    const scopes = [routeScope(service, namespace), connectionScope(service.opaque, namespace)];
+    return [...scopes, this.#settings.tracing === null ? "" : tracedAs].join(" ");
   }
+}
+
+/** Whose clients have variants of their own. */
+function scopesOf({ service }: PortOfService): string {
+  return [...consumerNamespaces(service), "", ...service.opaque.rules.map((rule) => rule.clientNamespace)].join(" ");
 }

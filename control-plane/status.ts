@@ -51,6 +51,8 @@ export interface ServiceStatus {
   readonly name: string;
   readonly namespace: string;
   readonly ports: readonly { readonly name: string; readonly port: number; readonly endpoints: number }[];
+  /** Where intercepted callers find it; of a headless service none. */
+  readonly addresses: readonly string[];
   /** `file:line`, "" for a service that follows from its workloads. */
   readonly source: string;
 }
@@ -86,6 +88,7 @@ export function controlPlaneStatus(sources: StatusSources): ControlPlaneStatus {
       name: definition.name,
       namespace: definition.namespace,
       ports: definition.ports.map(({ name, port }) => ({ name, port, endpoints: endpoints.get(port)?.length ?? 0 })),
+      addresses: definition.headless ? [] : definition.addresses,
       source: definition.source,
     })),
     manifests: { objects: manifests.objects.size, rejected: manifests.rejections, findings: state.findings },

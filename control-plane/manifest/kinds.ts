@@ -1,5 +1,6 @@
 /** Which kinds a source takes, and why it refuses the others. */
 import { type AccessPolicyManifest, accessPolicySchema } from "./access-policy.ts";
+import { type TcpRouteManifest, type TlsRouteManifest, tcpRouteSchema, tlsRouteSchema } from "./connection-route.ts";
 import { type EndpointSliceManifest, endpointSliceSchema } from "./endpoint-slice.ts";
 import { type GrpcRouteManifest, grpcRouteSchema } from "./grpc-route.ts";
 import { type HttpRouteManifest, httpRouteSchema } from "./http-route.ts";
@@ -14,6 +15,8 @@ export interface ManifestValues {
   readonly EndpointSlice: EndpointSliceManifest;
   readonly HTTPRoute: HttpRouteManifest;
   readonly GRPCRoute: GrpcRouteManifest;
+  readonly TLSRoute: TlsRouteManifest;
+  readonly TCPRoute: TcpRouteManifest;
   readonly ResiliencePolicy: ResiliencePolicyManifest;
   readonly AccessPolicy: AccessPolicyManifest;
   readonly MeshPolicy: MeshPolicyManifest;
@@ -28,6 +31,8 @@ interface Kind<K extends ManifestKind> {
 
 export const OWN_API = "outrigger.dev/v1alpha1";
 
+const CONNECTION_ROUTE = ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1alpha2"];
+
 export const KINDS: { readonly [K in ManifestKind]: Kind<K> } = {
   Service: { apiVersions: ["v1"], schema: serviceSchema },
   EndpointSlice: { apiVersions: ["discovery.k8s.io/v1"], schema: endpointSliceSchema },
@@ -36,14 +41,14 @@ export const KINDS: { readonly [K in ManifestKind]: Kind<K> } = {
     schema: httpRouteSchema,
   },
   GRPCRoute: { apiVersions: ["gateway.networking.k8s.io/v1"], schema: grpcRouteSchema },
+  TLSRoute: { apiVersions: [...CONNECTION_ROUTE, "gateway.networking.k8s.io/v1alpha3"], schema: tlsRouteSchema },
+  TCPRoute: { apiVersions: CONNECTION_ROUTE, schema: tcpRouteSchema },
   ResiliencePolicy: { apiVersions: [OWN_API], schema: resiliencePolicySchema },
   AccessPolicy: { apiVersions: [OWN_API], schema: accessPolicySchema },
   MeshPolicy: { apiVersions: [OWN_API], schema: meshPolicySchema },
 };
 
 const REFUSED: Readonly<Record<string, string>> = {
-  TLSRoute: "TLSRoute is not carried yet: only HTTP is",
-  TCPRoute: "TCPRoute is not carried yet: only HTTP is",
   UDPRoute: "UDP is not carried",
   Gateway: "Outrigger serves calls between services (GAMMA), not gateways",
   ReferenceGrant: "references across namespaces are not carried yet",

@@ -84,8 +84,22 @@ describe("one problem, one sentence, one place", () => {
     ],
     [
       "kinds of later days",
-      "¦apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: { name: a }\n",
-      ["TLSRoute default/a: TLSRoute is not carried yet: only HTTP is"],
+      "¦apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: { name: a }\n",
+      ["UDPRoute default/a: UDP is not carried"],
+    ],
+    [
+      "routes of connections without rules, with names that are none or given twice",
+      `apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: { name: a }\nspec: { parentRefs: [{ kind: Service, name: a }], hostnames: [¦"*", ¦"*.A", ok.example], rules: ¦[] }\n`,
+      [
+        'TLSRoute default/a: spec.hostnames[0]: "*" is not a host name',
+        'TLSRoute default/a: spec.hostnames[1]: "*.A" is not a host name',
+        "TLSRoute default/a: spec.rules: expected 1 to 16 entries, found 0",
+      ],
+    ],
+    [
+      "a server name that a route gives twice",
+      `apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TLSRoute\nmetadata: { name: a }\nspec: { parentRefs: [{ kind: Service, name: a }], hostnames: ¦[a.example, a.example], rules: [{}] }\n`,
+      ["TLSRoute default/a: spec.hostnames: a name is given twice"],
     ],
     [
       "a wrong version",

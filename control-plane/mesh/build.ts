@@ -6,8 +6,9 @@ import { portProtocol } from "../manifest/port-protocol.ts";
 import { isMember, servedAt } from "./membership.ts";
 import { readMeshPolicies } from "./mesh-policies.ts";
 import { mtlsMode } from "./mtls.ts";
+import { findMeaningless } from "./opaque-findings.ts";
 import { callPolicy, indexPolicies, opaqueRouting, targetKey, trafficPolicy } from "./policies.ts";
-import { attachRoutes, type RouteManifest } from "./routes.ts";
+import { attachRoutes, isRoute, type RouteManifest } from "./routes.ts";
 import { planAddresses } from "./service-addresses.ts";
 import {
   type Finding,
@@ -36,11 +37,12 @@ export function buildState(inputs: MeshInputs): MeshState {
   const findings: Finding[] = [];
   const objects = [...inputs.objects.values()];
   const definitions = defineServices(objects, inputs.registrations, findings);
-  const routes = objects.filter((object) => object.kind === "HTTPRoute" || object.kind === "GRPCRoute");
+  const routes = objects.filter(isRoute);
   const policies = indexPolicies(objects, targetFinder(definitions, routes), findings);
   const rules = attachRoutes(routes, definitions, policies, findings);
   const members = groupMembers(definitions, inputs.registrations);
   const slices = groupSlices(objects, definitions, findings);
+  findMeaningless(objects, definitions, findings);
   const meshPolicy = readMeshPolicies(objects, definitions, findings);
   const standing: Standing = {
     trustDomain: inputs.trustDomain,
@@ -54,8 +56,8 @@ export function buildState(inputs: MeshInputs): MeshState {
     services.set(key, {
       definition,
       traffic: trafficPolicy(own),
-      routing: { call, rules: rules.get(key) ?? [] },
-      opaque: opaqueRouting(call),
+      routing: { call, rules: rules.http.get(key) ?? [] },
+      opaque: { ...opaqueRouting(call), rules: rules.connections.get(key) ?? [] },
       ...standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], standing),
     });
   }

@@ -133,7 +133,7 @@ export function callPolicy(policies: readonly PolicyManifest[]): CallPolicy {
 }
 
 /** What a service's own call policy means for connections whose bytes are not looked into. */
-export function opaqueRouting(call: CallPolicy): OpaqueRouting {
+export function opaqueRouting(call: CallPolicy): Omit<OpaqueRouting, "rules"> {
   return {
     idleMs: call.idleMs ?? DEFAULT_OPAQUE_IDLE_MS,
     connectAttempts: call.retry.on.includes("connect-failure") ? call.retry.attempts : 1,

@@ -1,87 +1,215 @@
 /** Routes joined with the Services that they belong to and the backends that they name (Gateway API, GAMMA). */
 
-import type { ManifestOf } from "../manifest/parse.ts";
+import type { Manifest, ManifestOf } from "../manifest/parse.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
-import { clusterName } from "../translate/names.ts";
+import { parentPorts, parentProblem, portProblem, resolveBackend } from "./backends.ts";
 import { callPolicy, type PolicyIndex, targetKey } from "./policies.ts";
-import { type AttachedRule, type CallPolicy, type Finding, type ServiceDefinition, serviceKey } from "./state.ts";
+import {
+  type AttachedRule,
+  type CallPolicy,
+  type ConnectionRule,
+  type Finding,
+  type ServiceDefinition,
+  serviceKey,
+} from "./state.ts";
 
-export type RouteManifest = ManifestOf<"HTTPRoute"> | ManifestOf<"GRPCRoute">;
+/** From the most specific kind to the least: of two on one port of a Service, the former holds alone (GEP-1294). */
+const KINDS = ["GRPCRoute", "HTTPRoute", "TLSRoute", "TCPRoute"] as const;
+
+type HttpRouteManifest = ManifestOf<"HTTPRoute"> | ManifestOf<"GRPCRoute">;
+type ConnectionRouteManifest = ManifestOf<"TLSRoute"> | ManifestOf<"TCPRoute">;
+export type RouteManifest = HttpRouteManifest | ConnectionRouteManifest;
 
 /** Rules by the Service that they are attached to (`namespace/name`), of older routes first. */
+export interface AttachedRules {
+  readonly http: ReadonlyMap<string, readonly AttachedRule[]>;
+  readonly connections: ReadonlyMap<string, readonly ConnectionRule[]>;
+}
+
+export function isRoute(object: Manifest): object is RouteManifest {
+  return KINDS.some((kind) => kind === object.kind);
+}
+
+/** A route at one of its parents. */
+interface Attachment {
+  readonly key: string;
+  readonly parent: ParentRef;
+  readonly ports: readonly number[];
+  readonly clientNamespace: string | null;
+}
+
 export function attachRoutes(
   routes: readonly RouteManifest[],
   services: ReadonlyMap<string, ServiceDefinition>,
   policies: PolicyIndex,
   findings: Finding[],
-): ReadonlyMap<string, readonly AttachedRule[]> {
-  const attached = new Map<string, AttachedRule[]>();
+): AttachedRules {
+  const http = new Map<string, AttachedRule[]>();
+  const connections = new Map<string, ConnectionRule[]>();
   const claims = new Map<string, RouteManifest>();
-  for (const route of mostSpecificKindFirst(olderFirst(routes))) {
-    const { metadata, spec } = route.value;
-    const tell = (message: string, source = `${route.file}:${route.line}`): void => {
-      findings.push({ key: route.key, source, message });
-    };
-    const resolve = (ref: BackendReference, source: string): string | null => {
-      const found = resolveBackend(ref, route, services);
-      if (found.problem !== null) tell(found.problem, source);
-      return found.cluster;
-    };
-    const resolved = spec.rules.map((rule) => ({
-      rule,
-      backends: rule.backendRefs.map((ref) => resolve(ref, rule.source)),
-      mirrors: rule.filters.flatMap(({ requestMirror }) =>
-        requestMirror === null ? [] : [resolve(requestMirror.backendRef, rule.source)],
-      ),
-    }));
-    for (const parent of spec.parentRefs) {
-      const namespace = parent.namespace ?? metadata.namespace;
-      const key = serviceKey(namespace, parent.name);
-      const service = services.get(key);
-      const problem = parentProblem(parent, key, service);
-      if (problem !== null) {
-        tell(problem);
-        continue;
+  const add = <T>(to: Map<string, T[]>, key: string, items: readonly T[]): void => {
+    to.set(key, [...(to.get(key) ?? []), ...items]);
+  };
+  for (const kind of KINDS) {
+    for (const route of olderFirst(routes.filter((candidate) => candidate.kind === kind))) {
+      const tell: Tell = (message, source = `${route.file}:${route.line}`) => {
+        findings.push({ key: route.key, source, message });
+      };
+      const resolve: Resolve = (ref, source) => {
+        const { cluster, problem } = resolveBackend(ref, route, services);
+        if (problem !== null) tell(problem, source);
+        return cluster;
+      };
+      const attachments = attach(route, services, claims, tell);
+      if (isConnectionRoute(route)) {
+        const rule = connectionRule(route, resolve, tell);
+        for (const { key, ports, clientNamespace } of attachments) {
+          for (const port of ports) {
+            const serverNames = unclaimedNames(route, `${key}:${port}@${clientNamespace ?? ""}`, claims, tell);
+            if (serverNames !== null) add(connections, key, [{ ...rule, port, clientNamespace, serverNames }]);
+          }
+        }
+      } else {
+        const rules = resolvedRules(route, resolve);
+        for (const at of attachments) add(http, at.key, attachedRules(route, rules, at, policies));
       }
-      const clientNamespace = namespace === metadata.namespace ? null : metadata.namespace;
-      const ports = parentPorts(parent, service).filter((port) => {
+    }
+  }
+  return { http, connections };
+}
+
+type Tell = (message: string, source?: string) => void;
+type Resolve = (ref: BackendReference, source: string) => string | null;
+
+/** The ports that a route gets, by parent; what it does not get is told. */
+function attach(
+  route: RouteManifest,
+  services: ReadonlyMap<string, ServiceDefinition>,
+  claims: Map<string, RouteManifest>,
+  tell: Tell,
+): readonly Attachment[] {
+  const { metadata, spec } = route.value;
+  return spec.parentRefs.flatMap((parent): readonly Attachment[] => {
+    const namespace = parent.namespace ?? metadata.namespace;
+    const key = serviceKey(namespace, parent.name);
+    const service = services.get(key);
+    const problem = parentProblem(parent, key, service);
+    if (problem !== null) {
+      tell(problem);
+      return [];
+    }
+    const clientNamespace = namespace === metadata.namespace ? null : metadata.namespace;
+    const meant = parentPorts(parent, service);
+    const fitting = meant.filter((port) => portProblem(route.kind, port) === null);
+    // A parent that is named as a whole means the ports that the route can be for.
+    for (const port of fitting.length === 0 ? meant : []) {
+      tell(
+        `port ${port.port} of Service ${key} is ${portProblem(route.kind, port)}: this ${route.kind} has no effect there`,
+      );
+    }
+    const ports = fitting
+      .map(({ port }) => port)
+      .filter((port) => {
         const claim = `${key}:${port}@${clientNamespace ?? ""}`;
         const owner = claims.get(claim) ?? route;
         if (spec.rules.length > 0) claims.set(claim, owner);
-        if (owner.kind === route.kind) return true;
-        tell(`port ${port} of Service ${key} is routed by ${owner.key} (${owner.file}:${owner.line}): ${ONE_KIND}`);
+        if (owner.kind === route.kind && (route.kind !== "TCPRoute" || owner === route)) return true;
+        const why = owner.kind === route.kind ? ONE_TCP_ROUTE : ONE_KIND;
+        tell(`port ${port} of Service ${key} is routed by ${owner.key} (${owner.file}:${owner.line}): ${why}`);
         return false;
       });
-      if (ports.length === 0) continue;
-      const rules = resolved.map(({ rule, backends, mirrors }, index) => {
-        const parts = {
-          route: serviceKey(metadata.namespace, metadata.name),
-          name: `${metadata.namespace}/${metadata.name}/${rule.name === "" ? index : rule.name}`,
-          ports,
-          clientNamespace,
-          backends,
-          mirrors,
-          call: ruleCallPolicy(route, rule, parent, policies),
-        };
-        // A route's kind and its rules' kind go together, which the compiler cannot follow through `map`.
-        return { ...parts, kind: route.kind, rule } as AttachedRule;
-      });
-      attached.set(key, [...(attached.get(key) ?? []), ...rules]);
-    }
-  }
-  return attached;
+    return ports.length === 0 ? [] : [{ key, parent, ports, clientNamespace }];
+  });
 }
 
-const ONE_KIND = "a port has routes of one kind, and GRPCRoute goes before HTTPRoute";
+const ONE_KIND = `a port has routes of one kind, the first of ${KINDS.join(", ")}`;
+const ONE_TCP_ROUTE = "nothing tells the connections of two TCPRoutes apart";
 
-/** GAMMA (GEP-1294, route types): of two kinds on one port of a Service, the more specific one holds alone. */
-function mostSpecificKindFirst(routes: readonly RouteManifest[]): readonly RouteManifest[] {
-  return [...routes.filter(({ kind }) => kind === "GRPCRoute"), ...routes.filter(({ kind }) => kind === "HTTPRoute")];
+function isConnectionRoute(route: RouteManifest): route is ConnectionRouteManifest {
+  return route.kind === "TLSRoute" || route.kind === "TCPRoute";
+}
+
+/** A connection route's only rule: rules have no matches, so that a second one could never be reached. */
+function connectionRule(
+  { kind, value: { metadata, spec } }: ConnectionRouteManifest,
+  resolve: Resolve,
+  tell: Tell,
+): Pick<ConnectionRule, "kind" | "name" | "backends"> {
+  const [rule, unreachable] = spec.rules;
+  if (unreachable)
+    tell("only the first rule is in force: nothing tells its connections from those of others", unreachable.source);
+  const backends = (rule?.backendRefs ?? []).filter(({ weight }) => weight > 0);
+  return {
+    kind,
+    name: `${metadata.namespace}/${metadata.name}/${rule?.name || 0}`,
+    backends: backends.map((ref) => ({
+      cluster: resolve(ref, rule?.source ?? "") ?? `unresolved|${ref.port ?? ""}||${ref.name}.${metadata.namespace}`,
+      weight: ref.weight,
+    })),
+  };
+}
+
+/** The server names that no older TLSRoute at `place` (a port, for some callers) has; null where none is left. */
+function unclaimedNames(
+  route: ConnectionRouteManifest,
+  place: string,
+  claims: Map<string, RouteManifest>,
+  tell: Tell,
+): readonly string[] | null {
+  if (route.kind === "TCPRoute") return [];
+  const { hostnames } = route.value.spec;
+  const names = (hostnames.length === 0 ? ["*"] : hostnames).filter((name) => {
+    const owner = claims.get(`${place}#${name}`);
+    claims.set(`${place}#${name}`, owner ?? route);
+    if (!owner) return true;
+    const what = name === "*" ? "connections to any other name" : `connections to ${name}`;
+    tell(`${what} are led by ${owner.key} (${owner.file}:${owner.line}) already`);
+    return false;
+  });
+  return names.length === 0 ? null : names;
+}
+
+interface ResolvedRule {
+  readonly rule: AttachedRule["rule"];
+  readonly backends: readonly (string | null)[];
+  readonly mirrors: readonly (string | null)[];
+}
+
+function resolvedRules({ value }: HttpRouteManifest, resolve: Resolve): readonly ResolvedRule[] {
+  return value.spec.rules.map((rule) => ({
+    rule,
+    backends: rule.backendRefs.map((ref) => resolve(ref, rule.source)),
+    mirrors: rule.filters.flatMap(({ requestMirror }) =>
+      requestMirror === null ? [] : [resolve(requestMirror.backendRef, rule.source)],
+    ),
+  }));
+}
+
+function attachedRules(
+  route: HttpRouteManifest,
+  rules: readonly ResolvedRule[],
+  { parent, ports, clientNamespace }: Attachment,
+  policies: PolicyIndex,
+): readonly AttachedRule[] {
+  const { metadata } = route.value;
+  return rules.map(({ rule, backends, mirrors }, index) => {
+    const parts = {
+      route: serviceKey(metadata.namespace, metadata.name),
+      name: `${metadata.namespace}/${metadata.name}/${rule.name === "" ? index : rule.name}`,
+      ports,
+      clientNamespace,
+      backends,
+      mirrors,
+      call: ruleCallPolicy(route, rule, parent, policies),
+    };
+    // A route's kind and its rules' kind go together, which the compiler cannot follow through `map`.
+    return { ...parts, kind: route.kind, rule } as AttachedRule;
+  });
 }
 
 /** Rule's own timeouts, then policies on the rule, on the route, on the Service. */
 function ruleCallPolicy(
-  route: RouteManifest,
+  route: HttpRouteManifest,
   rule: AttachedRule["rule"],
   parent: ParentRef,
   policies: PolicyIndex,
@@ -98,63 +226,6 @@ function ruleCallPolicy(
     requestMs: own?.request ?? policy.requestMs,
     perTryMs: own?.backendRequest ?? policy.perTryMs,
   };
-}
-
-/** Ports of the parent that a route is for: the one that it names by number or name, else all. */
-function parentPorts(parent: ParentRef, service: ServiceDefinition | undefined): readonly number[] {
-  return (service?.ports ?? [])
-    .filter(
-      ({ port, name }) =>
-        (parent.port === null || parent.port === port) && (parent.sectionName === null || parent.sectionName === name),
-    )
-    .map(({ port }) => port);
-}
-
-function parentProblem(parent: ParentRef, key: string, service: ServiceDefinition | undefined): string | null {
-  if (!service) return `parent Service ${key} does not exist`;
-  if (parent.port !== null && !service.ports.some(({ port }) => port === parent.port)) {
-    return `parent Service ${key} has no port ${parent.port}`;
-  }
-  if (parent.sectionName !== null && !service.ports.some(({ name }) => name === parent.sectionName)) {
-    return `parent Service ${key} has no port named "${parent.sectionName}"`;
-  }
-  if (parentPorts(parent, service).length === 0) {
-    return `port ${parent.port} of parent Service ${key} is not the one named "${parent.sectionName}"`;
-  }
-  return null;
-}
-
-/** The cluster of a backend; Gateway API: what can't be resolved answers an error for its share of the requests. */
-function resolveBackend(
-  ref: BackendReference,
-  { kind, value }: RouteManifest,
-  services: ReadonlyMap<string, ServiceDefinition>,
-): { readonly cluster: string | null; readonly problem: string | null } {
-  const { namespace } = value.metadata;
-  const answer = kind === "GRPCRoute" ? "UNAVAILABLE" : "500";
-  const failed = (problem: string) => ({
-    cluster: null,
-    problem: `${problem}: its share of requests is answered ${answer}`,
-  });
-  if (ref.kind !== "Service" || (ref.group !== "" && ref.group !== "core")) {
-    return failed(`backend ${ref.group === "" ? "" : `${ref.group}/`}${ref.kind} ${ref.name} is not a Service`);
-  }
-  if (ref.namespace !== null && ref.namespace !== namespace) {
-    return failed(
-      `backend ${ref.namespace}/${ref.name} is in another namespace, which needs a ReferenceGrant (not carried yet)`,
-    );
-  }
-  const service = services.get(serviceKey(namespace, ref.name));
-  if (!service) return failed(`backend Service ${namespace}/${ref.name} does not exist`);
-  if (ref.port === null) return failed(`backend Service ${namespace}/${ref.name} needs a port`);
-  const port = service.ports.find((candidate) => candidate.port === ref.port);
-  if (!port) return failed(`backend Service ${namespace}/${ref.name} has no port ${ref.port}`);
-  if (kind === "GRPCRoute" && port.protocol === "http1") {
-    return failed(
-      `port ${ref.port} of backend Service ${namespace}/${ref.name} is declared as HTTP/1.1, which cannot carry gRPC (give it appProtocol: grpc)`,
-    );
-  }
-  return { cluster: clusterName(service, ref.port), problem: null };
 }
 
 /**

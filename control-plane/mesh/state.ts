@@ -111,6 +111,23 @@ export interface OpaqueRouting {
   readonly idleMs: number;
   /** Tries to connect, the first one included. */
   readonly connectAttempts: number;
+  /** Rules of the TCPRoutes and TLSRoutes attached to the service, older route first. */
+  readonly rules: readonly ConnectionRule[];
+}
+
+/** Where connections go. */
+export interface ConnectionRule {
+  readonly kind: "TCPRoute" | "TLSRoute";
+  /** Unique name for logs: `shop/db/canary`. */
+  readonly name: string;
+  /** Port of the service that it holds for. */
+  readonly port: number;
+  /** A consumer route: only for clients in this namespace; null: for all. */
+  readonly clientNamespace: string | null;
+  /** Servers that the application's own TLS asks for; of a TCPRoute none, of a TLSRoute without names `*`. */
+  readonly serverNames: readonly string[];
+  /** Clusters with weights above 0; one of a backend that can't be resolved names none that exists. */
+  readonly backends: readonly { readonly cluster: string; readonly weight: number }[];
 }
 
 /** A rule of an HTTPRoute or a GRPCRoute. */

@@ -1,10 +1,12 @@
 /** Where the application's calls arrive: a listener per service port, and without interception one for `http_proxy`. */
 import type { Address } from "../../model/address.ts";
 import type { FilterChain, Listener, ListenerFilter, NetworkFilter } from "../../model/listener.ts";
+import type { TcpProxy } from "../../model/tcp.ts";
 import type { DownstreamTls } from "../../model/tls.ts";
-import { httpOf, mayBeOpaque } from "../manifest/port-protocol.ts";
-import type { DetectionSettings, MeshSettings, ServicePort, ServiceState } from "../mesh/state.ts";
+import { mayBeOpaque } from "../manifest/port-protocol.ts";
+import type { ConnectionRule, DetectionSettings, MeshSettings, ServicePort, ServiceState } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
+import { connectionRules } from "./connection-rules.ts";
 import { ADS, ANY_CONNECTION, LISTENER } from "./envoy-defaults.ts";
 import { connectionManager, http1Options } from "./http-manager.ts";
 import { authority, clusterName, httpProxyRouteTableName, routeTableName } from "./names.ts";
@@ -43,26 +45,47 @@ export function outboundListener(
 ): Listener {
   const { definition } = service;
   const name = clusterName(definition, port.port);
-  const http = httpOf(port.protocol) === null ? null : httpChain(service, port, client, settings);
-  const opaque = mayBeOpaque(port.protocol) ? opaqueChain(service, name, settings) : null;
   return {
     ...LISTENER,
     name,
     ...place,
     trafficDirection: "outbound",
-    ...(http !== null && opaque !== null
-      ? {
-          ...detecting(settings.detection),
-          filterChains: [{ ...http, match: SPEAKS_HTTP }],
-          defaultFilterChain: opaque,
-        }
-      : { filterChains: [http ?? opaque].filter((chain) => chain !== null) }),
+    ...outboundChains(service, port, client, settings),
     outrigger: {
       service: { name: definition.name, namespace: definition.namespace, port: port.port, portName: port.name },
       httpProxy: false,
       multiplex: false,
-      ...(http !== null && opaque !== null && watching(settings.detection)),
+      ...(isDetected(service, port, client) && watching(settings.detection)),
     },
+  };
+}
+
+/** Whether a connection tells what it is: nothing declares it, nor a route for connections. */
+function isDetected({ opaque }: ServiceState, { port, protocol }: ServicePort, client: Client): boolean {
+  return protocol === "detected" && connectionRules(opaque, port, client.namespace).length === 0;
+}
+
+function outboundChains(
+  service: ServiceState,
+  port: ServicePort,
+  client: Client,
+  settings: MeshSettings,
+): Pick<Listener, "filterChains"> & Partial<Listener> {
+  if (!mayBeOpaque(port.protocol)) return { filterChains: [httpChain(service, port, client, settings)] };
+  if (isDetected(service, port, client)) {
+    return {
+      ...detecting(settings.detection),
+      filterChains: [{ ...httpChain(service, port, client, settings), match: SPEAKS_HTTP }],
+      defaultFilterChain: opaqueChain(service, port, null, settings),
+    };
+  }
+  const rules = connectionRules(service.opaque, port.port, client.namespace);
+  const byName = rules.filter(({ kind }) => kind === "TLSRoute");
+  if (byName.length === 0) return { filterChains: [opaqueChain(service, port, rules[0] ?? null, settings)] };
+  // Connections to a name that no route speaks of find no chain.
+  return {
+    listenerFilters: [{ kind: "tls_inspector" }],
+    filterChains: byName.map((rule) => opaqueChain(service, port, rule, settings)),
   };
 }
 
@@ -76,16 +99,30 @@ function httpChain(service: ServiceState, port: ServicePort, client: Client, set
   return filterChain([{ kind: "http_connection_manager", config }], null);
 }
 
-function opaqueChain({ opaque }: ServiceState, cluster: string, settings: MeshSettings): FilterChain {
-  return filterChain(
-    [
-      tcpProxy(cluster, { kind: "name", name: cluster }, settings, {
-        idleTimeoutMs: opaque.idleMs,
-        maxConnectAttempts: opaque.connectAttempts,
-      }),
-    ],
-    null,
-  );
+/** `rule` null: to the service itself. */
+function opaqueChain(
+  { definition, opaque }: ServiceState,
+  { port }: ServicePort,
+  rule: ConnectionRule | null,
+  settings: MeshSettings,
+): FilterChain {
+  const own = clusterName(definition, port);
+  const proxy = tcpProxy(own, rule === null ? { kind: "name", name: own } : backendChoice(rule), settings, {
+    idleTimeoutMs: opaque.idleMs,
+    maxConnectAttempts: opaque.connectAttempts,
+  });
+  const chain = filterChain([proxy], null);
+  if (rule === null) return chain;
+  if (rule.kind === "TCPRoute") return { ...chain, name: rule.name };
+  const serverNames = rule.serverNames.includes("*") ? [] : rule.serverNames;
+  return { ...chain, name: rule.name, match: { ...ANY_CONNECTION, transportProtocol: "tls", serverNames } };
+}
+
+function backendChoice({ name, backends }: ConnectionRule): TcpProxy["cluster"] {
+  const [first, ...others] = backends;
+  if (!first) return { kind: "name", name: `unresolved|${name}` };
+  if (others.length === 0) return { kind: "name", name: first.cluster };
+  return { kind: "weighted", clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })) };
 }
 
 /** The client's first bytes are looked at; one that stays silent is opaque. */

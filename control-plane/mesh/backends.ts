@@ -1,0 +1,78 @@
+/** What a route's references to Services lead to: clusters, or why not. */
+import { httpOf, mayBeOpaque } from "../manifest/port-protocol.ts";
+import type { BackendReference, ParentRef } from "../manifest/references.ts";
+import { clusterName } from "../translate/names.ts";
+import type { RouteManifest } from "./routes.ts";
+import { type ServiceDefinition, type ServicePort, serviceKey } from "./state.ts";
+
+export interface ResolvedBackend {
+  /** null: there is none. */
+  readonly cluster: string | null;
+  readonly problem: string | null;
+}
+
+/** Whether routes of `kind` can lead connections or calls to a port, or why not. */
+export function portProblem(kind: RouteManifest["kind"], { protocol }: ServicePort): string | null {
+  if (kind === "TCPRoute" || kind === "TLSRoute") {
+    return mayBeOpaque(protocol) ? null : `declared as HTTP (${protocol}), and a ${kind} leads bytes`;
+  }
+  return httpOf(protocol) === null ? `declared as bytes (${protocol}), whose calls nobody sees` : null;
+}
+
+/** The cluster of a backend; Gateway API: what can't be resolved answers an error for its share. */
+export function resolveBackend(
+  ref: BackendReference,
+  { kind, value }: RouteManifest,
+  services: ReadonlyMap<string, ServiceDefinition>,
+): ResolvedBackend {
+  const { namespace } = value.metadata;
+  const failed = (problem: string): ResolvedBackend => ({ cluster: null, problem: `${problem}: ${CONSEQUENCE[kind]}` });
+  if (ref.kind !== "Service" || (ref.group !== "" && ref.group !== "core")) {
+    return failed(`backend ${ref.group === "" ? "" : `${ref.group}/`}${ref.kind} ${ref.name} is not a Service`);
+  }
+  if (ref.namespace !== null && ref.namespace !== namespace) {
+    return failed(
+      `backend ${ref.namespace}/${ref.name} is in another namespace, which needs a ReferenceGrant (not carried yet)`,
+    );
+  }
+  const service = services.get(serviceKey(namespace, ref.name));
+  if (!service) return failed(`backend Service ${namespace}/${ref.name} does not exist`);
+  if (ref.port === null) return failed(`backend Service ${namespace}/${ref.name} needs a port`);
+  const port = service.ports.find((candidate) => candidate.port === ref.port);
+  if (!port) return failed(`backend Service ${namespace}/${ref.name} has no port ${ref.port}`);
+  const problem = kind === "GRPCRoute" && port.protocol === "http1" ? NO_GRPC : portProblem(kind, port);
+  if (problem !== null) return failed(`port ${ref.port} of backend Service ${namespace}/${ref.name} is ${problem}`);
+  return { cluster: clusterName(service, ref.port), problem: null };
+}
+
+const NO_GRPC = "declared as HTTP/1.1, which cannot carry gRPC (give it appProtocol: grpc)";
+
+const CONSEQUENCE: Readonly<Record<RouteManifest["kind"], string>> = {
+  HTTPRoute: "its share of requests is answered 500",
+  GRPCRoute: "its share of requests is answered UNAVAILABLE",
+  TLSRoute: "its share of connections is closed",
+  TCPRoute: "its share of connections is closed",
+};
+
+/** Ports of the parent that a route is for: the one that it names by number or name, else all. */
+export function parentPorts(parent: ParentRef, service: ServiceDefinition | undefined): readonly ServicePort[] {
+  return (service?.ports ?? []).filter(
+    ({ port, name }) =>
+      (parent.port === null || parent.port === port) && (parent.sectionName === null || parent.sectionName === name),
+  );
+}
+
+/** Why a route has no port of its parent, or null. */
+export function parentProblem(parent: ParentRef, key: string, service: ServiceDefinition | undefined): string | null {
+  if (!service) return `parent Service ${key} does not exist`;
+  if (parent.port !== null && !service.ports.some(({ port }) => port === parent.port)) {
+    return `parent Service ${key} has no port ${parent.port}`;
+  }
+  if (parent.sectionName !== null && !service.ports.some(({ name }) => name === parent.sectionName)) {
+    return `parent Service ${key} has no port named "${parent.sectionName}"`;
+  }
+  if (parentPorts(parent, service).length === 0) {
+    return `port ${parent.port} of parent Service ${key} is not the one named "${parent.sectionName}"`;
+  }
+  return null;
+}

@@ -1,0 +1,17 @@
+/** Which TCPRoutes and TLSRoutes hold for a client: its own namespace's in place of the service's, as with calls (GAMMA). */
+import type { ConnectionRule, OpaqueRouting } from "../mesh/state.ts";
+
+/** The rules of a service port for clients of a namespace, older route first. */
+export function connectionRules(
+  opaque: OpaqueRouting,
+  port: number,
+  clientNamespace: string,
+): readonly ConnectionRule[] {
+  const scope = connectionScope(opaque, clientNamespace);
+  return opaque.rules.filter((rule) => rule.port === port && rule.clientNamespace === scope);
+}
+
+/** The client's namespace where that has routes of its own for the service, else null. */
+export function connectionScope({ rules }: OpaqueRouting, clientNamespace: string): string | null {
+  return rules.some((rule) => rule.clientNamespace === clientNamespace) ? clientNamespace : null;
+}
