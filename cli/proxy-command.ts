@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../core/errors.ts";
 import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
-import { CONCURRENCY_HELP } from "./workers/concurrency.ts";
+import { CONCURRENCY_HELP, wholeNumber } from "./workers/concurrency.ts";
 
 interface ProxyFlags {
   readonly configPath?: string;
@@ -16,11 +16,6 @@ interface ProxyFlags {
   readonly componentLogLevel?: string;
   readonly fileFlushIntervalMsec: number;
   readonly concurrency: number;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("a whole number is needed.");
-  return Number(text);
 }
 
 /** Envoy's names, and those that its users write as well. */

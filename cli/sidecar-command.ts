@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { formatIp, parseIp } from "../core/ip.ts";
 import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
+import { CONCURRENCY_HELP, wholeNumber } from "./workers/concurrency.ts";
 
 /** What a sidecar is told of its workload, however the program's connections come to it. */
 export interface WorkloadFlags {
@@ -16,6 +17,7 @@ export interface WorkloadFlags {
   readonly state?: string;
   readonly certLifetime?: number;
   readonly user?: string;
+  readonly concurrency: number;
   readonly drainTimeS: number;
   readonly logLevel: LogLevel;
 }
@@ -84,6 +86,7 @@ export function addWorkloadOptions(command: Command): Command {
       "--user <name>",
       "whom the program runs as, by name, UID or UID:GID; the sidecar's user where none is given",
     )
+    .option("--concurrency <n>", CONCURRENCY_HELP, wholeNumber, 1)
     .option("--drain-time-s <seconds>", "deadline of a drain", seconds, 10)
     .addOption(
       new Option("-l, --log-level <level>", "level of the sidecar's own log")

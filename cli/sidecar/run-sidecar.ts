@@ -27,6 +27,7 @@ import { ProxyProcess } from "../proxy-process.ts";
 import type { HealthProbe, WorkloadFlags } from "../sidecar-command.ts";
 import { defaultStateDir } from "../state-home.ts";
 import { VERSION } from "../version.ts";
+import { threadsFor } from "../workers/concurrency.ts";
 import { type FoundControlPlane, findControlPlane } from "./find-control-plane.ts";
 import { proxyEnvironment, serviceEnvironment } from "./service-environment.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -64,6 +65,7 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
   await nextValue(workload.certificate);
 
   const lastGood = lastGoodFile(stateDir, bootstrap);
+  const concurrency = threadsFor(flags.concurrency);
   const proxy = new ProxyProcess({
     bootstrap,
     client: {
@@ -76,6 +78,7 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
     workload: `${flags.service}.${flags.namespace}`,
     drainMs: flags.drainTimeS * 1000,
     fileFlushIntervalMs: 1000,
+    concurrency,
   });
   surroundings.follow(proxy.client.snapshots);
   let child: ChildProcess | null = null;
@@ -94,7 +97,7 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
     await finish();
   };
   const servers = await startServers(proxy, surroundings.servers, {
-    options: { service: flags.service, namespace: flags.namespace, control_plane: flags.controlPlane },
+    options: { service: flags.service, namespace: flags.namespace, control_plane: flags.controlPlane, concurrency },
     quit: () => void stop("SIGTERM").finally(() => process.exit(0)),
   });
   handleSignals({
