@@ -8,7 +8,7 @@ import { buildState } from "./mesh/build.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { Registration } from "./mesh/workload.ts";
 import { RESOURCE_KINDS } from "./resource.ts";
-import { objectsOf, serviceYaml, workload } from "./testing/workloads.ts";
+import { intercepted, objectsOf, serviceYaml, workload } from "./testing/workloads.ts";
 import { translate } from "./translate/translate.ts";
 
 function registered(service: string, index = 1, parts: Parameters<typeof workload>[2] = {}): Registration {
@@ -127,6 +127,137 @@ describe("in a mesh of 1,000 services and three sidecars", () => {
   });
 });
 
+describe("in a mesh of 1,000 services and three sidecars with interception", () => {
+  const big = fixture("", 0);
+  const manifests = THOUSAND + serviceYaml("db", 5432, "postgres");
+  big.mesh.setManifests(objectsOf(manifests));
+  big.cache.update(big.mesh.state);
+  const nodes = [1, 2, 3].map((index) => intercepted(`front-${index}`, index));
+  /** What each sidecar would be sent. */
+  const fetchAll = (): void => {
+    for (const { id } of nodes)
+      for (const name of big.cache.names(id, "listener")) big.cache.lookup(id, "listener", name);
+  };
+  for (const node of nodes) big.cache.addNode(node);
+  fetchAll();
+
+  test("a further sidecar costs the listeners that are its own", () => {
+    const { translated } = big.cost(() => {
+      big.cache.addNode(intercepted("front-1", 9));
+      for (const name of big.cache.names("front-1-9", "listener")) big.cache.lookup("front-1-9", "listener", name);
+    });
+    assert.deepEqual(translated, { listener: 2 });
+    assert.equal(big.cache.names("front-1-9", "listener").length, 1003);
+    big.cache.removeNode("front-1-9");
+  });
+
+  test("none has what only loopback addresses have use for, and the other way round", () => {
+    big.cache.addNode(workload("shop", 1));
+    const of = (id: string, kind: ResourceKind) => new Set(big.cache.names(id, kind));
+    for (const name of ["http_proxy"])
+      assert.ok(!of("front-1-1", "listener").has(name) && of("shop-1", "listener").has(name));
+    for (const name of ["virtualOutbound", "virtualInbound"]) {
+      assert.ok(of("front-1-1", "listener").has(name) && !of("shop-1", "listener").has(name));
+    }
+    for (const name of ["PassthroughCluster", "InboundPassthroughCluster"]) {
+      assert.ok(of("front-1-1", "cluster").has(name) && !of("shop-1", "cluster").has(name));
+    }
+    assert.ok(!of("front-1-1", "cluster").has("BlackHoleCluster"));
+    big.cache.removeNode("shop-1");
+  });
+
+  test("a new service is its own resources and one listener for all of them", () => {
+    const { translated, touched } = big.cost(() => {
+      big.mesh.setManifests(objectsOf(manifests + serviceYaml("zebra")));
+      big.cache.update(big.mesh.state);
+      fetchAll();
+    });
+    assert.deepEqual(translated, { cluster: 1, endpoint: 1, listener: 1, route: 1 });
+    assert.deepEqual(
+      touched.filter((name) => name.includes("listener")),
+      nodes.map(({ id }) => `${id}: listener outbound|80||zebra.default`),
+    );
+    big.mesh.setManifests(objectsOf(manifests));
+    big.cache.update(big.mesh.state);
+  });
+
+  test("a timeout of calls is no listener, an idle time of connections is one", () => {
+    const policy = (timeouts: string, target: string): string =>
+      `${manifests}---\napiVersion: outrigger.dev/v1alpha1\nkind: ResiliencePolicy\nmetadata: { name: p }\nspec: { targetRefs: [{ kind: Service, name: ${target} }], timeouts: ${timeouts} }\n`;
+    const calls = big.cost(() => big.mesh.setManifests(objectsOf(policy("{ request: 1s, idle: 2s }", "service-9"))));
+    assert.deepEqual(calls.translated, { cluster: 1, route: 1 });
+    const connections = big.cost(() => big.mesh.setManifests(objectsOf(policy("{ idle: 2s }", "db"))));
+    assert.deepEqual(connections.translated, { cluster: 2, listener: 1, route: 1 });
+    big.mesh.setManifests(objectsOf(manifests));
+    big.cache.update(big.mesh.state);
+  });
+
+  test("routes of a caller's namespace are a listener for that namespace", () => {
+    big.cache.addNode(intercepted("guest", 1, { namespace: "guests" }));
+    for (const name of big.cache.names("guest-1", "listener")) big.cache.lookup("guest-1", "listener", name);
+    const consumer = (name: string, port: number, kind: string): string =>
+      `---\napiVersion: gateway.networking.k8s.io/v1\nkind: ${kind}\nmetadata: { name: c, namespace: guests }\nspec: { parentRefs: [{ kind: Service, name: ${name}, namespace: default }], rules: [{ backendRefs: [{ name: x, port: ${port} }] }] }\n`;
+    for (const [name, port, kind] of [
+      ["service-3", 80, "HTTPRoute"],
+      ["db", 5432, "TCPRoute"],
+    ] as const) {
+      const listener = `outbound|${port}||${name}.default`;
+      const before = big.cache.lookup("guest-1", "listener", listener);
+      const { translated } = big.cost(() => {
+        big.mesh.setManifests(objectsOf(manifests + consumer(name, port, kind)));
+        big.cache.update(big.mesh.state);
+        fetchAll();
+        big.cache.lookup("guest-1", "listener", listener);
+      });
+      assert.ok((translated.listener ?? 0) <= 3, JSON.stringify(translated));
+      const [own, others] = ["guest-1", "front-1-1"].map((id) => big.cache.lookup(id, "listener", listener)?.version);
+      assert.notEqual(own, others);
+      assert.equal(others, before?.version);
+    }
+    big.cache.removeNode("guest-1");
+    big.mesh.setManifests(objectsOf(manifests));
+    big.cache.update(big.mesh.state);
+  });
+
+  test("a mode of mutual TLS is the listener of those whose port it is, and their callers' cluster and endpoints", () => {
+    const front = nodes[0];
+    assert.ok(front);
+    big.mesh.setRegistration(front.id, { workload: front, servicePort: 8080, serving: true });
+    big.cache.update(big.mesh.state);
+    const { touched } = big.cost(() => {
+      big.mesh.setManifests(
+        objectsOf(
+          `${manifests}---\napiVersion: outrigger.dev/v1alpha1\nkind: MeshPolicy\nmetadata: { name: m }\nspec: { targetRefs: [{ kind: Service, name: front-1 }], mtls: { mode: DISABLE } }\n`,
+        ),
+      );
+    });
+    assert.deepEqual(touched, [
+      "cluster outbound|8080||front-1.default",
+      "endpoint outbound|8080||front-1.default",
+      "front-1-1: listener virtualInbound",
+    ]);
+    big.mesh.setManifests(objectsOf(manifests));
+    big.mesh.setRegistration(front.id, undefined);
+    big.cache.update(big.mesh.state);
+  });
+
+  test("calls that may leave no more are one listener and one cluster of each", () => {
+    const { touched } = big.cost(() => {
+      big.mesh.setManifests(
+        objectsOf(
+          `${manifests}---\napiVersion: outrigger.dev/v1alpha1\nkind: MeshPolicy\nmetadata: { name: m }\nspec: { egress: { mode: RegistryOnly } }\n`,
+        ),
+      );
+    });
+    const first = touched.filter((name) => name.startsWith("front-1-1: ") && !name.includes("outbound|"));
+    assert.deepEqual(first, [
+      "front-1-1: cluster BlackHoleCluster",
+      "front-1-1: cluster PassthroughCluster",
+      "front-1-1: listener virtualOutbound",
+    ]);
+  });
+});
+
 /** Steps that a mesh may take. */
 type Step =
   | {
@@ -148,6 +279,13 @@ const PARTS: readonly string[] = [
   `---\napiVersion: outrigger.dev/v1alpha1\nkind: ResiliencePolicy\nmetadata: { name: p }\nspec: { targetRefs: [{ kind: Service, name: s1 }], limits: { requests: 7 } }\n`,
   `---\napiVersion: outrigger.dev/v1alpha1\nkind: AccessPolicy\nmetadata: { name: a }\nspec: { targetRefs: [{ kind: Service, name: s0 }], rules: [{ from: [{ serviceAccounts: [x] }] }] }\n`,
   `---\napiVersion: outrigger.dev/v1alpha1\nkind: MeshPolicy\nmetadata: { name: m }\nspec: { telemetry: { accessLog: { mode: "On" }, tracing: { otlp: { endpoint: "http://127.0.0.1:4318/v1/traces" } } } }\n`,
+  serviceYaml("s2", 83, "web"),
+  serviceYaml("s3", 84, "redis"),
+  `---\napiVersion: gateway.networking.k8s.io/v1\nkind: TCPRoute\nmetadata: { name: t }\nspec: { parentRefs: [{ kind: Service, name: s3 }], rules: [{ backendRefs: [{ name: s2, port: 83 }] }] }\n`,
+  `---\napiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: { name: u, namespace: other }\nspec: { parentRefs: [{ kind: Service, name: s2, namespace: default }], rules: [{}] }\n`,
+  `---\napiVersion: outrigger.dev/v1alpha1\nkind: ResiliencePolicy\nmetadata: { name: q }\nspec: { targetRefs: [{ kind: Service, name: s3 }], timeouts: { idle: 7s } }\n`,
+  `---\napiVersion: outrigger.dev/v1alpha1\nkind: MeshPolicy\nmetadata: { name: n }\nspec: { mtls: { mode: PERMISSIVE, ports: [{ port: 84, mode: DISABLE }] }, egress: { mode: RegistryOnly } }\n`,
+  `---\napiVersion: outrigger.dev/v1alpha1\nkind: MeshPolicy\nmetadata: { name: o }\nspec: { targetRefs: [{ kind: Service, name: s1 }], mtls: { mode: DISABLE } }\n`,
   `---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: e, labels: { kubernetes.io/service-name: s1 } }\naddressType: IPv4\nendpoints: [{ addresses: [10.0.0.1] }]\nports: [{ port: 80 }]\n`,
 ];
 
@@ -176,7 +314,12 @@ test("step by step or all at once: the state, the resources and the announced ch
     fc.property(fc.array(step, { maxLength: 15 }), (steps) => {
       const mesh = new Mesh("cluster.local");
       const cache = new ResourceCache(encodeResource, mesh.state);
-      const nodes = [workload("s0", 1), workload("front", 1, { namespace: "other", labels: { tier: "x" } })];
+      const nodes = [
+        workload("s0", 1),
+        workload("front", 1, { namespace: "other", labels: { tier: "x" } }),
+        intercepted("s1", 1, { probes: [{ port: 81, path: "/healthz" }] }),
+        intercepted("guest", 1, { namespace: "other", interception: { inbound: "none", networkNamespace: "/n" } }),
+      ];
       for (const node of nodes) cache.addNode(node);
       const announced = new Map(nodes.map(({ id }) => [id, new Map<string, string | undefined>()]));
       const versionsOf = (id: string, given: ResourceCache): Map<string, string | undefined> =>
@@ -231,11 +374,20 @@ test("step by step or all at once: the state, the resources and the announced ch
         const all = translate(whole, node);
         const listeners = fresh.names(node.id, "listener");
         assert.deepEqual([...listeners].sort(), all.listeners.map(({ name }) => name).sort());
-        const clusters = all.clusters.map(({ name }) => name);
-        assert.ok(clusters.every((name) => fresh.lookup(node.id, "cluster", name)));
-        for (const route of all.routes) {
-          const bytes = encodeResource("route", route).value;
-          assert.deepEqual(Buffer.from(fresh.lookup(node.id, "route", route.name)?.bytes ?? []), Buffer.from(bytes));
+        assert.deepEqual([...fresh.names(node.id, "cluster")].sort(), all.clusters.map(({ name }) => name).sort());
+        for (const [kind, values] of [
+          ["route", all.routes],
+          ["listener", all.listeners],
+          ["cluster", all.clusters],
+        ] as const) {
+          for (const value of values) {
+            const bytes = encodeResource(kind, value as never).value;
+            assert.deepEqual(
+              Buffer.from(fresh.lookup(node.id, kind, value.name)?.bytes ?? []),
+              Buffer.from(bytes),
+              `${kind} ${value.name}`,
+            );
+          }
         }
       }
     }),

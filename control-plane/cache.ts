@@ -131,7 +131,6 @@ export class ResourceCache {
         this.#updateRoutes(old, next, change);
       }
       const clustersChanged = definitionChanged || old?.traffic !== next?.traffic || old?.peers !== next?.peers;
-      const tagsChanged = definitionChanged || old?.peers.plaintext !== next?.peers.plaintext;
       for (const { port } of old?.definition.ports ?? []) {
         const name = clusterNameOf(old, port);
         if (next?.definition.ports.some((p) => p.port === port)) continue;
@@ -142,7 +141,7 @@ export class ResourceCache {
       for (const port of next.definition.ports) {
         const name = clusterNameOf(next, port.port);
         if (clustersChanged) this.#put("cluster", name, outboundCluster(next, port, state.trustDomain), change);
-        if (tagsChanged || old?.endpoints.get(port.port) !== next.endpoints.get(port.port)) {
+        if (definitionChanged || old?.endpoints.get(port.port) !== next.endpoints.get(port.port)) {
           this.#put("endpoint", name, serviceEndpoints(next, port.port), change);
         }
       }

@@ -52,9 +52,9 @@ export function objectsOf(text: string): ReadonlyMap<string, Manifest> {
   return set.objects;
 }
 
-/** A `Service` manifest with one port. */
-export function serviceYaml(name: string, port = 80): string {
-  return `---\napiVersion: v1\nkind: Service\nmetadata: { name: ${name} }\nspec: { ports: [{ port: ${port} }] }\n`;
+/** A `Service` manifest with one port, of HTTP unless its name says otherwise. */
+export function serviceYaml(name: string, port = 80, portName = "http"): string {
+  return `---\napiVersion: v1\nkind: Service\nmetadata: { name: ${name} }\nspec: { ports: [{ name: ${portName}, port: ${port} }] }\n`;
 }
 
 function hashOf(text: string): number {

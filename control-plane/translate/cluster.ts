@@ -9,8 +9,8 @@ import { ADS, CLUSTER, OUTLIER_DETECTION, TLS_PARAMS } from "./envoy-defaults.ts
 import { HTTP2, PEER_HTTP2, upstreamProtocol } from "./mesh-protocol.ts";
 import { clusterName, sniName } from "./names.ts";
 
-/** `envoy.transport_socket_match` of endpoints that a sidecar stands before, where a service also has others. */
-const IN_MESH = { tlsMode: "outrigger" };
+/** `envoy.transport_socket_match` of endpoints that are called in plaintext: none is that is not said to be one. */
+const PLAINTEXT = { tlsMode: "disabled" };
 
 /** A pooled connection is closed by its client first: the server's own limit is an hour. */
 const UPSTREAM_IDLE_MS = 30 * 60 * 1000;
@@ -18,7 +18,6 @@ const UPSTREAM_IDLE_MS = 30 * 60 * 1000;
 export function outboundCluster(service: ServiceState, { port, protocol }: ServicePort, trustDomain: string): Cluster {
   const { definition, traffic, peers } = service;
   const name = clusterName(definition, port);
-  const tls = upstreamTls(service, port, trustDomain);
   return {
     ...CLUSTER,
     name,
@@ -27,8 +26,8 @@ export function outboundCluster(service: ServiceState, { port, protocol }: Servi
     lbPolicy: balancing(traffic),
     limits: { default: limits(traffic), high: limits(traffic) },
     outlierDetection: outlierDetection(traffic),
-    tls: peers.plaintext ? null : tls,
-    tlsMatches: peers.plaintext ? [{ name: "mesh", match: IN_MESH, tls }] : [],
+    tls: upstreamTls(service, port, trustDomain),
+    tlsMatches: peers.plaintext ? [{ name: "plaintext", match: PLAINTEXT, tls: null }] : [],
     http: {
       ...CLUSTER.http,
       ...upstreamProtocol(httpOf(protocol) ?? "http1", peers.plaintext ? HTTP2 : PEER_HTTP2),
@@ -106,18 +105,10 @@ function outlierDetection({ outlier }: TrafficPolicy): Cluster["outlierDetection
 
 /** The instances of a service port. */
 export function serviceEndpoints(service: ServiceState, port: number): EndpointSet {
-  return endpointSet(
-    clusterName(service.definition, port),
-    service.endpoints.get(port) ?? [],
-    service.peers.plaintext ? IN_MESH : {},
-  );
+  return endpointSet(clusterName(service.definition, port), service.endpoints.get(port) ?? []);
 }
 
-export function endpointSet(
-  name: string,
-  endpoints: readonly MeshEndpoint[],
-  mtls: Readonly<Record<string, string>> = {},
-): EndpointSet {
+export function endpointSet(name: string, endpoints: readonly MeshEndpoint[]): EndpointSet {
   const zones = [...new Set(endpoints.map(({ zone }) => zone))].sort();
   return {
     name,
@@ -133,7 +124,7 @@ export function endpointSet(
           weight: 1,
           health: "healthy",
           hostname: "",
-          transportSocketMatch: endpoint.mtls ? mtls : {},
+          transportSocketMatch: endpoint.mtls ? {} : PLAINTEXT,
           workload: endpoint.workload,
         })),
     })),
