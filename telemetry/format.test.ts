@@ -250,6 +250,13 @@ for (const [request, template, envoy] of RECORDED) {
   });
 }
 
+test("an intercepted connection has the address that was called, and the socket's own", () => {
+  const { info } = context({ ...CONNECTION, restored: true, direct: { address: "::1", port: 15001 } }, () => {});
+  const template =
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_LOCAL_PORT%";
+  assert.equal(compileFormat(template)({ ...forwarded(), info }), "127.0.0.1:36759 [::1]:15001 ::1 15001");
+});
+
 /** With the messages of Envoy, where it refuses a template; null where it takes it. */
 const CHECKED: readonly [template: string, refused: RegExp | null][] = [
   ["%FOO%\n", /FOO is not supported at position 0/],

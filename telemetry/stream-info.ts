@@ -17,6 +17,8 @@ export interface ConnectionInfo {
   readonly filterChain: string;
   /** `localAddress` and `localPort` are what the caller asked for, restored from the kernel: the connection was intercepted. */
   readonly restored?: true;
+  /** The socket's own address, where another was restored. */
+  readonly direct?: { readonly address: string; readonly port: number };
   /** That address is an endpoint's own, of this cluster: what the connection has for the cluster goes to it alone. */
   readonly pinned?: string;
   /** What a ClientHello that was not for us asked for (SNI). */

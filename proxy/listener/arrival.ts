@@ -45,6 +45,10 @@ export class Arrival implements ConnectionFacts {
     this.restored = true;
   }
 
+  #direct(): NonNullable<ConnectionInfo["direct"]> {
+    return { address: plainAddress(this.socket.localAddress), port: this.socket.localPort ?? 0 };
+  }
+
   take(bytes: Buffer): void {
     this.head = this.head === null ? bytes : Buffer.concat([this.head, bytes]);
   }
@@ -60,7 +64,7 @@ export class Arrival implements ConnectionFacts {
       tls,
       listener,
       filterChain,
-      ...(this.restored ? { restored: true } : null),
+      ...(this.restored ? { restored: true, direct: this.#direct() } : null),
       ...(this.pinned === "" ? null : { pinned: this.pinned }),
       ...(this.serverName === "" ? null : { serverName: this.serverName }),
     };

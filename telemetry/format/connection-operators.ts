@@ -49,6 +49,14 @@ const LOCAL_ADDRESS = plain(({ info }) => hostPort(info.connection.localAddress,
 const LOCAL_HOST = plain(({ info }) => orNull(info.connection.localAddress));
 const LOCAL_PORT = plain(({ info }) => info.connection.localPort);
 
+/** The socket's own address, whatever the caller asked for. */
+const direct = (read: (address: string, port: number) => string | number | null): Operator =>
+  plain(({ info: { connection } }) =>
+    connection.direct
+      ? read(connection.direct.address, connection.direct.port)
+      : read(connection.localAddress, connection.localPort),
+  );
+
 /** The address that was connected to: a host that refused was chosen, but never became the remote end. */
 const upstreamRemote = ({ info }: FormatContext): string => (info.upstreamLocalAddress === "" ? "" : info.upstreamHost);
 
@@ -65,9 +73,9 @@ export const CONNECTION_OPERATORS: OperatorTable = {
   DOWNSTREAM_LOCAL_ADDRESS: LOCAL_ADDRESS,
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: LOCAL_HOST,
   DOWNSTREAM_LOCAL_PORT: LOCAL_PORT,
-  DOWNSTREAM_DIRECT_LOCAL_ADDRESS: LOCAL_ADDRESS,
-  DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: LOCAL_HOST,
-  DOWNSTREAM_DIRECT_LOCAL_PORT: LOCAL_PORT,
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS: direct(hostPort),
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: direct((address) => orNull(address)),
+  DOWNSTREAM_DIRECT_LOCAL_PORT: direct((_, port) => port),
   DOWNSTREAM_TLS_VERSION: tls((t) => t.version),
   DOWNSTREAM_TLS_CIPHER: tls((t) => t.cipher),
   DOWNSTREAM_LOCAL_URI_SAN: tls((t) => t.localUriSans.join(",")),

@@ -11,6 +11,7 @@ import { judge } from "./harness/compare.ts";
 import type { Side } from "./harness/proxy.ts";
 import { type Observations, runArea } from "./harness/run-area.ts";
 import type { TcpArea } from "./harness/tcp/case.ts";
+import { whyNotIntercepted } from "./harness/tcp/interception.ts";
 import { runTcpArea } from "./harness/tcp/run-area.ts";
 
 const { values } = parseArgs({
@@ -83,8 +84,15 @@ async function tryAgain({ area, testCase }: Failure, envoy: string): Promise<Fai
   return failures[0] ?? null;
 }
 
+/** Whether the machine allows what the area needs; says so if not. */
+function isPossible(area: AnyArea): boolean {
+  const why = area.kind === "tcp" && area.intercepted ? whyNotIntercepted() : null;
+  if (why !== null) console.log(`skipped: ${area.name}, because of rights or tools: ${why}`);
+  return why === null;
+}
+
 async function main(): Promise<void> {
-  const chosen = areas.filter((area) => casesOf(area).some(selected(area)));
+  const chosen = areas.filter((area) => casesOf(area).some(selected(area)) && isPossible(area));
   const total = chosen.reduce((sum, area) => sum + casesOf(area).filter(selected(area)).length, 0);
   const envoy = envoyBinary();
   if (envoy === null) {

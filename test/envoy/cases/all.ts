@@ -28,6 +28,7 @@ import { routing } from "./routing.ts";
 import { serverNames } from "./server-names.ts";
 import { strictness } from "./strictness.ts";
 import { tcp } from "./tcp.ts";
+import { tcpInterception } from "./tcp-interception.ts";
 import { tcpListeners } from "./tcp-listeners.ts";
 import { tcpTls } from "./tcp-tls.ts";
 import { timeouts } from "./timeouts.ts";
@@ -72,4 +73,5 @@ export const areas: readonly (Area | TcpArea)[] = [
   tcp,
   tcpListeners,
   tcpTls,
+  tcpInterception,
 ];

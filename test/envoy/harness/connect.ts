@@ -15,8 +15,8 @@ export interface Connected {
   readonly tls: string;
 }
 
-export async function connect(port: number, security: ClientTls | undefined): Promise<Connected> {
-  const raw = net.connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+export async function connect(port: number, security: ClientTls | undefined, host = "127.0.0.1"): Promise<Connected> {
+  const raw = net.connect({ port, host, noDelay: true, allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => raw.once("connect", resolve).once("error", reject));
   const localPort = raw.localPort ?? 0;
   const ends = { raw, localPort, ports: `${localPort}>${port}` };

@@ -20,18 +20,20 @@ export interface RunningProxy {
   stop(): Promise<void>;
 }
 
-/** `nodeFlags`: for the Node that runs Outrigger. */
+/** `nodeFlags`: for the Node that runs Outrigger. `group`: the process's, by which rules know its connections. */
 export function startProxy(
   side: Side,
   envoy: string,
   bootstrap: string,
   nodeFlags: readonly string[] = [],
+  group?: number,
 ): RunningProxy {
   const flush = ["--file-flush-interval-msec", "20", "--log-level", "warning"];
+  const as = group === undefined ? {} : { gid: group };
   const child =
     side === "envoy"
-      ? spawn(envoy, ["-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", ...flush])
-      : spawn(process.execPath, [...nodeFlags, MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush]);
+      ? spawn(envoy, ["-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", ...flush], as)
+      : spawn(process.execPath, [...nodeFlags, MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush], as);
   let text = "";
   let over = false;
   const keep = (chunk: Buffer): void => {
@@ -90,7 +92,8 @@ export async function untilListening(side: Side, proxy: RunningProxy, ports: rea
 
 /** The kernel's list of sockets: ports are hexadecimal, and state 0A is LISTEN. */
 function listeningPorts(): Set<number> {
-  const lines = readFileSync("/proc/net/tcp", "utf8").matchAll(/^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 0A /gm);
+  const sockets = ["/proc/net/tcp", "/proc/net/tcp6"].map((file) => readFileSync(file, "utf8")).join("");
+  const lines = sockets.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) \S+ 0A /gm);
   return new Set(Array.from(lines, ([, port = ""]) => Number.parseInt(port, 16)));
 }
 

@@ -18,12 +18,18 @@ export type TcpStep =
 
 /** A server of the case's own, plaintext or with TLS. */
 export interface TcpServer {
+  /** In intercepted areas: an address of the case's own networks, `{net}.7` or `{net6}:7`, at the port `own`. */
+  readonly at?: string;
   readonly tls?: UpstreamTls;
   /** What it does on its `number`th connection (from 1). Then it waits for the other end, and ends with it. */
   readonly steps: readonly TcpStep[] | ((number: number) => readonly TcpStep[]);
 }
 
-/** `{case}` stands for the case's id, `{port:NAME}` for the port of one of its servers, `closed`, or `listener`. */
+/**
+ * `{case}` stands for the case's id, `{port:NAME}` for the port of one of its servers, `closed`, or `listener`; in
+ * intercepted areas also `own`, the port that the case's callers connect to, and `after`, the next one. `{logFile}` is the file of
+ * the case's logs.
+ */
 export interface TcpCase extends Compared {
   /** Fields of the TCP proxy. Default: the cluster `{case}`. */
   readonly proxy?: JsonObject;
@@ -44,6 +50,8 @@ export interface TcpCase extends Compared {
   readonly listenerLog?: boolean;
   /** Default: `up`, which sends back what comes. */
   readonly servers?: Readonly<Record<string, TcpServer>>;
+  /** In intercepted areas: the address that callers connect to, at the port `own`. */
+  readonly to?: string;
   readonly tls?: ClientTls;
   readonly steps?: readonly TcpStep[];
   /** Several connections, one begun after the other, so many ms apart. */
@@ -54,6 +62,11 @@ export interface TcpCase extends Compared {
 export interface TcpArea {
   readonly name: string;
   readonly kind: "tcp";
+  /**
+   * Runs in a network namespace of its own, in which rules lead every connection to a case's networks that is not the
+   * proxy's to the case's listener.
+   */
+  readonly intercepted?: true;
   readonly concurrency?: number;
   readonly cases: readonly TcpCase[];
 }

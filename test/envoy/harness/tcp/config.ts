@@ -11,6 +11,9 @@ const LOG_FORMAT = [
 ].join(" ");
 
 export interface TcpPlaces {
+  /** The first octets and groups of the case's own networks. */
+  readonly net: string;
+  readonly net6: string;
   readonly listener: number;
   /** By name of a server. */
   readonly servers: Readonly<Record<string, number>>;
@@ -32,6 +35,11 @@ export function tcpBootstrap(cases: readonly { id: string; case: TcpCase; places
     null,
     1,
   );
+}
+
+/** With the case's own networks in their places. */
+export function inNetworks(text: string, { net, net6 }: Pick<TcpPlaces, "net" | "net6">): string {
+  return text.replaceAll("{net}", net).replaceAll("{net6}", net6);
 }
 
 function resourcesOf(id: string, testCase: TcpCase, places: TcpPlaces) {
@@ -57,10 +65,13 @@ function resourcesOf(id: string, testCase: TcpCase, places: TcpPlaces) {
   const clusters = [cluster("{case}", [host("up")], testCase.cluster), ...(testCase.clusters ?? [])];
   const text = JSON.stringify({ listeners: [listener, ...(testCase.listeners ?? [])], clusters });
   const ports: Readonly<Record<string, number>> = { ...places.servers, listener: places.listener };
-  const filled = text.replaceAll("{case}", id).replaceAll(/"\{port:([\w-]+)\}"/g, (_, name: string) => {
-    const port = ports[name];
-    if (port === undefined) throw new Error(`${id}: there is no port "${name}"`);
-    return String(port);
-  });
+  const filled = inNetworks(text, places)
+    .replaceAll("{case}", id)
+    .replaceAll("{logFile}", places.logFile)
+    .replaceAll(/"\{port:([\w-]+)\}"/g, (_, name: string) => {
+      const port = ports[name];
+      if (port === undefined) throw new Error(`${id}: there is no port "${name}"`);
+      return String(port);
+    });
   return JSON.parse(filled) as { listeners: JsonObject[]; clusters: JsonObject[] };
 }

@@ -11,7 +11,8 @@ import { type Side, startProxy, untilListening } from "../proxy.ts";
 import { namePorts } from "../render.ts";
 import { describeTls, serverOptions } from "../upstream.ts";
 import type { TcpArea, TcpCase, TcpServer } from "./case.ts";
-import { idOf, tcpBootstrap } from "./config.ts";
+import { idOf, inNetworks, type TcpPlaces, tcpBootstrap } from "./config.ts";
+import { INSIDE, intercept, networksOf, PROXY_GROUP, runInside } from "./interception.ts";
 import { TcpPeer } from "./peer.ts";
 
 const DEFAULT_CONCURRENCY = 8;
@@ -24,6 +25,16 @@ const SETTLE_MS = 250;
 
 const ECHO: Readonly<Record<string, TcpServer>> = { up: { steps: [{ echo: true }] } };
 
+/** Of intercepted cases, which share one namespace. */
+const FIRST_OWN_PORT = 5000;
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
+const ANYWHERE: Target = { host: "127.0.0.1", port: 0 };
+
 interface RunningServer {
   readonly name: string;
   readonly port: number;
@@ -34,7 +45,7 @@ interface RunningServer {
   close(): void;
 }
 
-async function startServer(name: string, server: TcpServer): Promise<RunningServer> {
+async function startServer(name: string, server: TcpServer, at: Target): Promise<RunningServer> {
   const peers: { readonly peer: TcpPeer; readonly security: string }[] = [];
   const running: Promise<void>[] = [];
   const serve = (socket: net.Socket, raw: net.Socket, security: string): void => {
@@ -53,7 +64,7 @@ async function startServer(name: string, server: TcpServer): Promise<RunningServ
         );
   listening.on("connection", (socket: net.Socket) => raws.set(socket.remotePort ?? 0, socket));
   listening.on("tlsClientError", () => undefined);
-  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => listening.listen(at.port, at.host, resolve));
   return {
     name,
     port: (listening.address() as net.AddressInfo).port,
@@ -73,7 +84,7 @@ interface Planned {
   readonly id: string;
   readonly case: TcpCase;
   readonly servers: readonly RunningServer[];
-  readonly places: { readonly listener: number; readonly servers: Record<string, number>; readonly logFile: string };
+  readonly places: TcpPlaces;
 }
 
 /** Like `runArea`, for areas about opaque bytes. */
@@ -84,22 +95,33 @@ export async function runTcpArea(
   selected: (testCase: TcpCase) => boolean,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const chosen = area.cases.filter(selected);
+  if (area.intercepted && process.env[INSIDE] === undefined) return runInside(area, side, envoy, chosen);
   const dir = mkdtempSync(path.join(tmpdir(), `outrigger-${side}-`));
   const [closed = 0, ...ports] = await reservePorts(chosen.length + 1);
   const planned = await Promise.all(
     chosen.map(async (testCase, i): Promise<Planned> => {
       const id = idOf(area, testCase);
+      const networks = networksOf(i);
+      const listener = ports[i] ?? 0;
+      if (area.intercepted) intercept({ listener, ...networks });
       const entries = Object.entries(testCase.servers ?? ECHO);
-      const servers = await Promise.all(entries.map(([name, server]) => startServer(name, server)));
+      const servers = await Promise.all(
+        entries.map(([name, server]) => {
+          const { at } = server;
+          const own = at === undefined ? ANYWHERE : { host: inNetworks(at, networks), port: FIRST_OWN_PORT + i };
+          return startServer(name, server, own);
+        }),
+      );
       const known: Record<string, number> = { closed };
+      if (area.intercepted) Object.assign(known, { own: FIRST_OWN_PORT + i, after: FIRST_OWN_PORT + i + 1 });
       for (const { name, port } of servers) known[name] = port;
-      const places = { listener: ports[i] ?? 0, servers: known, logFile: path.join(dir, `${id}.log`) };
+      const places = { listener, servers: known, logFile: path.join(dir, `${id}.log`), ...networks };
       return { id, case: testCase, servers, places };
     }),
   );
   const bootstrap = path.join(dir, "bootstrap.json");
   writeFileSync(bootstrap, tcpBootstrap(planned));
-  const proxy = startProxy(side, envoy, bootstrap);
+  const proxy = startProxy(side, envoy, bootstrap, [], area.intercepted ? PROXY_GROUP : undefined);
   try {
     await untilListening(side, proxy, ports);
     const clients = new Map<string, readonly string[]>();
@@ -124,11 +146,14 @@ export async function runTcpArea(
 }
 
 async function runClients({ case: testCase, places, servers }: Planned): Promise<readonly string[]> {
+  const { to } = testCase;
+  const host = to === undefined ? "127.0.0.1" : inNetworks(to, places);
+  const port = (to === undefined ? undefined : places.servers["own"]) ?? places.listener;
   const scripts = testCase.connections ?? [testCase.steps ?? []];
   const reports = await Promise.all(
     scripts.map(async (steps, i) => {
       await wait(i * (testCase.apartMs ?? 0));
-      const { raw, socket, tls: security } = await connect(places.listener, testCase.tls);
+      const { raw, socket, tls: security } = await connect(port, testCase.tls, host);
       const local = `client${scripts.length > 1 ? ` ${i + 1}` : ""}> `;
       const lines = security === "" ? [] : [`tls: ${security}`];
       if (socket === null) return lines.map((line) => local + line);
@@ -149,5 +174,7 @@ function observe({ servers, places }: Planned, clients: readonly string[]): read
   names.set(String(places.listener), "listener");
   const log = existsSync(places.logFile) ? readFileSync(places.logFile, "latin1").split("\n").filter(Boolean) : [];
   const seen = servers.toSorted((a, b) => a.name.localeCompare(b.name)).flatMap((server) => server.report());
-  return [...clients, ...seen, ...log.map((line) => `log ${line}`)].map((line) => namePorts(line, names));
+  return [...clients, ...seen, ...log.map((line) => `log ${line}`)].map((line) =>
+    namePorts(line, names).replaceAll(places.net, "{net}").replaceAll(places.net6, "{net6}"),
+  );
 }
