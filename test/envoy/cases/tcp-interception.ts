@@ -171,9 +171,83 @@ const upstreams: TcpCase[] = [
   }),
 ];
 
+const GET = "GET /a HTTP/1.1\r\nhost: a.example\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+const HTTP_INSPECTOR = filter("envoy.filters.listener.http_inspector", "HttpInspector");
+
+const manager = (cluster: string): JsonObject =>
+  filter("envoy.filters.network.http_connection_manager", "HttpConnectionManager", {
+    stat_prefix: "h",
+    route_config: {
+      virtual_hosts: [{ name: "any", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] }],
+    },
+    http_filters: [filter("envoy.filters.http.router", "Router")],
+    access_log: [
+      filter("file", "FileAccessLog", {
+        path: "{logFile}",
+        log_format: { text_format_source: { inline_string: `http: %REQ(:PATH)% ${LOG}\n` } },
+      }),
+    ],
+  });
+
+/** What the answer says beside its status is for other areas. */
+const statusOnly = (lines: readonly string[]): readonly string[] =>
+  lines.map((line) => line.replace(/(received "HTTP\/1.1 \d+).*|(received )\d+ bytes from ("HTTP).*/, "$1$2$3 …"));
+
+const http = (name: string, more: Partial<TcpCase>): TcpCase =>
+  intercepted(`HTTP: ${name}`, {
+    chains: () => [{ filters: [manager("{case}-o")] }],
+    servers: { up: { at: "{net}.7", steps: [{ bytes: GET.length }, { send: OK }] } },
+    steps: [{ send: GET }, { bytes: 17 }, { waitMs: 100 }, { end: "half" }],
+    view: (lines) => statusOnly(lines.filter((line) => !line.startsWith("up"))),
+    ...more,
+  });
+
+const requests: TcpCase[] = [
+  http("to where it was going", {}),
+  http("to where it was going, IPv6", {
+    ...six,
+    servers: { up: { at: "{net6}:7", steps: [{ bytes: GET.length }, { send: OK }] } },
+  }),
+  http("to where nobody is", { to: "{net}.9" }),
+  http("without the original destination", { listener: {} }),
+  http("another destination in a header", {
+    steps: [
+      { send: GET.replace("\r\n\r\n", "\r\nx-envoy-original-dst-host: 127.0.0.1:1\r\n\r\n") },
+      { bytes: 17 },
+      { waitMs: 100 },
+      { end: "half" },
+    ],
+  }),
+  http("told by the inspector", {
+    listener: { use_original_dst: true, listener_filters: [ORIGINAL_DST, HTTP_INSPECTOR] },
+    chains: (filters) => [
+      {
+        name: "http",
+        filter_chain_match: { application_protocols: ["http/1.1", "h2c"] },
+        filters: [manager("{case}-o")],
+      },
+      { name: "opaque", filters },
+    ],
+  }),
+  intercepted("opaque bytes, told by the inspector", {
+    listener: { use_original_dst: true, listener_filters: [ORIGINAL_DST, HTTP_INSPECTOR] },
+    chains: (filters) => [
+      {
+        name: "http",
+        filter_chain_match: { application_protocols: ["http/1.1", "h2c"] },
+        filters: [manager("{case}-o")],
+      },
+      { name: "opaque", filters },
+    ],
+    steps: [{ send: "*1\r\n$4\r\nPING\r\n" }, { bytes: 14 }, { end: "half" }],
+  }),
+];
+
 export const tcpInterception: TcpArea = {
   name: "tcp-interception",
   kind: "tcp",
   intercepted: true,
-  cases: [...handing, ...chains, ...upstreams],
+  cases: [...handing, ...chains, ...upstreams, ...requests],
 };
