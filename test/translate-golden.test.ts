@@ -3,7 +3,9 @@
  * `NAME.out.yaml`. `npm test -- --update test/translate-golden.test.ts` rewrites the outputs.
  */
 import assert from "node:assert/strict";
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { parse, stringify } from "yaml";
@@ -15,9 +17,12 @@ import { parseWorkload } from "../control-plane/registry/metadata.ts";
 import { type NodeResources, translate } from "../control-plane/translate/translate.ts";
 import { formatProblem } from "../core/errors.ts";
 import type { JsonValue } from "../model/bootstrap.ts";
+import { envoyBinary } from "../scripts/envoy-binary.ts";
 import type { DecodeOptions } from "../xds/place.ts";
 import { decodeResource, encodeResource, type ResourceKind, TYPE_URLS } from "../xds/resources.ts";
 import { compact } from "./support/compact.ts";
+import { skip } from "./support/tools.ts";
+import { translatedBootstrap } from "./support/translated-bootstrap.ts";
 
 const DIRECTORY = path.join(import.meta.dirname, "golden", "translate");
 const UPDATE = process.env["UPDATE"] === "1";
@@ -84,6 +89,19 @@ for (const file of globSync(path.join(DIRECTORY, "*.in.yaml")).sort()) {
     const golden = path.join(DIRECTORY, `${name}.out.yaml`);
     if (UPDATE) writeFileSync(golden, actual);
     assert.equal(actual, readFileSync(golden, "utf8"));
+  });
+
+  test(`what translation of ${name} gives loads in Envoy`, (t) => {
+    const envoy = envoyBinary();
+    if (envoy === null) return void skip(t, "there is no Envoy on this machine");
+    const folder = mkdtempSync(path.join(tmpdir(), "outrigger-translated-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const bootstrap = path.join(folder, "bootstrap.pb");
+    writeFileSync(bootstrap, translatedBootstrap(load(file).resources));
+    const { status, stderr } = spawnSync(envoy, ["--mode", "validate", "-c", bootstrap, "-l", "error"], {
+      encoding: "utf8",
+    });
+    assert.equal(status, 0, stderr);
   });
 
   test(`what translation of ${name} gives is understood by the sidecar as it was meant`, () => {
