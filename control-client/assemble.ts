@@ -3,6 +3,7 @@
  * there, and a changed resource serves its old version until the new one is warm (make before break). It knows neither
  * time nor streams: who drives it hands in what arrived and which waits are over.
  */
+import { complete } from "../core/slices.ts";
 import type { ConfigSource } from "../model/bootstrap.ts";
 import type { EndpointSet } from "../model/endpoint.ts";
 import type { RouteTable } from "../model/route.ts";
@@ -97,6 +98,14 @@ export class Assembler {
 
   /** Works out what can serve now, what is still missing and what must be fetched. */
   assemble(): Assembly {
+    return complete(this.assembling());
+  }
+
+  /**
+   * The same in steps, between which the caller can give way to other work. Until it has ended, nothing else may be asked
+   * of the assembler.
+   */
+  *assembling(): Generator<void, Assembly> {
     const before = this.#last?.snapshot ?? null;
     if (this.#last && before && this.#refreshed) {
       const { endpoint, secret } = this.#refreshed;
@@ -105,18 +114,18 @@ export class Assembler {
       const next = { ...before, revision: this.#revision(), endpoints, secrets };
       this.#last = { ...this.#last, snapshot: reuseMaps(before, next) };
     } else {
-      const { waiting, wanted } = this.#warm();
+      const { waiting, wanted } = yield* this.#warm();
       const ready = before !== null || waiting.every(isHarmless);
-      this.#last = { snapshot: ready ? reuseMaps(before, this.#build()) : null, waiting, wanted };
+      this.#last = { snapshot: ready ? reuseMaps(before, yield* this.#build()) : null, waiting, wanted };
     }
     this.#refreshed = { endpoint: new Set(), secret: new Set() };
     return this.#last;
   }
 
-  #warm(): Pick<Assembly, "waiting" | "wanted"> {
+  *#warm(): Generator<void, Pick<Assembly, "waiting" | "wanted">> {
     this.#placeStandIns();
     const { base, localSecrets, graceMs, clusters } = this.#options;
-    const result = warm({
+    const result = yield* warm({
       base,
       held: this.#held,
       before: this.#active,
@@ -165,7 +174,7 @@ export class Assembler {
     return items;
   }
 
-  #build(): Snapshot {
+  *#build(): Generator<void, Snapshot> {
     const { clusters, listeners } = this.#active;
     const endpoints = new Map<string, EndpointSet>();
     const routes = new Map<string, RouteTable>();
@@ -175,6 +184,7 @@ export class Assembler {
       const found = name === null ? undefined : this.#held.endpoint.get(name);
       if (found) endpoints.set(name ?? "", found);
       this.#addSecrets(clusterReferences(cluster), secrets);
+      yield;
     }
     for (const listener of listeners.values()) {
       for (const { kind, name } of listenerReferences(listener)) {
@@ -182,6 +192,7 @@ export class Assembler {
         if (table) routes.set(name, table);
       }
       this.#addSecrets(listenerReferences(listener), secrets);
+      yield;
     }
     return { revision: this.#revision(), listeners, routes, clusters, endpoints, secrets };
   }

@@ -6,6 +6,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { Problem } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import { Slices } from "../core/slices.ts";
 import { type Watch, WatchCell } from "../core/watch.ts";
 import type { Bootstrap, ConfigSource, DynamicResources } from "../model/bootstrap.ts";
 import type { Snapshot } from "../model/snapshot.ts";
@@ -98,11 +99,17 @@ class Client implements ControlClient {
   #assembly: Assembly;
   #wanted: Assembly["wanted"] | null = null;
   #scheduled = false;
+  /** Set while an assembly is under way, which nothing may change. */
+  #assembling = false;
+  /** What came meanwhile, to be taken in afterwards. */
+  #changes: (() => void)[] = [];
+  readonly #slices: Slices;
   #closed = false;
 
   constructor(options: ControlClientOptions) {
     this.#o = options;
     const { bootstrap, log } = options;
+    this.#slices = new Slices(options.clock);
     this.#assembler = new Assembler({
       base: bootstrap.static,
       clusters: bootstrap.dynamic?.clusters ?? null,
@@ -150,6 +157,7 @@ class Client implements ControlClient {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#slices.clear();
     this.#sources.close();
     for (const timer of this.#limits.values()) timer.cancel();
     this.#limits.clear();
@@ -185,14 +193,27 @@ class Client implements ControlClient {
   }
 
   #onUpdate(update: ResourceUpdate): void {
-    this.#assembler.apply(update);
-    this.#rejections.delete(update.kind);
-    this.#schedule();
+    this.#change(() => {
+      this.#assembler.apply(update);
+      this.#rejections.delete(update.kind);
+    });
   }
 
   #onRefused(kind: ResourceKind, names: readonly string[], problems: readonly Problem[]): void {
-    this.#assembler.refuse(kind, names);
-    this.#rejections.set(kind, { api: FACTS[kind].api, at: this.#o.clock.wallTime(), problems });
+    const rejection = { api: FACTS[kind].api, at: this.#o.clock.wallTime(), problems };
+    this.#change(() => {
+      this.#assembler.refuse(kind, names);
+      this.#rejections.set(kind, rejection);
+    });
+  }
+
+  /** Changes what there is to assemble, in the order in which it is called. */
+  #change(change: () => void): void {
+    if (this.#assembling) {
+      this.#changes.push(change);
+      return;
+    }
+    change();
     this.#schedule();
   }
 
@@ -202,8 +223,17 @@ class Client implements ControlClient {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#closed) this.#after(this.#assembler.assemble());
+      if (!this.#closed) this.#slices.run(this.#assemble());
     });
+  }
+
+  /** A big configuration takes many slices; what served before serves until it is whole. */
+  *#assemble(): Generator<void, void> {
+    this.#assembling = true;
+    const assembly = yield* this.#assembler.assembling();
+    this.#assembling = false;
+    this.#after(assembly);
+    for (const change of this.#changes.splice(0)) this.#change(change);
   }
 
   #after(assembly: Assembly): void {
@@ -245,8 +275,7 @@ class Client implements ControlClient {
       }
       this.#limits.delete(key);
       this.#o.log.warn({ afterMs: limitMs }, `${message}: gave up`);
-      this.#assembler.giveUp(key);
-      this.#schedule();
+      this.#change(() => this.#assembler.giveUp(key));
     });
     this.#limits.set(key, timer);
   }

@@ -47,14 +47,17 @@ export interface WarmingResult {
   readonly givenUp: Set<string>;
 }
 
-/** Runs one round. Pure: changes none of its inputs. */
-export function warm(input: WarmingInput): WarmingResult {
+/**
+ * Runs one round. Pure: changes none of its inputs, which must not change until it has ended. Yields after each resource,
+ * so that the caller can give way to other work.
+ */
+export function* warm(input: WarmingInput): Generator<void, WarmingResult> {
   const round = new Round(input);
-  round.warmClusters();
-  round.warmRoutes();
-  round.warmListeners();
-  round.keepClustersInUse();
-  const wanted = round.wanted();
+  yield* round.warmClusters();
+  yield* round.warmRoutes();
+  yield* round.warmListeners();
+  yield* round.keepClustersInUse();
+  const wanted = yield* round.wanted();
   // Who refers to a secret later does not wait again for one that did not come in time.
   for (const name of wanted.secret.keys()) {
     const key = wait.referenceKey("secret", name);
@@ -81,7 +84,7 @@ class Round {
     this.#desiredListeners = new Map([...input.held.listener, ...input.base.listeners]);
   }
 
-  warmClusters(): void {
+  *warmClusters(): Generator<void, void> {
     const { before } = this.#in;
     for (const [name, desired] of this.#desiredClusters) {
       const old = before.clusters.get(name);
@@ -89,11 +92,12 @@ class Round {
       const serving = missing.length === 0 ? desired : old;
       if (serving) this.clusters.set(name, serving);
       this.waiting.push(...missing);
+      yield;
     }
   }
 
-  warmRoutes(): void {
-    for (const name of this.#tablesInUse()) {
+  *warmRoutes(): Generator<void, void> {
+    for (const name of yield* this.#tablesInUse()) {
       const desired = this.#in.held.route.get(name);
       if (!desired) continue;
       const old = this.#in.before.routes.get(name);
@@ -101,10 +105,11 @@ class Round {
       const serving = blocks.length === 0 ? desired : old;
       if (serving) this.routes.set(name, serving);
       this.waiting.push(...blocks);
+      yield;
     }
   }
 
-  warmListeners(): void {
+  *warmListeners(): Generator<void, void> {
     for (const [name, desired] of this.#desiredListeners) {
       const holder = `listener ${name}`;
       const old = this.#in.before.listeners.get(name);
@@ -115,13 +120,15 @@ class Round {
       const serving = missing.length === 0 ? desired : old;
       if (serving) this.listeners.set(name, serving);
       this.waiting.push(...missing);
+      yield;
     }
   }
 
-  keepClustersInUse(): void {
+  *keepClustersInUse(): Generator<void, void> {
     const inUse = new Set<string>();
     for (const listener of this.listeners.values()) {
       for (const name of listenerClusters(listener)) inUse.add(name);
+      yield;
     }
     // Of a listener that is still to serve too: the table is in force already, and will not be looked at again.
     for (const listener of [...this.listeners.values(), ...this.#desiredListeners.values()]) {
@@ -129,6 +136,7 @@ class Round {
         const table = kind === "route" ? this.routes.get(name) : undefined;
         if (table) for (const cluster of tableClusters(table)) inUse.add(cluster);
       }
+      yield;
     }
     for (const [name, cluster] of this.#in.before.clusters) {
       if (this.#desiredClusters.has(name) || !inUse.has(name)) continue;
@@ -141,25 +149,30 @@ class Round {
   }
 
   /** What is desired needs its references, and so does what still serves. */
-  wanted(): Wanted {
+  *wanted(): Generator<void, Wanted> {
     const wanted: Wanted = { endpoint: new Map(), route: new Map(), secret: new Map() };
     const add = (references: readonly Reference[]): void => {
       for (const reference of references) {
         if (!this.#isLocal(reference)) wanted[reference.kind].set(reference.name, reference.source);
       }
     };
-    for (const cluster of this.clusters.values()) add(clusterReferences(cluster));
-    for (const cluster of this.#desiredClusters.values()) add(clusterReferences(cluster));
-    for (const listener of this.listeners.values()) add(listenerReferences(listener));
-    for (const listener of this.#desiredListeners.values()) add(listenerReferences(listener));
+    for (const cluster of [...this.clusters.values(), ...this.#desiredClusters.values()]) {
+      add(clusterReferences(cluster));
+      yield;
+    }
+    for (const listener of [...this.listeners.values(), ...this.#desiredListeners.values()]) {
+      add(listenerReferences(listener));
+      yield;
+    }
     return wanted;
   }
 
-  #tablesInUse(): Set<string> {
+  *#tablesInUse(): Generator<void, Set<string>> {
     const names = new Set<string>();
     const listeners = [...this.#in.before.listeners.values(), ...this.#desiredListeners.values()];
     for (const listener of listeners) {
       for (const { kind, name } of listenerReferences(listener)) if (kind === "route") names.add(name);
+      yield;
     }
     return names;
   }

@@ -8,12 +8,12 @@ import type { Clock, Timer } from "../../core/clock.ts";
 import { messageOf, type Problem } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import { Slices } from "../../core/slices.ts";
 import { kindOf, type ResourceKind } from "../../xds/resources.ts";
 import type { XdsObserver } from "../observer.ts";
 import { FACTS } from "../resources.ts";
 import type { ResourceSource, SourceSink, SourceStatus } from "../source/source.ts";
 import type { ResourceDecoder } from "./decoder.ts";
-import { Slices } from "./slices.ts";
 import type { StreamHandlers, XdsStream, XdsTransport } from "./transport.ts";
 import type { Incoming, Variant } from "./variant.ts";
 

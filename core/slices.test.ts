@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "../../core/clock.ts";
-import { Slices } from "./slices.ts";
+import type { Clock } from "./clock.ts";
+import { complete, Pace, Slices } from "./slices.ts";
 
 /** Each look at it, the clock has moved on by `stepMs`. */
 function steppingClock(stepMs: number): Clock {
@@ -62,4 +62,27 @@ test("a task that clears the others ends the slice in peace", () => {
   })();
   slices.run(clearing);
   assert.deepEqual(log, ["clear"]);
+});
+
+test("an async function goes on until its time is over, then lets others have a turn", async () => {
+  const pace = new Pace(steppingClock(1), 4);
+  const log: string[] = [];
+  for (let i = 0; i < 9; i++) {
+    log.push(`step ${i}`);
+    if (!pace.due) continue;
+    setImmediate(() => log.push("others"));
+    await pace.rest();
+  }
+  const turns = log.flatMap((entry, at) => (entry === "others" ? [at] : []));
+  assert.deepEqual(turns, [4, 9], log.join());
+});
+
+test("a task can also be run to its end", () => {
+  const log: string[] = [];
+  const task = function* (): Generator<void, number> {
+    yield* work("a", 3, log);
+    return 7;
+  };
+  assert.equal(complete(task()), 7);
+  assert.equal(log.length, 3);
 });
