@@ -1,26 +1,25 @@
 /** The place of one worker among the others: who is in it now, and what those before have left. */
-import { closeSync } from "node:fs";
 import { type BackoffPolicy, backoffDelay } from "../../core/backoff.ts";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { logger } from "../../core/log.ts";
-import { systemRandom } from "../../core/random.ts";
+import type { Random } from "../../core/random.ts";
 import type { WorkerView } from "../../telemetry/worker-metrics.ts";
 import { countersOf, mergeReports } from "./merge-reports.ts";
-import type { WorkerReport, WorkerStart } from "./messages.ts";
-import type { PlaceBook } from "./places.ts";
-import { DataPlaneWorker } from "./worker.ts";
+import type { WorkerReport } from "./messages.ts";
+import type { DataPlaneWorker, WorkerEvents } from "./worker.ts";
 
 export interface SlotOptions {
   readonly index: number;
   readonly clock: Clock;
-  readonly places: PlaceBook;
-  /** What the next worker begins with. */
-  readonly begin: () => Omit<WorkerStart, "inherited">;
-  readonly onBegun: (worker: DataPlaneWorker) => void;
+  readonly random: Random;
+  /** Starts a worker; `left`: sockets that the one before it has left listening. */
+  readonly start: (left: ReadonlyMap<string, number>, events: WorkerEvents) => DataPlaneWorker;
   /** Clusters of the worker became ready. */
   readonly onReady: () => void;
   /** A worker's thread is gone, and the next has not begun. */
   readonly onEnded: () => void;
+  /** Closes a descriptor that nobody wants any more. */
+  readonly closeSocket: (fd: number) => void;
 }
 
 const log = logger("main");
@@ -84,19 +83,14 @@ export class WorkerSlot {
   }
 
   #begin(sockets: ReadonlyMap<string, number>): void {
-    const { clock, places, begin, onBegun, onReady } = this.#options;
+    const { clock, start, onReady } = this.#options;
     this.#begunAt = clock.now();
-    const worker: DataPlaneWorker = new DataPlaneWorker(begin(), sockets, {
-      clock,
-      places,
-      events: { onReady, onExit: (error) => this.#onExit(worker, error) },
-    });
+    const worker: DataPlaneWorker = start(sockets, { onReady, onExit: (error) => this.#onExit(worker, error) });
     this.#worker = worker;
-    onBegun(worker);
   }
 
   #onExit(worker: DataPlaneWorker, error: Error | null): void {
-    const { index, clock, onEnded } = this.#options;
+    const { index, clock, random, onEnded } = this.#options;
     this.#worker = null;
     this.#answered = false;
     if (this.report !== null) {
@@ -107,11 +101,11 @@ export class WorkerSlot {
     const sockets = worker.takeSockets();
     onEnded();
     if (this.#stopped) {
-      closeAll(sockets);
+      this.#closeAll(sockets);
       return;
     }
     this.#quickEnds = clock.now() - this.#begunAt < STEADY_MS ? this.#quickEnds + 1 : 0;
-    const delayMs = this.#quickEnds < 2 ? 0 : backoffDelay(BACKOFF, this.#quickEnds - 2, systemRandom);
+    const delayMs = this.#quickEnds < 2 ? 0 : backoffDelay(BACKOFF, this.#quickEnds - 2, random);
     this.#restarts++;
     log.error(
       { worker: index, error: error?.stack ?? "", delayMs: Math.round(delayMs) },
@@ -123,11 +117,11 @@ export class WorkerSlot {
       return;
     }
     // For long nobody would take them: with the sockets gone new ones go to the other workers.
-    closeAll(sockets);
+    this.#closeAll(sockets);
     this.#restart = clock.after(delayMs, () => this.#begin(new Map()));
   }
-}
 
-function closeAll(sockets: ReadonlyMap<string, number>): void {
-  for (const fd of sockets.values()) closeSync(fd);
+  #closeAll(sockets: ReadonlyMap<string, number>): void {
+    for (const fd of sockets.values()) this.#options.closeSocket(fd);
+  }
 }

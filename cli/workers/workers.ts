@@ -2,9 +2,11 @@
  * The data plane in several threads, as the process sees it: one configuration for all of them, one sum of what they
  * count, and a new thread for each that ends by itself.
  */
+import { closeSync } from "node:fs";
 import type { Clock } from "../../core/clock.ts";
 import type { Problem } from "../../core/errors.ts";
 import { defaultLogLevel, type LogLevel, logger, logLevels, setLogLevel } from "../../core/log.ts";
+import { systemRandom } from "../../core/random.ts";
 import { createSharedMemory, type SharedMemory, SharedState } from "../../core/shared-state.ts";
 import { EMPTY_SNAPSHOT, type Snapshot } from "../../model/snapshot.ts";
 import type { FamilySamples } from "../../telemetry/metrics.ts";
@@ -13,6 +15,7 @@ import type { DataPlaneHost, DataPlaneSettings, HostedListener, IdentityWatch } 
 import { mergeWithEnded } from "./merge-reports.ts";
 import type { BoundAddress, ToWorker, WorkerReport } from "./messages.ts";
 import { PlaceBook } from "./places.ts";
+import { DataPlaneWorker, type WorkerEvents } from "./worker.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 export interface WorkersOptions {
@@ -57,30 +60,33 @@ export class Workers implements DataPlaneHost {
   }
 
   #slot(index: number): WorkerSlot {
-    const { clock, settings, identity } = this.#options;
     return new WorkerSlot({
       index,
-      clock,
-      places: this.#places,
-      begin: () => ({
-        role: "outrigger-data-plane",
-        index,
-        settings,
-        memory: this.#memory,
-        logLevels: [
-          [defaultLogLevel()],
-          ...Object.entries(logLevels()).map(([component, level]) => [level, component] as const),
-        ],
-        hasIdentity: identity !== null,
-        certificate: identity?.get() ?? null,
-        joining: this.#applied,
-      }),
-      onBegun: (worker) => {
-        if (this.#applied) void worker.apply(this.#snapshot);
-      },
+      clock: this.#options.clock,
+      random: systemRandom,
+      start: (left, events) => this.#start(index, left, events),
       onReady: () => this.#onReady(),
       onEnded: () => this.#shared.releaseThread(index),
+      closeSocket: closeSync,
     });
+  }
+
+  #start(index: number, left: ReadonlyMap<string, number>, events: WorkerEvents): DataPlaneWorker {
+    const { clock, settings, identity } = this.#options;
+    const levels = Object.entries(logLevels()).map(([component, level]) => [level, component] as const);
+    const start = {
+      role: "outrigger-data-plane",
+      index,
+      settings,
+      memory: this.#memory,
+      logLevels: [[defaultLogLevel()], ...levels],
+      hasIdentity: identity !== null,
+      certificate: identity?.get() ?? null,
+      joining: this.#applied,
+    } as const;
+    const worker = new DataPlaneWorker(start, left, { clock, places: this.#places, events });
+    if (this.#applied) void worker.apply(this.#snapshot);
+    return worker;
   }
 
   get snapshot(): Snapshot {
