@@ -318,7 +318,10 @@ test("step by step or all at once: the state, the resources and the announced ch
         workload("s0", 1),
         workload("front", 1, { namespace: "other", labels: { tier: "x" } }),
         intercepted("s1", 1, { probes: [{ port: 81, path: "/healthz" }] }),
-        intercepted("guest", 1, { namespace: "other", interception: { inbound: "none", networkNamespace: "/n" } }),
+        intercepted("guest", 1, {
+          namespace: "other",
+          interception: { inbound: "none", networkNamespace: "/n", ipv6: true },
+        }),
       ];
       for (const node of nodes) cache.addNode(node);
       const announced = new Map(nodes.map(({ id }) => [id, new Map<string, string | undefined>()]));

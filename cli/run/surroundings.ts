@@ -60,7 +60,12 @@ export async function namespaceSurroundings(flags: RunFlags): Promise<Surroundin
       inboundPort: addresses.inboundPort,
       outboundPort: OUTBOUND_PORT,
       loopback: null,
-      interception: { inbound: "none", networkNamespace: namespace.path },
+      interception: {
+        inbound: "none",
+        networkNamespace: namespace.path,
+        // A new namespace has IPv6 wherever the kernel has.
+        ipv6: machine.read("/proc/net/if_inet6") !== null,
+      },
       servers: ownServers(addresses),
       httpProxy: null,
       start(program, args, env) {

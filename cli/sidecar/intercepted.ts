@@ -58,7 +58,7 @@ export async function interceptedSurroundings(
     inboundPort: INBOUND_PORT,
     outboundPort: OUTBOUND_PORT,
     loopback: null,
-    interception: { inbound: flags.interception, networkNamespace: "" },
+    interception: { inbound: flags.interception, networkNamespace: "", ipv6: hasLoopback6(networkInterfaces()) },
     servers: {
       admin: { kind: "tcp", host: "127.0.0.1", port: ADMIN_PORT },
       allowRemote: false,
@@ -93,6 +93,10 @@ export function firstAddress(interfaces: ReturnType<typeof networkInterfaces>): 
   const usable = all.filter(({ internal, address }) => !internal && !isLinkLocal(address));
   const chosen = usable.find(({ family }) => family === "IPv4") ?? usable[0];
   return chosen?.address ?? null;
+}
+
+function hasLoopback6(interfaces: ReturnType<typeof networkInterfaces>): boolean {
+  return Object.values(interfaces).some((addresses) => addresses?.some(({ address }) => address === "::1"));
 }
 
 function isLinkLocal(address: string): boolean {

@@ -15,6 +15,8 @@ export interface InterceptionMetadata {
   readonly inbound: "redirect" | "tproxy" | "none";
   /** Where the program and the outbound listeners are: "" for the sidecar's own, else `/proc/PID/ns/net`. */
   readonly networkNamespace: string;
+  /** Whether the loopback interface has ::1. */
+  readonly ipv6: boolean;
 }
 
 export interface Surroundings {

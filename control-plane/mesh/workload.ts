@@ -16,6 +16,8 @@ export interface Interception {
   readonly inbound: "redirect" | "tproxy" | "none";
   /** Path of the network namespace that the application and the outbound listeners are in; "": the sidecar's own. */
   readonly networkNamespace: string;
+  /** Whether there are IPv6 addresses: without, not even ::1 can be listened at. */
+  readonly ipv6: boolean;
 }
 
 /** A plaintext health probe that passes a port which else takes mutual TLS alone: `GET path`. */

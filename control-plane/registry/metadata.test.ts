@@ -46,11 +46,14 @@ test("a sidecar with interception has no addresses of its own", () => {
   const parsed = parse({ inbound: "tproxy" }, [{ port: 80, path: "/healthz" }]);
   assert.ok(parsed.ok);
   assert.deepEqual(parsed.workload.loopback, null);
-  assert.deepEqual(parsed.workload.interception, { inbound: "tproxy", networkNamespace: "" });
+  assert.deepEqual(parsed.workload.interception, { inbound: "tproxy", networkNamespace: "", ipv6: true });
   assert.deepEqual(parsed.workload.probes, [{ port: 80, path: "/healthz" }]);
   const inside = parse({ inbound: "none", networkNamespace: "/proc/7/ns/net" });
   assert.ok(inside.ok);
   assert.equal(inside.workload.interception?.networkNamespace, "/proc/7/ns/net");
+  const ipv4 = parse({ inbound: "redirect", ipv6: false });
+  assert.ok(ipv4.ok);
+  assert.equal(ipv4.workload.interception?.ipv6, false);
   const wrong = parse({ inbound: "nat" }, [{ port: 0, path: "/" }, { port: 1, path: "/a?b" }, 7]);
   assert.ok(!wrong.ok);
   assert.deepEqual(wrong.problems.map(formatProblem).sort(), [

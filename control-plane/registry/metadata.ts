@@ -111,7 +111,7 @@ function interception(value: JsonValue | undefined, complain: Complain): Interce
     complain("interception", "is not an object");
     return null;
   }
-  const { inbound, networkNamespace = "" } = value;
+  const { inbound, networkNamespace = "", ipv6 = true } = value;
   if (inbound !== "redirect" && inbound !== "tproxy" && inbound !== "none") {
     complain("interception.inbound", `${JSON.stringify(inbound)} is neither "redirect", "tproxy" nor "none"`);
     return null;
@@ -120,7 +120,11 @@ function interception(value: JsonValue | undefined, complain: Complain): Interce
     complain("interception.networkNamespace", `${JSON.stringify(networkNamespace)} is not an absolute path`);
     return null;
   }
-  return { inbound, networkNamespace };
+  if (typeof ipv6 !== "boolean") {
+    complain("interception.ipv6", `${JSON.stringify(ipv6)} is neither true nor false`);
+    return null;
+  }
+  return { inbound, networkNamespace, ipv6 };
 }
 
 function probes(value: JsonValue | undefined, complain: Complain): readonly HealthProbe[] {

@@ -31,7 +31,7 @@ export function intercepted(service: string, index = 1, parts: Partial<Workload>
   return workload(service, index, {
     address: `10.${10 + (hashOf(service) % 200)}.${index}.1`,
     loopback: null,
-    interception: { inbound: "redirect", networkNamespace: "" },
+    interception: { inbound: "redirect", networkNamespace: "", ipv6: true },
     ...parts,
   });
 }

@@ -1,6 +1,7 @@
 /** The listeners that intercepted connections come to: one for calls of the application, one for calls to it. */
 import type { Address } from "../../model/address.ts";
 import type { FilterChain, Listener, ListenerFilter, PortPredicate } from "../../model/listener.ts";
+import type { Workload } from "../mesh/workload.ts";
 import { ANY_CONNECTION, LISTENER } from "./envoy-defaults.ts";
 import { type InboundContext, inboundChains, takesSilence } from "./inbound.ts";
 import type { InboundPort } from "./inbound-port.ts";
@@ -20,7 +21,7 @@ import { refusalLogs } from "./telemetry.ts";
 export function virtualOutbound({ workload, settings }: InboundContext): Listener {
   const registryOnly = settings.egress === "RegistryOnly";
   const cluster = registryOnly ? BLACK_HOLE_CLUSTER : PASSTHROUGH_CLUSTER;
-  const namespace = workload.interception?.networkNamespace ?? "";
+  const { networkNamespace: namespace = "", ipv6 = false } = workload.interception ?? {};
   const at = (host: string): Address => ({
     kind: "tcp",
     host,
@@ -35,7 +36,7 @@ export function virtualOutbound({ workload, settings }: InboundContext): Listene
     ...LISTENER,
     name: VIRTUAL_OUTBOUND,
     address: at("127.0.0.1"),
-    additionalAddresses: [at("::1")],
+    ...(ipv6 && { additionalAddresses: [at("::1")] }),
     trafficDirection: "outbound",
     useOriginalDst: true,
     filterChains: [],
@@ -63,7 +64,7 @@ export function virtualInbound(ports: readonly InboundPort[], other: InboundPort
   return {
     ...LISTENER,
     name: VIRTUAL_INBOUND,
-    address: { kind: "tcp", host: "::", port: workload.inboundPort, ipv4Compat: true },
+    address: everywhere(workload),
     trafficDirection: "inbound",
     ...detecting(settings.detection, listenerFilters(ports)),
     filterChains: all,
@@ -77,6 +78,13 @@ export function virtualInbound(ports: readonly InboundPort[], other: InboundPort
       ...(takesSilence(all) && watching(settings.detection)),
     },
   };
+}
+
+/** Of both families where there are both. */
+function everywhere({ interception, inboundPort: port }: Workload): Address {
+  return interception?.ipv6
+    ? { kind: "tcp", host: "::", port, ipv4Compat: true }
+    : { kind: "tcp", host: "0.0.0.0", port };
 }
 
 function named(chain: FilterChain, prefix: string): FilterChain {
