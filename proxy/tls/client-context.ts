@@ -15,6 +15,7 @@ import { resolveCertificates, resolveTrust } from "./material.ts";
 import { compilePeerCheck, type PeerCheck, type PeerEvidence, withTrust } from "./peer-check.ts";
 import type { SecretsView } from "./secrets-view.ts";
 import { SessionCache } from "./session-cache.ts";
+import { withoutPeer } from "./session-state.ts";
 
 const HTTP1 = "http/1.1";
 
@@ -113,7 +114,7 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     if (this.#config.maxSessionKeys === 0) return null;
     const peerNotAfter = evidence.certificate?.validToDate.getTime() ?? 0;
     const remember = (session: Buffer): void =>
-      this.#sessions.add({ session, serverName: sessionName, context, peerNotAfter });
+      this.#sessions.add({ session: withoutPeer(session), serverName: sessionName, context, peerNotAfter });
     // TLS 1.3 sends tickets after the handshake, 1.2 within it.
     if (socket.getProtocol() === "TLSv1.3") socket.on("session", remember);
     else remember(socket.getSession() ?? Buffer.alloc(0));
