@@ -134,7 +134,8 @@ test("the package, installed elsewhere, runs an Envoy bootstrap", async (t) => {
 
     // The launcher itself, under the machine's own Node, so that a signal has one process to go to.
     const launcher = path.join(own, "dist", "launcher.js");
-    const child = spawn("node", [launcher, "proxy", "-c", file], {
+    // With two workers, which are started from the same bundle.
+    const child = spawn("node", [launcher, "proxy", "-c", file, "--concurrency", "2"], {
       cwd: app,
       env,
       stdio: ["ignore", "ignore", "pipe"],
@@ -148,6 +149,8 @@ test("the package, installed elsewhere, runs an Envoy bootstrap", async (t) => {
       const alive = (): boolean => child.exitCode === null && child.signalCode === null;
       assert.equal(await firstAnswer(port, "/aaa", alive), "200 upstream saw /aaa", log);
       assert.match(await answer(port, "/b"), /^404 /);
+      for (let i = 0; i < 20; i++) assert.equal(await answer(port, "/a"), "200 upstream saw /a");
+      assert.ok(!log.includes("a worker has ended"), log);
     } finally {
       child.kill("SIGTERM");
     }
