@@ -9,6 +9,7 @@ import { messageOf, type Problem, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import type { SharedState } from "../core/shared-state.ts";
+import { Pace } from "../core/slices.ts";
 import { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
 import type { Watch } from "../core/watch.ts";
 import type { Listener } from "../model/listener.ts";
@@ -22,6 +23,7 @@ import { ListenerRuntime } from "./listener-runtime.ts";
 import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import { type CompiledRouteTable, compileRouteTable } from "./router/compile-routes.ts";
+import { findLocalAddress } from "./router/forwarded.ts";
 import { ContextCache } from "./tls/context-cache.ts";
 import { secretsView } from "./tls/secrets-view.ts";
 
@@ -68,7 +70,10 @@ export class DataPlane {
   readonly #httpStats = new Map<string, HttpStats>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #applying: Promise<unknown> = Promise.resolve();
+  /** This machine's, asked for once for each configuration; null: not yet. */
+  #localAddress: string | null = null;
   #draining = false;
+  #closed = false;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
@@ -98,6 +103,7 @@ export class DataPlane {
       contexts,
       httpStats: (prefix) => this.#statsOf(prefix),
       table: (t) => this.#table(t),
+      localAddress: () => (this.#localAddress ??= findLocalAddress()),
     };
   }
 
@@ -130,41 +136,62 @@ export class DataPlane {
 
   async #apply(snapshot: Snapshot): Promise<readonly Problem[]> {
     this.#clock.refresh();
+    const pace = new Pace(this.#options.clock);
     const problems: Problem[] = [];
     await this.#interception.prepare(snapshot);
     this.#snapshot = snapshot;
-    this.clusters.addAndChange(snapshot);
-    this.#interception.changed();
+    this.#localAddress = null;
+    await this.#inSlices(this.clusters.addAndChange(snapshot), pace);
+    let leaving = this.#leaving(snapshot);
     const failed: Listener[] = [];
     for (const listener of inOrder(snapshot.listeners.values())) {
       if (this.#draining) break;
-      if ((await this.#applyListener(listener, snapshot)) !== null) failed.push(listener);
+      if ((await this.#applyListener(listener, snapshot, leaving)) !== null) failed.push(listener);
+      if (pace.due) await this.#rest(pace);
     }
-    for (const runtime of this.#leaving(snapshot)) this.#retire(runtime);
+    for (const runtime of leaving) {
+      this.#retire(runtime);
+      if (pace.due) await this.#rest(pace);
+    }
+    leaving = [];
     // What was in the way may have moved since.
     for (const listener of failed) {
-      const problem = this.#draining ? null : await this.#applyListener(listener, snapshot);
+      const problem = this.#draining ? null : await this.#applyListener(listener, snapshot, leaving);
       if (problem !== null) problems.push(problem);
     }
+    await this.#inSlices(this.#interception.renew(), pace);
+    if (this.#closed) return problems;
     this.clusters.removeUnused(snapshot);
     this.#sweep();
     return problems;
   }
 
-  async #applyListener(listener: Listener, snapshot: Snapshot): Promise<Problem | null> {
+  /** Carries out a task, giving way to requests where it takes long; what is left of it is not done once all is closed. */
+  async #inSlices(task: Generator<void, void>, pace: Pace): Promise<void> {
+    while (!this.#closed && !task.next().done) if (pace.due) await this.#rest(pace);
+  }
+
+  async #rest(pace: Pace): Promise<void> {
+    await pace.rest();
+    this.#clock.refresh();
+  }
+
+  async #applyListener(
+    listener: Listener,
+    snapshot: Snapshot,
+    leaving: readonly ListenerRuntime[],
+  ): Promise<Problem | null> {
     const known = this.#listeners.get(listener.name);
     try {
       this.#interception.check(listener);
       if (known !== undefined) {
         await known.update(listener, snapshot, this.#options.drainMs);
-        this.#interception.changed();
         return null;
       }
       const runtime = new ListenerRuntime(listener, this.#deps);
       runtime.useRoutes(snapshot);
-      await runtime.bind(this.#leaving(snapshot));
+      await runtime.bind(leaving);
       this.#listeners.set(listener.name, runtime);
-      this.#interception.changed();
       return null;
     } catch (error) {
       const [problem] = error instanceof UserError ? error.problems : [];
@@ -181,7 +208,6 @@ export class DataPlane {
   #retire(runtime: ListenerRuntime): void {
     const { drainMs } = this.#options;
     this.#listeners.delete(runtime.config.name);
-    this.#interception.changed();
     this.#retired.set(runtime, this.#clock.now() + drainMs);
     runtime.leave(drainMs);
   }
@@ -247,6 +273,7 @@ export class DataPlane {
 
   close(): void {
     this.#draining = true;
+    this.#closed = true;
     this.wheel.cancel(this.#sweepTimer);
     for (const listener of this.#open()) listener.close();
     this.clusters.close();

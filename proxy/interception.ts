@@ -3,6 +3,7 @@
  * connection was going, which listener stands for that place, and whose connections are the sidecar's own.
  */
 import { UserError } from "../core/errors.ts";
+import { complete } from "../core/slices.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Listener } from "../model/listener.ts";
 import type { Snapshot } from "../model/snapshot.ts";
@@ -38,7 +39,7 @@ export class Interception {
   readonly own: OwnConnections;
   readonly #clusters: UpstreamClusters;
   readonly #listeners: () => Iterable<TakingListener>;
-  /** Built when next asked for after a change. */
+  /** Built when first asked for; null: it was not yet. */
   #index: ListenerIndex | null = null;
 
   constructor(clusters: UpstreamClusters, listeners: () => Iterable<TakingListener>) {
@@ -73,9 +74,12 @@ export class Interception {
     ]);
   }
 
-  /** Listeners or endpoints have changed. */
-  changed(): void {
-    this.#index = null;
+  /**
+   * Listeners and endpoints have changed: looks them up anew, yielding on the way. Until it has ended connections go where
+   * they went before, so that no half of a big configuration is ever looked up.
+   */
+  *renew(): Generator<void, void> {
+    if (this.#index !== null) this.#index = yield* this.#build();
   }
 
   /**
@@ -84,7 +88,7 @@ export class Interception {
    */
   handOver(arrival: Arrival, from: Listener): boolean {
     if (!arrival.restored) return false;
-    this.#index ??= this.#build();
+    this.#index ??= complete(this.#build());
     const { places, endpoints } = this.#index;
     const { destinationAddress: host, destinationPort: port } = arrival;
     const key = placeOf(host, port);
@@ -99,10 +103,11 @@ export class Interception {
     return true;
   }
 
-  #build(): ListenerIndex {
+  *#build(): Generator<void, ListenerIndex> {
     const places = new Map<string, TakingListener>();
     const services = new Map<string, TakingListener>();
     for (const listener of this.#listeners()) {
+      yield;
       const { name, address, additionalAddresses, outrigger } = listener.config;
       if (outrigger?.service) services.set(name, listener);
       // Nobody means to call a virtual listener; that its port is taken here says nothing about other machines.
@@ -115,6 +120,7 @@ export class Interception {
     }
     const endpoints = new Map<string, TakingListener>();
     for (const cluster of this.#clusters.all()) {
+      yield;
       const listener = services.get(cluster.name);
       if (listener === undefined || cluster.config.discovery.kind !== "eds") continue;
       for (const { key } of cluster.endpoints) if (!endpoints.has(key)) endpoints.set(key, listener);

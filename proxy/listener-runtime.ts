@@ -28,7 +28,6 @@ import type { Terminal } from "./listener/terminal.ts";
 import type { UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import type { CompiledRouteTable } from "./router/compile-routes.ts";
-import { findLocalAddress } from "./router/forwarded.ts";
 import { newRequestId } from "./router/request-id.ts";
 import { compileTcpProxy } from "./tcp/compile-tcp.ts";
 import type { ContextCache } from "./tls/context-cache.ts";
@@ -49,6 +48,8 @@ export interface ListenerDeps {
   readonly places?: ListeningPlaces;
   /** The numbers of connection managers with that `stat_prefix`. */
   readonly httpStats: (statPrefix: string) => HttpStats;
+  /** This machine's address, for callers on loopback. */
+  readonly localAddress: () => string;
   /** Compiles a route table, or finds it compiled. */
   readonly table: (table: RouteTable) => CompiledRouteTable;
 }
@@ -294,7 +295,7 @@ export class ListenerRuntime implements TakingListener {
     standing: { readonly inForce: boolean },
   ): HttpRuntime {
     const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
-    const localAddress = findLocalAddress();
+    const localAddress = this.#deps.localAddress();
     const context: HttpContext = {
       clock,
       wheel,

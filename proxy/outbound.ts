@@ -86,9 +86,12 @@ export class UpstreamClusters {
     this.#onReady = callback;
   }
 
-  /** Adds and changes clusters; `removeUnused` takes the others away once nothing refers to them. */
-  addAndChange(snapshot: Snapshot): void {
+  /**
+   * Adds and changes clusters, yielding between them; `removeUnused` takes the others away once nothing refers to them.
+   */
+  *addAndChange(snapshot: Snapshot): Generator<void, void> {
     for (const config of snapshot.clusters.values()) {
+      yield;
       let cluster = this.#clusters.get(config.name);
       if (cluster === undefined) {
         cluster = this.#create(config);
