@@ -15,6 +15,7 @@ export interface ControlPlaneFlags {
   readonly intermediate?: boolean;
   readonly rotateRootAfter?: number;
   readonly logLevel: LogLevel;
+  readonly mode: "serve" | "validate";
 }
 
 function port(text: string): number {
@@ -45,10 +46,15 @@ export function addControlPlaneCommand(program: Command): void {
       "make a new root when the one that signs has done so for this long; never where none is given",
       seconds,
     )
+    .addOption(
+      new Option("--mode <mode>", "serve, or only validate the manifests")
+        .choices(["serve", "validate"])
+        .default("serve"),
+    )
     .addOption(new Option("-l, --log-level <level>", "level of the log").choices([...LOG_LEVELS]).default("info"))
     .action(async (flags: ControlPlaneFlags) => {
       setLogLevel(flags.logLevel);
-      const { runControlPlane } = await import("./run-control-plane.ts");
-      await runControlPlane(flags);
+      const { runControlPlane, validateConfig } = await import("./run-control-plane.ts");
+      await (flags.mode === "validate" ? validateConfig(flags) : runControlPlane(flags));
     });
 }

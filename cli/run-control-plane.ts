@@ -3,6 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { LONGEST_LIFETIME_MS } from "../certs/ca.ts";
 import type { RootRotationPolicy } from "../certs/root-rotation.ts";
 import { startControlPlane } from "../control-plane/control-plane.ts";
+import { validateManifests } from "../control-plane/validate.ts";
+import { systemClock } from "../core/clock.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
 import type { ControlPlaneFlags } from "./control-plane-command.ts";
@@ -40,6 +42,16 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
     },
     onReopenLogs: () => undefined,
   });
+}
+
+/** Says what is wrong with the manifests; rejects with a UserError where documents would be refused. */
+export async function validateConfig({ config, trustDomain }: ControlPlaneFlags): Promise<void> {
+  if (config === undefined)
+    throw new UserError("--mode validate needs --config: which manifests are to be looked at?", 2);
+  const { problems, findings, objects } = await validateManifests(config, trustDomain, systemClock);
+  for (const { key, source, message } of findings) process.stdout.write(`note: ${source}: ${key}: ${message}\n`);
+  if (problems.length > 0) throw new UserError(problems);
+  process.stdout.write(`manifests in '${config}' OK: ${objects} objects, ${findings.length} notes\n`);
 }
 
 /** After this long every sidecar that is there has a new bundle. */

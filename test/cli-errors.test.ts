@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -320,6 +320,23 @@ describe("a wrong command line or configuration", { concurrency: 2 }, () => {
     assert.match(stderr, /has no field "wings"/);
     assert.match(stderr, /connect_timeout/);
     assert.equal(stderr.trimEnd().split("\n").length, 2, stderr);
+  });
+
+  test("manifests are validated without being served: refusals are errors, findings are notes", async () => {
+    const manifests = path.join(dir, "manifests");
+    mkdirSync(manifests, { recursive: true });
+    const file = path.join(manifests, "m.yaml");
+    const validate = () => run(["control-plane", "--mode", "validate", "--config", manifests]);
+    const service = (ports: string) =>
+      `apiVersion: v1\nkind: Service\nmetadata: { name: a }\nspec: { ports: [${ports}] }\n`;
+    writeFileSync(file, service("{ name: grpc, port: 80, appProtocol: tcp }"));
+    const noted = await validate();
+    assert.deepEqual([noted.code, noted.stderr], [0, ""]);
+    assert.match(noted.stdout, /^note: m\.yaml:1: Service\/default\/a: port 80 is named "grpc".*\nmanifests in .* OK/);
+    writeFileSync(file, service("{ port: 0 }"));
+    const refused = await validate();
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /^outrigger: m\.yaml:4:\d+: Service default\/a: spec\.ports\[0\]\.port: /);
   });
 
   test("--help and --version are no errors", async () => {
