@@ -61,5 +61,5 @@ test("two Services with one clusterIP are a finding", () => {
   const { findings, services } = buildState({ trustDomain: "cluster.local", objects, registrations: [] });
   assert.equal(findings.length, 1);
   assert.match(findings[0]?.message ?? "", /^clusterIP 10\.0\.0\.1 is that of Service default\/b: .* at 240\.240\./);
-  assert.deepEqual(services.get("default/b")?.addresses, ["10.0.0.1"]);
+  assert.deepEqual(services.get("default/b")?.definition.addresses, ["10.0.0.1"]);
 });
