@@ -12,6 +12,7 @@ import { connectionManager, http1Options } from "./http-manager.ts";
 import { authority, clusterName, httpProxyRouteTableName, routeTableName } from "./names.ts";
 import { routeScope } from "./route-table.ts";
 import { tcpProxy } from "./tcp-proxy.ts";
+import { refusalLogs } from "./telemetry.ts";
 
 export const HTTP_PROXY_LISTENER = "http_proxy";
 
@@ -85,6 +86,7 @@ function outboundChains(
   // Connections to a name that no route speaks of find no chain.
   return {
     listenerFilters: [{ kind: "tls_inspector" }],
+    accessLogs: refusalLogs(settings),
     filterChains: byName.map((rule) => opaqueChain(service, port, rule, settings)),
   };
 }
