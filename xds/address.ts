@@ -16,7 +16,7 @@ import type { Place } from "./place.ts";
 const NOWHERE: Address = { kind: "tcp", host: "", port: 0 };
 
 /**
- * What an address is for: an IP address that a socket is bound to, which may be in another network namespace; some other
+ * What an address is for: a listener or a source address, which may be in another network namespace; some other
  * IP address; or one that may be a DNS name instead.
  */
 export type AddressUse = "bind" | "ip_only" | "names";
@@ -48,7 +48,7 @@ export function decodeSocketAddress(message: SocketAddress, use: AddressUse, at:
   const port = portSpecifier.value ?? 0;
   if (port > 65_535) at.field("port_value").error(`a port must be at most 65535, got ${port}`);
   if (networkNamespace !== "" && use !== "bind") {
-    at.field("network_namespace_filepath").error("is only for addresses that sockets are bound to");
+    at.field("network_namespace_filepath").error("is only for listeners and source addresses");
   }
   if (message.ipv4Compat && address !== "::") at.field("ipv4_compat").error("is only for the IPv6 address ::");
   return {

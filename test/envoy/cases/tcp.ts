@@ -254,6 +254,13 @@ const lines: TcpCase[] = [
     name: "operators of requests",
     log: "%REQ(:METHOD)% %REQ(X-A?:PATH)% %RESP(X-B)% %TRAILER(X)% %UPSTREAM_PROTOCOL% %GRPC_STATUS% %RESPONSE_FLAGS_LONG% %STREAM_ID% %TRACE_ID% %VIRTUAL_CLUSTER_NAME% %UPSTREAM_CLUSTER_RAW% %QUERY_PARAM(a)% %PATH%",
     steps: [...ping, { end: "half" }],
+    // A name that nobody could guess.
+    view: (all) => all.map((line) => line.replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "(uuid)")),
+    differs: {
+      why: "a connection has a number, %CONNECTION_ID%; there is no stream in it that needs a name",
+      envoy: ["log proxy: - - - - - - - (uuid) - - {case} - -"],
+      outrigger: ["log proxy: - - - - - - - - - - {case} - -"],
+    },
   },
   {
     name: "durations",
@@ -275,6 +282,49 @@ const rules = (action: string, more: JsonObject = {}): JsonObject =>
     rules: { action, policies: { everybody: ANY_RULE } },
     ...more,
   });
+
+/** Which connections the proxy's log has: one that was served, and one that found nobody. */
+const filtered = (name: string, logFilter: JsonObject): TcpCase[] =>
+  ["up", "closed"].map((server) => ({
+    name: `logged: ${name}: ${server}`,
+    cluster: { load_assignment: assigned(server) },
+    proxy: {
+      access_log: [
+        {
+          ...filter("file", "FileAccessLog", {
+            path: "{logFile}",
+            log_format: { text_format_source: { inline_string: "logged %RESPONSE_FLAGS%\n" } },
+          }),
+          filter: logFilter,
+        },
+      ],
+    },
+    steps: [{ waitMs: 60 }, { end: "half" }, { until: "end" }],
+    view: (all) => all.filter((line) => line.startsWith("log")),
+  }));
+
+const comparison = (op: string, value: number): JsonObject => ({
+  comparison: { op, value: { default_value: value, runtime_key: "none" } },
+});
+
+const filters: TcpCase[] = [
+  ...filtered("with a flag", { response_flag_filter: { flags: ["UF"] } }),
+  ...filtered("with any flag", { response_flag_filter: {} }),
+  ...filtered("with another flag", { response_flag_filter: { flags: ["NR"] } }),
+  ...filtered("no status", { status_code_filter: comparison("EQ", 0) }),
+  ...filtered("a status of errors", { status_code_filter: comparison("GE", 500) }),
+  ...filtered("quick ones", { duration_filter: comparison("LE", 60_000) }),
+  ...filtered("slow ones", { duration_filter: comparison("GE", 60_000) }),
+  ...filtered("with a header", { header_filter: { header: { name: "x", present_match: true } } }),
+  ...filtered("without a header", {
+    header_filter: { header: { name: "x", present_match: true, invert_match: true } },
+  }),
+  ...filtered("no health checks", { not_health_check_filter: {} }),
+  ...filtered("of gRPC", { grpc_status_filter: { statuses: ["OK"] } }),
+  ...filtered("both", {
+    and_filter: { filters: [{ response_flag_filter: {} }, { duration_filter: comparison("GE", 0) }] },
+  }),
+];
 
 /** What Envoy does for a caller that rules turn away: it has called the upstream already, and passes on what that says. */
 const turnedAway = (rx: number, tx: number, envoy: readonly string[], outrigger: readonly string[]): Difference => ({
@@ -327,5 +377,5 @@ const access: TcpCase[] = [
 export const tcp: TcpArea = {
   name: "tcp",
   kind: "tcp",
-  cases: [...ends, ...failures, ...limits, ...choices, ...lines, ...access],
+  cases: [...ends, ...failures, ...limits, ...choices, ...lines, ...filters, ...access],
 };

@@ -170,7 +170,7 @@ export const NAMESPACE_CASES = cases(
     "a source address in one",
     withCluster({ upstream_bind_config: { source_address: inside(OWN, 0)["socket_address"] } }),
   ],
-  ["an endpoint in one", endpointIn(OWN), "network_namespace_filepath", /is only for addresses that sockets are bound/],
+  ["an endpoint in one", endpointIn(OWN), "network_namespace_filepath", /is only for listeners and source addresses/],
 );
 
 const disabled = (predicate: Json): Json =>
