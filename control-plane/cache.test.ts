@@ -355,7 +355,8 @@ test("step by step or all at once: the state, the resources and the announced ch
           const id = `s${given.service}-${given.index}`;
           if (given.kind === "register") {
             const labels = { tier: given.index === 1 ? "x" : "y" };
-            const made = workload(`s${given.service}`, given.index, { labels, serviceAccount: `sa${given.account}` });
+            const make = given.account === 1 && given.index === 2 ? intercepted : workload;
+            const made = make(`s${given.service}`, given.index, { labels, serviceAccount: `sa${given.account}` });
             const registration: Registration = { workload: made, servicePort: 8080, serving: given.serving };
             registrations.set(id, registration);
             mesh.setRegistration(id, registration);

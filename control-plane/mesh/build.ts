@@ -21,7 +21,7 @@ import {
   type ServiceState,
   serviceKey,
 } from "./state.ts";
-import { isInterceptedInbound, type Registration } from "./workload.ts";
+import { isInterceptedInbound, type Registration, type Workload } from "./workload.ts";
 
 export interface MeshInputs {
   readonly trustDomain: string;
@@ -182,8 +182,7 @@ function defineServices(
       definition: {
         name: workload.service,
         namespace: workload.namespace,
-        // Nobody declared anything: the name only tells that it is HTTP.
-        ports: [{ name: "http", port: servicePort, targetPort: servicePort, protocol: "any" }],
+        ports: [{ ...undeclared(workload), port: servicePort, targetPort: servicePort }],
         selector: null,
         headless: false,
         source: "",
@@ -203,6 +202,14 @@ function defineServices(
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, { definition }]) => [key, { ...definition, addresses: plan.addresses.get(key) ?? [] }]),
   );
+}
+
+/**
+ * What a port is that nobody declared, by the first workload that registered for it. One whose callers give addresses of
+ * the mesh to HTTP clients speaks HTTP; with interception anything may come.
+ */
+export function undeclared({ interception }: Workload): Pick<ServicePort, "name" | "protocol"> {
+  return interception === null ? { name: "http", protocol: "any" } : { name: "", protocol: "detected" };
 }
 
 function groupMembers(

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { SERVICE_NAME_LABEL } from "../manifest/endpoint-slice.ts";
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
-import { buildState, standingBehind } from "./build.ts";
+import { buildState, standingBehind, undeclared } from "./build.ts";
 import { isMember } from "./membership.ts";
 import { type MeshEndpoint, type MeshState, type ServiceState, serviceKey } from "./state.ts";
 import type { Registration, Workload } from "./workload.ts";
@@ -48,7 +48,8 @@ export class Mesh {
     const first = [...this.#registrations.values()].find(
       (other) => other.workload.service === workload.service && other.workload.namespace === workload.namespace,
     );
-    return first?.servicePort === definition.ports[0]?.port;
+    const [port] = definition.ports;
+    return first?.servicePort === port?.port && port?.protocol === (first && undeclared(first.workload).protocol);
   }
 
   /** Looks again at who stands behind the services of these workloads, and at nothing else. */
