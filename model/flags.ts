@@ -85,25 +85,48 @@ const LONG: Readonly<Record<FlagName, string>> = {
 };
 
 const ORDER = Object.entries(LONG) as [FlagName, string][];
+/** On a connection's way the limit of attempts is noticed after the failure of the last one. */
+const CONNECTION_ORDER = [...ORDER.filter(([name]) => name !== "URX"), ...ORDER.filter(([name]) => name === "URX")];
 
 const shortNames = new Map<number, string>();
 const longNames = new Map<number, string>();
+const connectionShortNames = new Map<number, string>();
+const connectionLongNames = new Map<number, string>();
 
-/** `UF,URX`, or `-` for none: what `%RESPONSE_FLAGS%` prints. */
+const shortName = ([name]: [FlagName, string]): string => name;
+const longName = ([, long]: [FlagName, string]): string => long;
+
+/** `URX,UF`, or `-` for none: what `%RESPONSE_FLAGS%` prints of a request. */
 export function formatFlags(flags: number): string {
-  return join(flags, shortNames, ([name]) => name);
+  return join(flags, shortNames, ORDER, shortName);
 }
 
-/** `UpstreamConnectionFailure,UpstreamRetryLimitExceeded`, or `-`: what `%RESPONSE_FLAGS_LONG%` prints. */
+/** `UpstreamRetryLimitExceeded,UpstreamConnectionFailure`, or `-`: what `%RESPONSE_FLAGS_LONG%` prints of a request. */
 export function formatFlagsLong(flags: number): string {
-  return join(flags, longNames, ([, long]) => long);
+  return join(flags, longNames, ORDER, longName);
 }
 
-function join(flags: number, cache: Map<number, string>, nameOf: (entry: [FlagName, string]) => string): string {
+/** `UF,URX`, or `-`: the same of an opaque connection. */
+export function formatConnectionFlags(flags: number): string {
+  return join(flags, connectionShortNames, CONNECTION_ORDER, shortName);
+}
+
+/** `UpstreamConnectionFailure,UpstreamRetryLimitExceeded`, or `-`: the same of an opaque connection. */
+export function formatConnectionFlagsLong(flags: number): string {
+  return join(flags, connectionLongNames, CONNECTION_ORDER, longName);
+}
+
+function join(
+  flags: number,
+  cache: Map<number, string>,
+  order: readonly [FlagName, string][],
+  nameOf: (entry: [FlagName, string]) => string,
+): string {
   if (flags === 0) return "-";
   let text = cache.get(flags);
   if (text === undefined) {
-    text = ORDER.filter(([name]) => (flags & Flag[name]) !== 0)
+    text = order
+      .filter(([name]) => (flags & Flag[name]) !== 0)
       .map(nameOf)
       .join(",");
     cache.set(flags, text);

@@ -123,6 +123,8 @@ export class StreamInfo {
   upstreamTransportFailure = "";
   /** Why a connection was ended from here (`%CONNECTION_TERMINATION_DETAILS%`), "" where it was not. */
   terminationDetails = "";
+  /** Of an opaque connection that is logged; requests have their `x-request-id`. */
+  streamId = "";
   /** What a line of the access log is about. */
   logType: AccessLogType = "DownstreamEnd";
   /** Attempts made, retries included. */
@@ -173,6 +175,7 @@ export class StreamInfo {
     this.upstreamConnectionId = 0;
     this.upstreamTransportFailure = "";
     this.terminationDetails = "";
+    this.streamId = "";
     this.logType = "DownstreamEnd";
     this.attempts = 0;
     this.originalPath = "";

@@ -1,5 +1,5 @@
 /** Opaque connections in the metrics: who holds them open to whom, what they carry, and how they end. */
-import { formatFlags } from "../model/flags.ts";
+import { formatConnectionFlags } from "../model/flags.ts";
 import type { CounterCell, Family, GaugeCell, HistogramCell, MetricsRegistry } from "./metrics.ts";
 import { DEFAULT_EXPIRY_MS } from "./metrics.ts";
 import type { Direction } from "./request-metrics.ts";
@@ -137,7 +137,7 @@ export class TcpRecorder {
     this.#duration.observe(durationMs / 1000);
     let cell = this.#closed.get(flags);
     if (cell === undefined) {
-      cell = this.#families.closed.cell(...this.#edge, formatFlags(flags));
+      cell = this.#families.closed.cell(...this.#edge, formatConnectionFlags(flags));
       this.#closed.set(flags, cell);
     }
     cell.value++;

@@ -14,8 +14,7 @@ export const tcpFailures = {
   connect_failure: { flags: Flag.UF, sentence: "the upstream could not be reached" },
   connect_timeout: { flags: Flag.UF, sentence: "the upstream did not accept a connection in time" },
   connections: { flags: Flag.UO, sentence: "the cluster has as many connections as it may (max_connections)" },
-  pending: { flags: Flag.UO, sentence: "too many connections to the cluster are being opened (max_pending_requests)" },
-  requests: { flags: Flag.UO, sentence: "the cluster has as many connections as it may (max_requests)" },
+  pending: { flags: 0, sentence: "too many connections to the cluster are being opened (max_pending_requests)" },
   breakerOpen: {
     flags: Flag.UO,
     sentence: "the circuit breaker is open: connections to the upstream have been failing",

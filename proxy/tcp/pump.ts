@@ -9,6 +9,8 @@ import { readInto } from "../codec/socket-reader.ts";
 
 /** What a pump's connection wants to know. */
 export interface PumpOwner {
+  /** Bytes have come for which there is no target yet. */
+  onHeld(pump: Pump): void;
   /** Bytes have come; they are handed on when this returns. */
   onMoved(pump: Pump, bytes: Buffer): void;
   /** The source has ended, and all that it sent was handed on. */
@@ -29,10 +31,11 @@ interface Held {
 
 export class Pump {
   readonly from: Socket;
-  readonly to: Socket;
+  /** null: what comes is held. */
+  #to: Socket | null = null;
   readonly #owner: PumpOwner;
   readonly #fromTls: boolean;
-  readonly #toTls: boolean;
+  #toTls = false;
   /** The source has sent its last byte. */
   ended = false;
   /** A write is under way, and its bytes are not ours to change. */
@@ -43,28 +46,45 @@ export class Pump {
   #writing: Buffer | null = null;
   #collecting = false;
 
-  constructor(from: Socket, to: Socket, owner: PumpOwner) {
+  constructor(from: Socket, owner: PumpOwner) {
     this.from = from;
-    this.to = to;
     this.#owner = owner;
     this.#fromTls = from instanceof TLSSocket;
-    this.#toTls = to instanceof TLSSocket;
   }
 
-  /** Begins to read. `early` are bytes that were read before. */
-  start(early: readonly Buffer[]): void {
+  /** Something has come, and waits to be handed on. */
+  get holds(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** Begins to read; without a target nothing is read after the first bytes. */
+  read(): void {
+    // Who looked at the first bytes may have seen that they are the last.
+    this.ended = this.from.readableEnded;
     this.from.on("end", () => {
       this.ended = true;
       this.#pass();
     });
-    for (const bytes of early) this.#take(bytes);
-    this.#pass();
     readInto(this.from, landing, (bytes) => this.#onBytes(bytes));
     if (this.#stopped) this.from.pause();
   }
 
+  /** Hands on to `to`, first what was read before: `head`, null for nothing, then what is held. */
+  connect(to: Socket, head: Buffer | null): void {
+    this.#to = to;
+    this.#toTls = to instanceof TLSSocket;
+    if (head !== null) this.#take(head);
+    this.#pass();
+  }
+
+  /** Gives back what it holds; nothing is read after this. */
+  abandon(): void {
+    for (const { block } of this.#held.splice(0)) releaseBlock(block);
+    this.#stop();
+  }
+
   readonly #onWritten = (): void => {
-    if (!this.#busy || this.to.writableLength > 0) return;
+    if (!this.#busy || (this.#to?.writableLength ?? 0) > 0) return;
     this.#busy = false;
     if (this.#writing !== null) {
       releaseBlock(this.#writing);
@@ -74,11 +94,18 @@ export class Pump {
   };
 
   #onBytes(bytes: Buffer): void {
-    if (this.to.destroyed) return;
+    const to = this.#to;
+    if (to === null) {
+      this.#take(bytes);
+      this.#stop();
+      this.#owner.onHeld(this);
+      return;
+    }
+    if (to.destroyed) return;
     // A write that TLS encrypts is done with the bytes when it returns.
     if (this.#toTls && !this.#busy && this.#held.length === 0) {
       this.#owner.onMoved(this, bytes);
-      this.#write(bytes);
+      this.#write(to, bytes);
       if (this.#busy) this.#stop();
       return;
     }
@@ -114,11 +141,11 @@ export class Pump {
 
   /** Writes what is held, as far as the target takes it; then its end, or the source is read again. */
   #pass(): void {
-    const { to } = this;
-    if (this.#busy || to.destroyed) return;
+    const to = this.#to;
+    if (to === null || this.#busy || to.destroyed) return;
     while (this.#held.length > 0) {
       const { block, length } = this.#held.shift() as Held;
-      this.#write(block.subarray(0, length));
+      this.#write(to, block.subarray(0, length));
       if (!this.#busy) releaseBlock(block);
       else {
         this.#writing = block;
@@ -132,9 +159,9 @@ export class Pump {
     } else this.#resume();
   }
 
-  #write(bytes: Buffer): void {
-    this.to.write(bytes, this.#onWritten);
-    this.#busy = this.to.writableLength > 0;
+  #write(to: Socket, bytes: Buffer): void {
+    to.write(bytes, this.#onWritten);
+    this.#busy = to.writableLength > 0;
   }
 
   #stop(): void {

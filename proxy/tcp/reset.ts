@@ -2,22 +2,19 @@
 import { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-/** Node's own fields: `resetAndDestroy` would half-close first, and takes no TLS socket. */
-interface Internals {
-  resetAndClosing?: boolean;
-  readonly _parent?: Socket | null;
-}
-
-/** Destroys the socket with an RST where the platform lets it, else as `destroy` does. What waits to be written is lost. */
+/** Destroys the socket with an RST where the transport has one, else as `destroy` does. What waits to be written is lost. */
 export function resetSocket(socket: Socket): void {
-  const raw = rawSocket(socket) as Internals;
-  if (raw.resetAndClosing === false) raw.resetAndClosing = true;
+  try {
+    rawSocket(socket).resetAndDestroy();
+  } catch {
+    // Pipes know no reset.
+  }
   socket.destroy();
 }
 
 /** The TCP socket under a TLS socket. */
 function rawSocket(socket: Socket): Socket {
   if (!(socket instanceof TLSSocket)) return socket;
-  const parent = (socket as unknown as Internals)._parent;
+  const { _parent: parent } = socket as TLSSocket & { readonly _parent?: unknown };
   return parent instanceof Socket ? parent : socket;
 }

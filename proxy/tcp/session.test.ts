@@ -26,3 +26,58 @@ test("bytes go both ways, and an end of one way leaves the other open", async (t
   assert.equal(subject.orders.stats.upstream_cx_active, 0);
   assert.equal(subject.orders.limits.connections, 0);
 });
+
+test("a connection that was only listened to, and is no opaque one, is left as it is", async (t) => {
+  const server = await startServer((socket) => void socket.resume().on("end", () => socket.end()));
+  t.after(() => server.close());
+  const accepted: net.Socket[] = [];
+  const subject = await startSubject({
+    endpoints: [addressOf(server)],
+    accept: (subject, socket) => {
+      accepted.push(socket);
+      const attempt = subject.terminal.opaque?.listen(socket, subject.infoOf(socket), () => undefined);
+      server.once("connection", (remote) => setImmediate(() => attempt?.abandon()) && remote.once("close", takeOver));
+      const takeOver = (): void => void socket.end("served by another");
+    },
+  });
+  t.after(() => subject.close());
+  const client = net.connect({ port: subject.port, host: "127.0.0.1" });
+  assert.equal(await readAll(client), "served by another");
+  assert.deepEqual(subject.lines, []);
+  assert.equal(subject.orders.limits.connections, 0);
+});
+
+test("a server that ends while it is only listened to does not end its client", async (t) => {
+  const server = await startServer((socket) => socket.resetAndDestroy());
+  t.after(() => server.close());
+  const subject = await startSubject({
+    endpoints: [addressOf(server)],
+    accept: (subject, socket) => {
+      const attempt = subject.terminal.opaque?.listen(socket, subject.infoOf(socket), () => undefined);
+      subject.wheel.after(100, () => {
+        attempt?.abandon();
+        socket.end("still there");
+      });
+    },
+  });
+  t.after(() => subject.close());
+  const client = net.connect({ port: subject.port, host: "127.0.0.1" });
+  assert.equal(await readAll(client), "still there");
+});
+
+test("a client whose server ended while it was only listened to is closed once it turns out to be opaque", async (t) => {
+  const server = await startServer((socket) => socket.resetAndDestroy());
+  t.after(() => server.close());
+  const subject = await startSubject({
+    endpoints: [addressOf(server)],
+    accept: (subject, socket) => {
+      const attempt = subject.terminal.opaque?.listen(socket, subject.infoOf(socket), () => undefined);
+      subject.wheel.after(100, () => attempt?.commit(null, () => undefined));
+    },
+  });
+  t.after(() => subject.close());
+  const client = net.connect({ port: subject.port, host: "127.0.0.1" });
+  assert.equal(await readAll(client), "");
+  while (subject.ends.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(subject.orders.limits.connections, 0);
+});

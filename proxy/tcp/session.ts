@@ -2,12 +2,14 @@
 import type { Socket } from "node:net";
 import { HeaderMap } from "../../core/header-map.ts";
 import { WheelTimer } from "../../core/timer-wheel.ts";
+import { Flag } from "../../model/flags.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type AccessLogType, type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
 import { owned } from "../codec/blocks.ts";
 import type { ConnectionClosed, OpaqueAttempt, ServedConnection } from "../listener/terminal.ts";
-import { HTTP2, looksLikeHttp2, MORE } from "../sniff/http-version.ts";
+import { newRequestId } from "../router/request-id.ts";
+import { HTTP2, looksLikeHttp2 } from "../sniff/http-version.ts";
 import { type TcpFailure, tcpFailures } from "./failures.ts";
 import { Pump, type PumpOwner } from "./pump.ts";
 import { resetSocket } from "./reset.ts";
@@ -24,6 +26,9 @@ const NO_REQUEST: RequestView = {
   headers: new HeaderMap(),
 };
 
+/** A connection of which one end is gone, and whose other end takes nothing, is cut after this where there is no idle timeout, ms. */
+const LINGER_MS = 60_000;
+
 export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, UpstreamOwner {
   readonly socket: Socket;
   readonly #runtime: TcpRuntime;
@@ -37,12 +42,11 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   #onClosed: ConnectionClosed | null = null;
   /** What the caller sent before it was handed over. */
   #head: Buffer | null = null;
-  /** No upstream was to be had while the connection was only listened to. */
+  /** No upstream was to be had, or it ended, while the connection was only listened to. */
   #failed = false;
+  /** Sockets that are open. */
   #open = 1;
   #onServerSpoke: (() => void) | null = null;
-  /** What the server said while it was only listened to. */
-  readonly #held: Buffer[] = [];
   #lastMoved = 0;
   readonly #idle = new WheelTimer(() => this.#onIdle());
   #maxDuration: WheelTimer | null = null;
@@ -57,8 +61,6 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     info.startedAt = clock.now();
     this.#info = info;
     this.#upstream = new TcpUpstream(runtime, info, this);
-    // Nothing is read before there is somewhere to put it.
-    socket.pause();
     this.#upstream.start();
   }
 
@@ -69,15 +71,18 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
 
   commit(head: Buffer | null, onClosed: ConnectionClosed): ServedConnection {
     const { stats, config, wheel } = this.#runtime;
+    // Nothing is read before there is somewhere to put it.
+    this.socket.pause();
     this.#onServerSpoke = null;
     this.#onClosed = onClosed;
     if (head !== null && head.length > 0) this.#head = owned(head);
     stats.downstream_cx_total++;
     stats.downstream_cx_active++;
-    this.#recorder = this.#runtime.recorder(this.#info, this.#info.cluster);
+    this.#recorder = this.#runtime.recorder(this.#info, this.#upstream.name);
     this.#recorder.opened();
-    this.socket.on("error", () => undefined);
-    this.socket.once("close", () => this.#onSocketClosed(this.socket));
+    this.socket.on("error", ignore);
+    if (this.socket.closed) queueMicrotask(() => this.#onSocketClosed(this.socket));
+    else this.socket.once("close", () => this.#onSocketClosed(this.socket));
     if (config.maxDownstreamConnectionDurationMs > 0) {
       this.#maxDuration = wheel.after(config.maxDownstreamConnectionDurationMs, () => {
         stats.max_downstream_connection_duration++;
@@ -88,13 +93,14 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
       this.#interval = new WheelTimer(() => this.#onInterval());
       wheel.arm(this.#interval, config.logIntervalMs);
     }
-    if (this.#failed) queueMicrotask(() => this.socket.destroy());
+    if (this.#failed) queueMicrotask(() => this.#closeCaller());
     else if (this.#remote !== null) this.#join(this.#remote);
     return this;
   }
 
   abandon(): void {
     this.#onServerSpoke = null;
+    this.#toCaller?.abandon();
     this.#upstream.release();
     this.#remote?.destroy();
   }
@@ -104,16 +110,25 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
 
   onUpstream(socket: Socket): void {
     this.#remote = socket;
-    socket.on("error", () => undefined);
     this.#open++;
+    socket.on("error", ignore);
     socket.once("close", () => this.#onSocketClosed(socket));
     if (this.#onClosed !== null) this.#join(socket);
-    else this.#hearServer(socket);
+    else {
+      this.#toCaller = new Pump(socket, this);
+      this.#toCaller.read();
+    }
   }
 
   onNoUpstream(): void {
     this.#failed = true;
     if (this.#onClosed !== null) this.socket.destroy();
+  }
+
+  onHeld(): void {
+    const tell = this.#onServerSpoke;
+    this.#onServerSpoke = null;
+    tell?.();
   }
 
   onMoved(pump: Pump, bytes: Buffer): void {
@@ -122,18 +137,17 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#lastMoved = clock.now();
     const { length } = bytes;
     const info = this.#info;
-    const recorder = this.#recorder as TcpRecorder;
     const upstream = this.#upstream.cluster?.stats;
     if (pump === this.#toUpstream) {
-      if (info.bytesReceived < PREFACE_LENGTH) this.#lookForHttp2(bytes);
+      if (info.bytesReceived === 0) this.#lookForHttp2(bytes);
       info.bytesReceived += length;
-      recorder.received.value += length;
       stats.downstream_cx_rx_bytes_total += length;
+      if (this.#recorder !== null) this.#recorder.received.value += length;
       if (upstream !== undefined) upstream.upstream_cx_tx_bytes_total += length;
     } else {
       info.bytesSent += length;
-      recorder.sent.value += length;
       stats.downstream_cx_tx_bytes_total += length;
+      if (this.#recorder !== null) this.#recorder.sent.value += length;
       if (upstream !== undefined) upstream.upstream_cx_rx_bytes_total += length;
     }
   }
@@ -146,53 +160,68 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   /** Joins the two sockets: both directions flow from here on. */
   #join(remote: Socket): void {
     const { config, wheel, clock } = this.#runtime;
-    const up = new Pump(this.socket, remote, this);
-    const down = new Pump(remote, this.socket, this);
-    this.#toUpstream = up;
-    this.#toCaller = down;
     this.#lastMoved = clock.now();
     if (config.idleTimeoutMs > 0) wheel.arm(this.#idle, config.idleTimeoutMs);
     if (config.logOnConnected) this.#log("TcpUpstreamConnected");
+    const up = new Pump(this.socket, this);
+    const listened = this.#toCaller;
+    const down = listened ?? new Pump(remote, this);
+    this.#toUpstream = up;
+    this.#toCaller = down;
     const head = this.#head;
     this.#head = null;
-    const held = this.#held.splice(0);
-    up.start(head === null ? [] : [head]);
-    down.start(held);
+    up.connect(remote, head);
+    up.read();
+    down.connect(this.socket, null);
+    if (listened === null) down.read();
   }
 
-  #hearServer(socket: Socket): void {
-    const spoke = (): void => {
-      const tell = this.#onServerSpoke;
-      this.#onServerSpoke = null;
-      tell?.();
-    };
-    socket.once("readable", spoke);
-  }
-
-  /** Counts what would be carried better by an HTTP filter: calls of HTTP/2 are not balanced, retried or measured here. */
+  /** Notices what would be carried better by an HTTP filter: calls of HTTP/2 are not balanced, retried or measured here. */
   #lookForHttp2(bytes: Buffer): void {
-    if (this.#info.bytesReceived > 0) return;
-    if (looksLikeHttp2(bytes) === MORE || looksLikeHttp2(bytes) !== HTTP2) return;
+    if (looksLikeHttp2(bytes) !== HTTP2) return;
     this.#runtime.stats.http2_preface_total++;
     this.#recorder?.carriesHttp2();
     this.#runtime.onHttp2(this.#info.cluster);
   }
 
   #onSocketClosed(socket: Socket): void {
-    this.#runtime.clock.refresh();
-    const other = socket === this.socket ? this.#remote : this.socket;
-    const pump = socket === this.socket ? this.#toUpstream : this.#toCaller;
-    if (other !== null && !other.destroyed) {
-      if (socket.errored !== null && pump?.ended !== true) resetSocket(other);
-      else other.destroySoon();
+    const { clock, config, wheel } = this.#runtime;
+    clock.refresh();
+    this.#open--;
+    const onClosed = this.#onClosed;
+    if (onClosed === null) {
+      // Nobody but a listener knows the server yet, and its end is not the caller's: that may be about to speak TLS.
+      this.#failed = true;
+      return;
     }
-    if (--this.#open === 0 && this.#onClosed !== null) this.#finish(this.#onClosed);
-    else if (socket === this.socket && this.#remote === null) this.#upstream.release();
+    const isCaller = socket === this.socket;
+    const other = isCaller ? this.#remote : this.socket;
+    const broken = socket.errored !== null;
+    if (broken && !isCaller) this.#info.flags |= Flag.UR;
+    if (other !== null && !other.destroyed) {
+      const pump = isCaller ? this.#toUpstream : this.#toCaller;
+      // After its end what it sent is still on its way to the other side, which must get it.
+      if (broken && pump?.ended !== true) resetSocket(other);
+      else {
+        other.destroySoon();
+        if (config.idleTimeoutMs === 0) wheel.arm(this.#idle, LINGER_MS);
+      }
+    }
+    if (this.#open === 0) this.#finish(onClosed);
+    else if (isCaller && this.#remote === null) this.#upstream.release();
+  }
+
+  /** Nothing was to be had for the caller, or its server has broken off before it was known to be the caller's. */
+  #closeCaller(): void {
+    if (this.#remote?.errored) {
+      this.#info.flags |= Flag.UR;
+      resetSocket(this.socket);
+    } else this.socket.destroy();
   }
 
   #onIdle(): void {
     const { wheel, clock, config, stats } = this.#runtime;
-    const left = this.#lastMoved + config.idleTimeoutMs - clock.now();
+    const left = this.#lastMoved + (config.idleTimeoutMs || LINGER_MS) - clock.now();
     if (left > 1) {
       wheel.arm(this.#idle, left);
       return;
@@ -210,7 +239,8 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#info.flags |= failure.flags;
     this.#info.explanation = failure.sentence;
     this.socket.destroy();
-    this.#remote?.destroy();
+    if (this.#remote === null) this.#upstream.release();
+    else this.#remote.destroy();
   }
 
   #finish(onClosed: ConnectionClosed): void {
@@ -223,6 +253,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     const info = this.#info;
     info.endedAt = clock.now();
     this.#recorder?.closed(info.flags, info.endedAt - info.startedAt);
+    if (info.streamId === "") info.streamId = newRequestId();
     onClosed(info);
     this.#log("TcpConnectionEnd");
   }
@@ -232,10 +263,11 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     if (accessLogs.length === 0) return;
     const info = this.#info;
     info.logType = type;
+    if (info.streamId === "") info.streamId = newRequestId();
     if (type !== "TcpConnectionEnd") info.endedAt = clock.now();
     const context: FormatContext = { info, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
     for (const log of accessLogs) log(context);
   }
 }
 
-const PREFACE_LENGTH = 14;
+function ignore(): void {}

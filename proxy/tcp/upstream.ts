@@ -39,6 +39,7 @@ export class TcpUpstream implements LbContext, OpaqueResult {
   #giveUp: (() => void) | null = null;
   #startedAt = 0;
   #over = false;
+  #name = "";
 
   constructor(runtime: TcpRuntime, info: StreamInfo, owner: UpstreamOwner) {
     this.#runtime = runtime;
@@ -60,10 +61,16 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     return this.#cluster;
   }
 
+  /** Of the cluster that was drawn, whether it exists or not. */
+  get name(): string {
+    return this.#name;
+  }
+
   start(): void {
     const name = this.#runtime.chooseCluster();
-    this.#info.cluster = name;
+    this.#name = name;
     this.#cluster = this.#runtime.cluster(name);
+    if (this.#cluster !== null) this.#info.cluster = name;
     if (this.#cluster === null) {
       this.#runtime.stats.downstream_cx_no_route++;
       this.#fail(tcpFailures.noCluster, "");
@@ -86,7 +93,6 @@ export class TcpUpstream implements LbContext, OpaqueResult {
       endpoint.recordAbandoned();
       cluster.breaker?.abandon();
     } else {
-      cluster.limits.releaseRequest();
       cluster.stats.upstream_rq_active--;
     }
     endpoint.activeRequests--;
@@ -115,8 +121,12 @@ export class TcpUpstream implements LbContext, OpaqueResult {
       return;
     }
     if (!limits.tryAcquirePending()) {
+      // As in Envoy it is an attempt that has failed, and raises no flag of its own.
       limits.releaseConnection();
-      this.#refuse(tcpFailures.pending);
+      breaker?.abandon();
+      this.#info.attempts++;
+      this.#explain(tcpFailures.pending, "");
+      this.#attempt(cluster);
       return;
     }
     stats.upstream_rq_total++;
@@ -137,13 +147,6 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     this.#leaveQueue(cluster);
     endpoint.recordConnectSuccess(true);
     cluster.breaker?.record(true, this.#runtime.clock.now() - this.#startedAt);
-    if (!cluster.limits.tryAcquireRequest()) {
-      endpoint.activeRequests--;
-      this.#endpoint = null;
-      socket.destroy();
-      this.#fail(tcpFailures.requests, "");
-      return;
-    }
     cluster.stats.upstream_rq_active++;
     this.#info.upstreamLocalAddress = localAddressOf(socket);
     this.#info.upstreamConnectionId = nextConnectionId();
@@ -161,7 +164,8 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     cluster.breaker?.record(false, this.#runtime.clock.now() - this.#startedAt);
     this.triedHosts.push(endpoint);
     this.#info.flags |= tcpFailures[failure].flags;
-    this.#info.upstreamTransportFailure = detail;
+    // As in Envoy, that there was no time says all: nothing was heard from the transport.
+    this.#info.upstreamTransportFailure = failure === "connect_failure" ? detail : "";
     this.#explain(tcpFailures[failure], `${endpoint.name}: ${detail}`);
     this.#attempt(cluster);
   }
@@ -185,9 +189,9 @@ export class TcpUpstream implements LbContext, OpaqueResult {
   }
 
   #explain({ sentence }: TcpFailure, detail: string): void {
-    const { attempts, cluster } = this.#info;
+    const { attempts } = this.#info;
     const tried = attempts > 1 ? ` (${attempts} attempts)` : "";
-    this.#info.explanation = `cluster "${cluster}": ${sentence}${detail === "" ? "" : `: ${detail}`}${tried}`;
+    this.#info.explanation = `cluster "${this.#name}": ${sentence}${detail === "" ? "" : `: ${detail}`}${tried}`;
   }
 
   /** Who asked has not yet returned, perhaps. */

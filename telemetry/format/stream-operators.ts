@@ -1,6 +1,6 @@
 /** Commands that read the course of a request: outcome, timings, bytes, and where it went. */
 import type { JsonValue } from "../../model/bootstrap.ts";
-import { formatFlags, formatFlagsLong } from "../../model/flags.ts";
+import { formatConnectionFlags, formatConnectionFlagsLong, formatFlags, formatFlagsLong } from "../../model/flags.ts";
 import type { StreamInfo } from "../stream-info.ts";
 import { type Command, type Extract, FormatError } from "./context.ts";
 import { filterState } from "./grpc-status.ts";
@@ -58,6 +58,8 @@ function compileMetadata(argument: string): Extract {
 /** Envoy keeps a log line's columns apart by putting underscores for white space in details. */
 const underscored = (text: string): string | null => orNull(text.replaceAll(/\s/g, "_"));
 
+const isRequest = ({ logType }: StreamInfo): boolean => logType === "DownstreamEnd";
+
 export const STREAM_OPERATORS: OperatorTable = {
   RESPONSE_CODE: plain((c) => c.info.responseCode),
   RESPONSE_CODE_DETAILS: optionalArgument((argument, command) => {
@@ -68,8 +70,10 @@ export const STREAM_OPERATORS: OperatorTable = {
       ? (c) => orNull(c.info.responseCodeDetails)
       : (c) => underscored(c.info.responseCodeDetails);
   }),
-  RESPONSE_FLAGS: plain((c) => formatFlags(c.info.flags)),
-  RESPONSE_FLAGS_LONG: plain((c) => formatFlagsLong(c.info.flags)),
+  RESPONSE_FLAGS: plain(({ info }) => (isRequest(info) ? formatFlags(info.flags) : formatConnectionFlags(info.flags))),
+  RESPONSE_FLAGS_LONG: plain(({ info }) =>
+    isRequest(info) ? formatFlagsLong(info.flags) : formatConnectionFlagsLong(info.flags),
+  ),
   BYTES_RECEIVED: plain((c) => c.info.bytesReceived),
   BYTES_SENT: plain((c) => c.info.bytesSent),
   DURATION: plain(({ info }) => milliseconds(info.startedAt, info.endedAt)),
@@ -93,7 +97,7 @@ export const STREAM_OPERATORS: OperatorTable = {
   LOCAL_REPLY_BODY: plain((c) => c.localReplyBody ?? ""),
   TRACE_ID: plain((c) => orNull(c.info.traceId)),
   SPAN_ID: plain((c) => orNull(c.info.spanId)),
-  STREAM_ID: plain((c) => c.request.headers.get("x-request-id")),
+  STREAM_ID: plain((c) => c.request.headers.get("x-request-id") ?? orNull(c.info.streamId)),
   DYNAMIC_METADATA: withArgument(compileMetadata),
   FILTER_STATE: withArgument(filterState),
   // Outrigger's own, which Envoy does not know.

@@ -5,7 +5,7 @@ import { type Clock, EventClock, systemClock } from "../../core/clock.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
 import type { Cluster } from "../../model/cluster.ts";
-import { formatFlags } from "../../model/flags.ts";
+import { formatConnectionFlags } from "../../model/flags.ts";
 import type { Listener } from "../../model/listener.ts";
 import type { TcpProxy } from "../../model/tcp.ts";
 import { createClusterState } from "../../proxy/cluster/cluster-state.ts";
@@ -118,7 +118,7 @@ export class Subject {
         accessLogs: (logs) =>
           logs.map(() => ({ info }) => {
             const { logType: type, flags, bytesReceived: received, bytesSent: sent, explanation } = info;
-            this.lines.push({ type, flags: formatFlags(flags), received, sent, explanation, info });
+            this.lines.push({ type, flags: formatConnectionFlags(flags), received, sent, explanation, info });
           }),
       },
       bufferLimit: options.bufferLimit ?? 1_048_576,
