@@ -86,7 +86,7 @@ async function tryAgain({ area, testCase }: Failure, envoy: string): Promise<Fai
 
 /** Whether the machine allows what the area needs; says so if not. */
 function isPossible(area: AnyArea): boolean {
-  const why = area.kind === "tcp" && area.intercepted ? whyNotIntercepted() : null;
+  const why = area.kind === "tcp" && (area.intercepted || area.apart) ? whyNotIntercepted() : null;
   if (why !== null) console.log(`skipped: ${area.name}, because of rights or tools: ${why}`);
   return why === null;
 }

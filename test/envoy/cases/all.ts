@@ -30,6 +30,7 @@ import { strictness } from "./strictness.ts";
 import { tcp } from "./tcp.ts";
 import { tcpInterception } from "./tcp-interception.ts";
 import { tcpListeners } from "./tcp-listeners.ts";
+import { tcpNamespaces } from "./tcp-namespaces.ts";
 import { tcpTls } from "./tcp-tls.ts";
 import { timeouts } from "./timeouts.ts";
 import { tls } from "./tls.ts";
@@ -74,4 +75,5 @@ export const areas: readonly (Area | TcpArea)[] = [
   tcpListeners,
   tcpTls,
   tcpInterception,
+  tcpNamespaces,
 ];

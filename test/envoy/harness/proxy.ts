@@ -20,20 +20,30 @@ export interface RunningProxy {
   stop(): Promise<void>;
 }
 
-/** `nodeFlags`: for the Node that runs Outrigger. `group`: the process's, by which rules know its connections. */
+/** How a proxy's process is set apart. */
+export interface Apart {
+  /** The process's, by which rules know its connections. */
+  readonly group?: number;
+  /** In a network namespace of its own, in which nothing is up. */
+  readonly network?: boolean;
+}
+
+/** `nodeFlags`: for the Node that runs Outrigger. */
 export function startProxy(
   side: Side,
   envoy: string,
   bootstrap: string,
   nodeFlags: readonly string[] = [],
-  group?: number,
+  { group, network = false }: Apart = {},
 ): RunningProxy {
   const flush = ["--file-flush-interval-msec", "20", "--log-level", "warning"];
   const as = group === undefined ? {} : { gid: group };
-  const child =
+  const line =
     side === "envoy"
-      ? spawn(envoy, ["-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", ...flush], as)
-      : spawn(process.execPath, [...nodeFlags, MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush], as);
+      ? [envoy, "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", ...flush]
+      : [process.execPath, ...nodeFlags, MAIN, "proxy", "-c", bootstrap, "--drain-time-s", "0", ...flush];
+  const [program = "", ...args] = network ? ["unshare", "--net", ...line] : line;
+  const child = spawn(program, args, as);
   let text = "";
   let over = false;
   const keep = (chunk: Buffer): void => {

@@ -67,6 +67,8 @@ export interface TcpArea {
    * proxy's to the case's listener.
    */
   readonly intercepted?: true;
+  /** The proxy runs in a network namespace of its own; `{namespace}` is the one of callers and servers. */
+  readonly apart?: true;
   readonly concurrency?: number;
   readonly cases: readonly TcpCase[];
 }

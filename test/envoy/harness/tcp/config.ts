@@ -68,6 +68,7 @@ function resourcesOf(id: string, testCase: TcpCase, places: TcpPlaces) {
   const filled = inNetworks(text, places)
     .replaceAll("{case}", id)
     .replaceAll("{logFile}", places.logFile)
+    .replaceAll("{namespace}", `/proc/${process.pid}/ns/net`)
     .replaceAll(/"\{port:([\w-]+)\}"/g, (_, name: string) => {
       const port = ports[name];
       if (port === undefined) throw new Error(`${id}: there is no port "${name}"`);

@@ -121,7 +121,10 @@ export async function runTcpArea(
   );
   const bootstrap = path.join(dir, "bootstrap.json");
   writeFileSync(bootstrap, tcpBootstrap(planned));
-  const proxy = startProxy(side, envoy, bootstrap, [], area.intercepted ? PROXY_GROUP : undefined);
+  const proxy = startProxy(side, envoy, bootstrap, [], {
+    ...(area.intercepted ? { group: PROXY_GROUP } : {}),
+    network: area.apart ?? false,
+  });
   try {
     await untilListening(side, proxy, ports);
     const clients = new Map<string, readonly string[]>();
