@@ -59,8 +59,12 @@ export class Pump {
 
   /** Begins to read; without a target nothing is read after the first bytes. */
   read(): void {
-    // Who looked at the first bytes may have seen that they are the last.
-    this.ended = this.from.readableEnded;
+    // An end that comes with no bytes before it is told at once, whoever may be listening.
+    if (this.from.readableEnded) {
+      this.ended = true;
+      this.#pass();
+      return;
+    }
     this.from.on("end", () => {
       this.ended = true;
       this.#pass();

@@ -81,3 +81,17 @@ test("a client whose server ended while it was only listened to is closed once i
   while (subject.ends.length === 0) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(subject.orders.limits.connections, 0);
 });
+
+test("a caller that ends before it has said anything", async (t) => {
+  const server = await startServer(async (socket) => {
+    await readAll(socket);
+    socket.end("goodbye");
+  });
+  t.after(() => server.close());
+  const subject = await startSubject({ endpoints: [addressOf(server)] });
+  t.after(() => subject.close());
+  const client = net.connect({ port: subject.port, host: "127.0.0.1", allowHalfOpen: true });
+  client.end();
+  assert.equal(await readAll(client), "goodbye");
+  while (subject.ends.length === 0) await new Promise((resolve) => setImmediate(resolve));
+});
