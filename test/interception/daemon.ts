@@ -14,6 +14,7 @@ export class Daemon {
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
   #output = "";
+  #closed = false;
 
   constructor(name: string, child: ChildProcess) {
     this.name = name;
@@ -24,6 +25,10 @@ export class Daemon {
     };
     child.stdout?.on("data", keep);
     child.stderr?.on("data", keep);
+    // What it said last comes after it has ended.
+    child.once("close", () => {
+      this.#closed = true;
+    });
     this.#ended = new Promise((resolve) => {
       child.once("exit", (code) => resolve(code));
       child.once("error", (error) => {
@@ -47,7 +52,7 @@ export class Daemon {
     const end = performance.now() + withinMs;
     for (;;) {
       if (what instanceof RegExp ? what.test(this.#output) : await what()) return this;
-      const wrong = !this.running ? "has ended" : performance.now() > end ? "takes too long" : null;
+      const wrong = !this.running && this.#closed ? "has ended" : performance.now() > end ? "takes too long" : null;
       if (wrong !== null) throw new Error(`${this.name} ${wrong}, waiting for ${what}:\n${this.#output}`);
       await wait(10);
     }

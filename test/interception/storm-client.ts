@@ -77,5 +77,4 @@ const report: StormReport = {
   lost: outcomes.flatMap((outcome) => (outcome === null || outcome === "later" ? [] : [outcome])),
   slowestMs: Math.round(slowestMs),
 };
-console.log(`REPORT ${JSON.stringify(report)}`);
-process.exit(0);
+process.stdout.write(`REPORT ${JSON.stringify(report)}\n`, () => process.exit(0));

@@ -11,7 +11,15 @@ import { requirePrograms, serviceAddress, serviceManifest } from "./pair.ts";
 import { startApp } from "./servers.ts";
 import { assertAllAnswered, storm, tally } from "./storm.ts";
 
-const POLICY = `
+/** A thousand handshakes may take a machine that has other work longer than a connection may, as a rule. */
+const POLICIES = `
+apiVersion: outrigger.dev/v1alpha1
+kind: ResiliencePolicy
+metadata: { name: patient }
+spec:
+  targetRefs: [{ kind: Service, name: web }, { kind: Service, name: bytes }]
+  timeouts: { connect: 20s }
+---
 apiVersion: outrigger.dev/v1alpha1
 kind: MeshPolicy
 metadata: { name: mesh }
@@ -28,7 +36,7 @@ test("storms while sidecars come and go", async (t) => {
     serviceManifest("web", { port: 8080, protocol: "http" }, 0),
     serviceManifest("bytes", { port: 8081, protocol: "tcp" }, 1),
   ].join("---");
-  const mesh = await Mesh.start(network, { services, policy: POLICY });
+  const mesh = await Mesh.start(network, { services, policies: POLICIES });
   const member = (host: Host, name: string): Workload => ({ host, service: name, port: 8080, labels: ["app=server"] });
   const caller: Workload = { host: client, service: "client", port: 1 };
   const url = (index: number): string => `http://${serviceAddress(index)[4]}:${8080 + index}`;
