@@ -1,19 +1,14 @@
 /** A worker that is busy or ends: the others' calls go on, and what waited for it is served. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, type TestContext, test } from "node:test";
-import type { Fault } from "./support/fault-in-worker.ts";
-import { bootstrapOf } from "./support/running-proxy.ts";
+import { describe, test } from "node:test";
 import { assertFree, eventually, startWorkers } from "./support/running-workers.ts";
 import { connectTo, ok, Upstream, until, type Wire } from "./support/wire.ts";
+import { startCommand } from "./support/workers-command.ts";
 
 const GET = "GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n";
-const root = path.dirname(import.meta.dirname);
 
 /** Resolves with the body, or with what went wrong. */
 async function ask(client: Wire): Promise<string> {
@@ -92,68 +87,11 @@ describe("a worker that ends", () => {
   });
 });
 
-interface ProxyCommand {
-  readonly port: number;
-  readonly admin: string;
-  /** A folder of its own, gone at the test's end. */
-  readonly dir: string;
-  readonly child: ChildProcess;
-  log(): string;
-  fault(fault: Fault): void;
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => net.createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-/** `outrigger proxy --concurrency 2` as its own process, with a hand in its workers. */
-async function startCommand(
-  t: TestContext,
-  upstreamPort: number,
-  nodeFlags: readonly string[] = [],
-): Promise<ProxyCommand> {
-  const dir = mkdtempSync(path.join(tmpdir(), "outrigger-workers-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const [port = 0, adminPort = 0] = await freePorts(2);
-  const at = (port_value: number) => ({ address: { socket_address: { address: "127.0.0.1", port_value } } });
-  const file = path.join(dir, "envoy.json");
-  // A busy worker's own timers are late, and the first that it sees to.
-  const config = { upstreams: [upstreamPort], cluster: { connect_timeout: "30s" }, listener: at(port) };
-  const bootstrap = { admin: at(adminPort), ...bootstrapOf(config) };
-  writeFileSync(file, JSON.stringify(bootstrap));
-  const args = [...nodeFlags, "--import", path.join(root, "test/support/fault-in-worker.ts"), "cli/main.ts"];
-  const child = spawn(process.execPath, [...args, "proxy", "-c", file, "--concurrency", "2", "--drain-time-s", "1"], {
-    cwd: root,
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-  });
-  const ended = once(child, "exit");
-  let log = "";
-  child.stderr?.on("data", (data) => {
-    log += data;
-  });
-  t.after(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const admin = `http://127.0.0.1:${adminPort}`;
-  await eventually(async () => {
-    assert.ok(child.exitCode === null, log);
-    return fetch(`${admin}/ready`).then(
-      ({ status }) => status === 200,
-      () => false,
-    );
-  });
-  return { port, admin, dir, child, log: () => log, fault: (fault) => void child.send(fault) };
-}
-
 describe("outrigger proxy --concurrency 2", () => {
   test("goes on with one worker's calls while the other is busy", async (t) => {
     const upstream = await Upstream.serving(t, () => ok("x"));
-    const proxy = await startCommand(t, upstream.port);
+    // A busy worker's own timers are late, and the first that it sees to.
+    const proxy = await startCommand(t, { upstreams: [upstream.port], cluster: { connect_timeout: "30s" } });
     const clients = await Promise.all(Array.from({ length: 24 }, () => connectTo(proxy.port)));
     for (const client of clients) assert.equal(await ask(client), "x");
     const metrics = async (): Promise<string> => (await fetch(`${proxy.admin}/stats/prometheus`)).text();
@@ -187,7 +125,7 @@ describe("outrigger proxy --concurrency 2", () => {
   ] as const) {
     test(`survives a worker's end by ${fault}`, async (t) => {
       const upstream = await Upstream.serving(t, () => ok("x"));
-      const proxy = await startCommand(t, upstream.port, flags);
+      const proxy = await startCommand(t, { upstreams: [upstream.port] }, { node: flags });
       assert.deepEqual(new Set(await asked(proxy.port, 20)), new Set(["x"]));
       proxy.fault({ worker: 1, fault });
       await until(() => cause.test(proxy.log()), 30_000);
