@@ -300,7 +300,16 @@ const destinations: TcpCase[] = [
     proxy: { cluster: "{case}-b" },
     steps: [{ until: "end" }],
     // Envoy says that it could not, and has connected all the same.
-    view: (lines) => lines.filter((line) => !line.startsWith("up")),
+    view: (lines) => lines.filter((line) => !line.startsWith("up")).map((line) => line.replace(/rx=.*to=/, "")),
+    differs: {
+      why: "the flag says that a connection could not be made",
+      envoy: [
+        "log proxy: 0 URX details=- ended=- - up=failed_to_bind_to_192.0.2.1:0:_Cannot_assign_requested_address - sni=- chain=- route=- TcpConnectionEnd",
+      ],
+      outrigger: [
+        "log proxy: 0 UF,URX details=- ended=- - up=failed_to_bind_to_192.0.2.1:0:_Cannot_assign_requested_address - sni=- chain=- route=- TcpConnectionEnd",
+      ],
+    },
   },
 ];
 
