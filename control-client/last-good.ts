@@ -2,12 +2,13 @@
  * The last good dynamic configuration on disk, so that a sidecar can start while its control plane is down. Written
  * whole or not at all, for the owner's eyes only; what is not exactly ours and intact is ignored with a warning.
  */
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Clock } from "../core/clock.ts";
 import { codeOf, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { Pace } from "../core/slices.ts";
 import { deepFreeze, type Snapshot } from "../model/snapshot.ts";
 import { withoutPrivateKeys } from "./private-keys.ts";
 
@@ -88,12 +89,16 @@ export class LastGoodFile {
     const kept = includePrivateKeys ? snapshot : withoutPrivateKeys(snapshot);
     const header: Header = { format: FORMAT, version: VERSION, build, owner, savedAt: clock.wallTime() };
     const head = JSON.stringify(header);
-    const body = JSON.stringify({
-      revision: kept.revision,
-      ...Object.fromEntries(KINDS.map((kind) => [kind, [...kept[kind]]])),
-    });
+    const digest = createHash("sha256").update(`${head}\n`);
+    const body: string[] = [];
+    const pace = new Pace(clock);
+    for (const text of bodyOf(kept)) {
+      digest.update(text);
+      body.push(text);
+      if (pace.due) await pace.rest();
+    }
     try {
-      await writeWhole(file, `${head}\n${digestOf(head, body)}\n${body}\n`);
+      await writeWhole(file, [`${head}\n${digest.digest("hex")}\n`, ...body, "\n"]);
       this.#warned = false;
     } catch (error) {
       if (this.#warned) return;
@@ -103,11 +108,29 @@ export class LastGoodFile {
   }
 }
 
+/** The snapshot as JSON, resource by resource: of a big mesh it is tens of megabytes. */
+function* bodyOf(snapshot: Snapshot): Generator<string, void> {
+  yield `{"revision":${JSON.stringify(snapshot.revision)}`;
+  for (const kind of KINDS) {
+    yield `,"${kind}":[`;
+    let separator = "";
+    for (const entry of snapshot[kind]) {
+      yield separator + JSON.stringify(entry);
+      separator = ",";
+    }
+    yield "]";
+  }
+  yield "}";
+}
+
 function digestOf(head: string, body: string): string {
   return hash("sha256", `${head}\n${body}`, "hex");
 }
 
-async function writeWhole(file: string, content: string): Promise<void> {
+/** How much is written at once, characters. */
+const CHUNK = 1 << 18;
+
+async function writeWhole(file: string, content: readonly string[]): Promise<void> {
   const directory = path.dirname(file);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const temporary = `${file}.${process.pid}.new`;
@@ -116,7 +139,7 @@ async function writeWhole(file: string, content: string): Promise<void> {
     await rm(temporary, { force: true });
     const handle = await open(temporary, "wx", 0o600);
     try {
-      await handle.writeFile(content);
+      await handle.writeFile(inChunks(content));
       await handle.sync();
     } finally {
       await handle.close();
@@ -127,6 +150,17 @@ async function writeWhole(file: string, content: string): Promise<void> {
     await rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
+}
+
+function* inChunks(content: readonly string[]): Generator<string, void> {
+  let chunk = "";
+  for (const text of content) {
+    chunk += text;
+    if (chunk.length < CHUNK) continue;
+    yield chunk;
+    chunk = "";
+  }
+  yield chunk;
 }
 
 /** Without this a power cut could undo the rename. */

@@ -5,7 +5,7 @@
 import type { Clock } from "./clock.ts";
 
 /** A request takes several turns of the event loop, each of which may come after a slice of every task there is. */
-const BUDGET_MS = 2;
+const BUDGET_MS = 1;
 
 export class Slices {
   readonly #clock: Clock;

@@ -223,7 +223,7 @@ export class DataPlane {
     const leaving = this.#retired.size > 0 || [...this.#listeners.values()].some(({ hasLeaving }) => hasLeaving);
     if (leaving) this.wheel.arm(this.#sweepTimer, SWEEP_MS);
     else {
-      this.clusters.forgetLeaving();
+      void this.#inSlices(this.clusters.forgetLeaving(), new Pace(this.#options.clock));
       this.#forgetStats();
     }
   }

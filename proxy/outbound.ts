@@ -124,10 +124,13 @@ export class UpstreamClusters {
     }
   }
 
-  /** No connection follows an older configuration any more. */
-  forgetLeaving(): void {
-    for (const cluster of this.#leaving.values()) cluster.drain(REMOVED);
-    this.#leaving.clear();
+  /** No connection follows an older configuration any more. Yields between clusters. */
+  *forgetLeaving(): Generator<void, void> {
+    for (const [name, cluster] of this.#leaving) {
+      this.#leaving.delete(name);
+      cluster.drain(REMOVED);
+      yield;
+    }
   }
 
   close(): void {

@@ -14,8 +14,8 @@ import { cluster } from "./support/clusters.ts";
 const COUNT = 400;
 /** How much time passes whenever someone looks at the clock, so that slices are counted in steps. */
 const PER_LOOK_MS = 0.25;
-/** A slice is 2 ms, and each step looks at the clock once or more. */
-const STEPS_PER_SLICE = 2 / PER_LOOK_MS + 1;
+/** A slice is 1 ms, and each step looks at the clock once or more. */
+const STEPS_PER_SLICE = 1 / PER_LOOK_MS + 1;
 
 function slowDataPlane(): DataPlane {
   setLogLevel("off");
