@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import { WORKLOAD_ROOTS } from "../model/tls.ts";
 import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
+import { type CacheChange, ChangeBuilder } from "./cache-change.ts";
 import { InterceptionCache } from "./interception-cache.ts";
 import { httpOf } from "./manifest/port-protocol.ts";
 import { DEFAULT_SETTINGS, type MeshState } from "./mesh/state.ts";
@@ -18,12 +19,6 @@ import { clusterName, httpProxyRouteTableName, routeTableName } from "./translat
 import { consumerNamespaces, serviceRouteTable } from "./translate/route-table.ts";
 import { COLLECTOR_CLUSTER, collectorCluster } from "./translate/telemetry.ts";
 import { type PortOfService, portsOf } from "./translate/translate.ts";
-
-/** Names that changed, by kind: for all sidecars, and for single ones by node id. */
-export interface CacheChange {
-  readonly shared: ReadonlyMap<ResourceKind, ReadonlySet<string>>;
-  readonly nodes: ReadonlyMap<string, ReadonlyMap<ResourceKind, ReadonlySet<string>>>;
-}
 
 export class ResourceCache {
   /** How often each kind was translated since the start: the cost of changes. */
@@ -240,25 +235,4 @@ function routeTableNames(service: PortOfService["service"]): readonly string[] {
   return [null, ...consumerNamespaces(service)].flatMap((scope) =>
     service.definition.ports.map(({ port }) => routeTableName(service.definition, port, scope)),
   );
-}
-
-class ChangeBuilder implements CacheChange {
-  readonly shared = new Map<ResourceKind, Set<string>>();
-  readonly nodes = new Map<string, Map<ResourceKind, Set<string>>>();
-
-  touchShared(kind: ResourceKind, name: string): void {
-    touch(this.shared, kind, name);
-  }
-
-  touchNode(id: string, kind: ResourceKind, name: string): void {
-    let kinds = this.nodes.get(id);
-    if (!kinds) this.nodes.set(id, (kinds = new Map()));
-    touch(kinds, kind, name);
-  }
-}
-
-function touch(kinds: Map<ResourceKind, Set<string>>, kind: ResourceKind, name: string): void {
-  const names = kinds.get(kind);
-  if (names) names.add(name);
-  else kinds.set(kind, new Set([name]));
 }

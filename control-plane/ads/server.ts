@@ -16,7 +16,8 @@ import {
   DiscoveryResponseSchema,
 } from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
 import { kindOf, type ResourceKind, TYPE_URLS } from "../../xds/resources.ts";
-import type { CacheChange, ResourceCache } from "../cache.ts";
+import type { ResourceCache } from "../cache.ts";
+import type { CacheChange } from "../cache-change.ts";
 import type { Workload } from "../mesh/workload.ts";
 import { parseWorkload } from "../registry/metadata.ts";
 import type { Registry } from "../registry/registry.ts";

@@ -5,8 +5,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { SERVICE_NAME_LABEL } from "../manifest/endpoint-slice.ts";
 import type { Manifest, ManifestOf } from "../manifest/parse.ts";
-import { buildState, standingBehind, undeclared } from "./build.ts";
+import { buildState } from "./build.ts";
 import { isMember } from "./membership.ts";
+import { undeclared } from "./services.ts";
+import { standingBehind } from "./standing.ts";
 import { type MeshEndpoint, type MeshState, type ServiceState, serviceKey } from "./state.ts";
 import type { Registration, Workload } from "./workload.ts";
 
