@@ -95,6 +95,8 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
     await proxy.drain(flags.drainTimeS * 1000);
     if (child !== null) await endChild(child, signal, flags.drainTimeS * 1000);
     await finish();
+    // What the program says of its end counts; that the signal ended it is what was asked for.
+    if (child?.exitCode) process.exit(child.exitCode);
   };
   const servers = await startServers(proxy, surroundings.servers, {
     options: { service: flags.service, namespace: flags.namespace, control_plane: flags.controlPlane, concurrency },
