@@ -105,10 +105,27 @@ function isLinkLocal(address: string): boolean {
 }
 
 /**
- * Whether a connection to the workload's own address comes to the inbound port, as the sidecar's own do where there are
+ * Whether connections to the workload's own address come to the inbound port, as the sidecar's own do where there are
  * rules for its user. Asked before the listeners are there. Rejects with a UserError where the port is taken.
  */
 async function reachesInbound(address: string, port: number): Promise<boolean> {
+  // Callers may be there already, and what the inbound port takes of theirs now is lost: it is opened only where a port
+  // that nobody knows is not led away, so that either there are no rules or they are for few ports.
+  const elsewhere = await probe({ host: address, port: 0 }, address, null);
+  if (elsewhere === "unanswered") return true;
+  if (elsewhere === "elsewhere") throw inboundTaken("it is in use: is another sidecar here?");
+  return (await probe({ port: INBOUND_PORT }, address, port)) === "here";
+}
+
+/**
+ * Listens at `at` and calls `address`, at `port` or (null) at the port that it listens at: whether that connection came
+ * `here`, to somebody `elsewhere`, or was `unanswered`.
+ */
+async function probe(
+  at: net.ListenOptions,
+  address: string,
+  port: number | null,
+): Promise<"here" | "elsewhere" | "unanswered"> {
   const arrived = new Set<number | undefined>();
   const server = net.createServer((socket) => {
     arrived.add(socket.remotePort);
@@ -116,13 +133,15 @@ async function reachesInbound(address: string, port: number): Promise<boolean> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => {
-      const why = codeOf(error) === "EADDRINUSE" ? "it is in use: is another sidecar here?" : messageOf(error);
-      reject(new UserError(`the port ${INBOUND_PORT}, to which rules lead, cannot be had: ${why}`));
+      const inUse = codeOf(error) === "EADDRINUSE";
+      reject(inboundTaken(inUse ? "it is in use: is another sidecar here?" : messageOf(error)));
     });
-    server.listen(INBOUND_PORT, resolve);
+    server.listen(at, resolve);
   });
+  const bound = server.address();
   const own = await new Promise<number | undefined>((resolve) => {
-    const socket = net.connect({ host: address, port, timeout: PROBE_MS });
+    const target = port ?? (typeof bound === "object" && bound !== null ? bound.port : 0);
+    const socket = net.connect({ host: address, port: target, timeout: PROBE_MS });
     let local: number | undefined;
     socket.once("connect", () => {
       local = socket.localPort;
@@ -134,5 +153,10 @@ async function reachesInbound(address: string, port: number): Promise<boolean> {
     socket.resume();
   });
   await new Promise((resolve) => server.close(resolve));
-  return own !== undefined && arrived.has(own);
+  if (own === undefined) return "unanswered";
+  return arrived.has(own) ? "here" : "elsewhere";
+}
+
+function inboundTaken(why: string): UserError {
+  return new UserError(`the port ${INBOUND_PORT}, to which rules lead, cannot be had: ${why}`);
 }
