@@ -5,12 +5,13 @@
 import type { Socket } from "node:net";
 import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
+import { Flag } from "../model/flags.ts";
 import type { Listener } from "../model/listener.ts";
-import type { ConnectionInfo, ConnectionTls } from "../telemetry/stream-info.ts";
+import type { ConnectionInfo, ConnectionTls, StreamInfo } from "../telemetry/stream-info.ts";
 import type { Interception } from "./interception.ts";
 import { Arrival } from "./listener/arrival.ts";
 import type { CompiledFilterChain } from "./listener/compile-chain.ts";
-import type { ConnectionLog } from "./listener/connection-log.ts";
+import { type ConnectionLog, streamOf, type Unserved } from "./listener/connection-log.ts";
 import { Detection, type DetectionOutcome } from "./listener/detection.ts";
 import { compileFilterChains } from "./listener/filter-chain-match.ts";
 import { Intake, type IntakeEnd, type IntakeOwner, runSteps } from "./listener/intake.ts";
@@ -189,7 +190,7 @@ export class InboundListener implements IntakeOwner {
       this.#identified(arrival, watch);
     } else if (end === "end") {
       this.#cut(arrival);
-      this.#logUnserved(arrival, "");
+      this.#logUnserved(arrival.info(this.#listener.name, "", null));
     } else if (end === "timeout" && !this.#listener.continueOnListenerFiltersTimeout) {
       this.#refuse(arrival, refusals.timeout(this.#listener));
     } else this.#identified(arrival, null);
@@ -198,7 +199,7 @@ export class InboundListener implements IntakeOwner {
   onGone(intake: Intake): void {
     this.#intakes.get(intake)?.take()?.abandon();
     this.#intakes.delete(intake);
-    this.#logUnserved(intake.arrival, "");
+    this.#logUnserved(intake.arrival.info(this.#listener.name, "", null));
   }
 
   /** All that is to be known of the connection is known. */
@@ -251,6 +252,7 @@ export class InboundListener implements IntakeOwner {
         const { name } = this.#listener;
         const failure = new TlsFailure("handshake", "the client ended before the TLS handshake, or took too long");
         this.#deps.observer.onTlsFailure(name, failure, arrival.sourceAddress);
+        this.#logUnserved(arrival.info(name, chain.name, null), { explanation: failure.message });
       },
       onGone: (gone) => this.#intakes.delete(gone),
     });
@@ -262,6 +264,7 @@ export class InboundListener implements IntakeOwner {
     const { name } = this.#listener;
     if (chain.tls === null) return;
     let timer: WheelTimer | null = null;
+    let timedOut = false;
     const done = (): void => {
       this.#handshakes.delete(giveUp);
       if (timer !== null) wheel.cancel(timer);
@@ -276,11 +279,18 @@ export class InboundListener implements IntakeOwner {
       onFailed: (failure) => {
         done();
         observer.onTlsFailure(name, failure, arrival.sourceAddress);
+        const termination = timedOut ? "transport socket timeout was reached" : "";
+        this.#logUnserved(arrival.info(name, chain.name, null), { explanation: failure.message, termination });
       },
     });
     this.#handshakes.add(giveUp);
     const limit = chain.handshakeTimeoutMs;
-    if (limit > 0) timer = wheel.after(limit, () => giveUp("the TLS handshake took too long"));
+    if (limit > 0) {
+      timer = wheel.after(limit, () => {
+        timedOut = true;
+        giveUp("the TLS handshake took too long");
+      });
+    }
   }
 
   #serve(
@@ -292,10 +302,12 @@ export class InboundListener implements IntakeOwner {
   ): void {
     const { name } = this.#listener;
     const info = arrival.info(name, chain.name, tls);
-    const denied = chain.check(info);
-    if (denied !== null) {
-      this.#deps.observer.onDenied(name, denied);
-      this.#deps.log?.unserved(info, denied);
+    const denial = chain.check(info);
+    if (denial !== null) {
+      const { explanation, details } = denial;
+      this.#deps.observer.onDenied(name, explanation);
+      const stream = this.#logUnserved(info, { explanation, termination: details });
+      chain.terminal?.denied?.(stream);
       socket.destroy();
       return;
     }
@@ -303,7 +315,7 @@ export class InboundListener implements IntakeOwner {
     if (terminal === null) {
       const { reason, explanation } = refusals.noFilters(chain.name);
       this.#deps.observer.onRefused(name, reason, explanation, arrival.sourceAddress);
-      this.#deps.log?.unserved(info, explanation);
+      this.#logUnserved(info, { explanation });
       socket.destroy();
     } else this.#register(chain, info, (onClosed) => terminal.serve(socket, head, info, onClosed));
   }
@@ -349,11 +361,10 @@ export class InboundListener implements IntakeOwner {
   }
 
   #refuse(arrival: Arrival, { reason, explanation }: Refusal): void {
-    const { observer, log } = this.#deps;
     const { name } = this.#listener;
-    observer.onRefused(name, reason, explanation, arrival.sourceAddress);
-    if (reason === "timeout") this.#logUnserved(arrival, explanation);
-    else log?.noFilterChain(arrival.info(name, "", null), explanation);
+    this.#deps.observer.onRefused(name, reason, explanation, arrival.sourceAddress);
+    const noChain = { flags: Flag.NR, details: "filter_chain_not_found", explanation };
+    this.#logUnserved(arrival.info(name, "", null), reason === "timeout" ? { explanation } : noChain);
     this.#cut(arrival);
   }
 
@@ -363,8 +374,10 @@ export class InboundListener implements IntakeOwner {
     else socket.resetAndDestroy();
   }
 
-  #logUnserved(arrival: Arrival, explanation: string): void {
-    this.#deps.log?.unserved(arrival.info(this.#listener.name, "", null), explanation);
+  #logUnserved(info: ConnectionInfo, why: Unserved = {}): StreamInfo {
+    const stream = streamOf(info, this.#deps.clock, why);
+    this.#deps.log?.write(stream);
+    return stream;
   }
 }
 

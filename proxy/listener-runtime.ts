@@ -241,7 +241,7 @@ export class ListenerRuntime implements TakingListener {
       check: (info) => {
         for (const check of checks) {
           const verdict = check(info);
-          if (!verdict.allowed) return verdict.explanation;
+          if (!verdict.allowed) return verdict;
         }
         return null;
       },

@@ -1,5 +1,6 @@
 /** A filter chain ready to run: its TLS context, its network rules, and the terminal filter at its end. */
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import type { ConnectionVerdict } from "../filters/rbac-network.ts";
 import type { ServerTlsContext } from "../tls/server-context.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -13,8 +14,8 @@ export interface CompiledFilterChain {
   readonly inForce: boolean;
   /** 0: no limit. */
   readonly handshakeTimeoutMs: number;
-  /** Network-level access rules: the reason for refusing the connection, or null. */
-  readonly check: (info: ConnectionInfo) => string | null;
+  /** Network-level access rules: why they refuse the connection, null where they let it pass. */
+  readonly check: (info: ConnectionInfo) => ConnectionVerdict | null;
   /** null: the chain has no filters, its connections are closed (as in Envoy). */
   readonly terminal: Terminal | null;
 }

@@ -4,14 +4,13 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { HeaderMap } from "../../core/header-map.ts";
-import { Flag } from "../../model/flags.ts";
 import type { AccessLogger } from "../../telemetry/access-log.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { ConnectionClosed } from "./terminal.ts";
 
 /** What formats read of a request, where there is none. */
-const NO_REQUEST: RequestView = {
+export const NO_REQUEST: RequestView = {
   method: "",
   path: "",
   authority: "",
@@ -19,6 +18,30 @@ const NO_REQUEST: RequestView = {
   protocol: "",
   headers: new HeaderMap(),
 };
+
+/** Why a connection was not served. */
+export interface Unserved {
+  /** Bits of model/flags.ts. */
+  readonly flags?: number;
+  /** Envoy's %RESPONSE_CODE_DETAILS%. */
+  readonly details?: string;
+  /** Envoy's %CONNECTION_TERMINATION_DETAILS%. */
+  readonly termination?: string;
+  /** A sentence for operators. */
+  readonly explanation?: string;
+}
+
+/** A connection that has just come, or is over without having been served. */
+export function streamOf(connection: ConnectionInfo, clock: Clock, why: Unserved = {}): StreamInfo {
+  const stream = new StreamInfo(connection);
+  stream.startTime = clock.wallTime();
+  stream.startedAt = clock.now();
+  stream.flags = why.flags ?? 0;
+  stream.responseCodeDetails = why.details ?? "";
+  stream.terminationDetails = why.termination ?? "";
+  stream.explanation = why.explanation ?? "";
+  return stream;
+}
 
 export class ConnectionLog {
   readonly #loggers: readonly AccessLogger[];
@@ -31,40 +54,14 @@ export class ConnectionLog {
 
   /** A connection is served from now on; to be called when it has ended, with what its stream knows of it. */
   begin(connection: ConnectionInfo): ConnectionClosed {
-    const info = this.#start(connection);
-    return (stream = info) => {
-      stream.logType = "NotSet";
-      this.#write(stream);
-    };
+    const begun = streamOf(connection, this.#clock);
+    return (stream = begun) => this.write(stream);
   }
 
-  /** A connection that was not served, or ended before it could be. `explanation`: "" for none. */
-  unserved(connection: ConnectionInfo, explanation: string): void {
-    const info = this.#start(connection);
-    info.explanation = explanation;
-    this.#write(info);
-  }
-
-  /** A connection that no filter chain took. */
-  noFilterChain(connection: ConnectionInfo, explanation: string): void {
-    const info = this.#start(connection);
-    info.flags = Flag.NR;
-    info.responseCodeDetails = "filter_chain_not_found";
-    info.explanation = explanation;
-    this.#write(info);
-  }
-
-  #start(connection: ConnectionInfo): StreamInfo {
-    const info = new StreamInfo(connection);
-    info.logType = "NotSet";
-    info.startTime = this.#clock.wallTime();
-    info.startedAt = this.#clock.now();
-    return info;
-  }
-
-  #write(info: StreamInfo): void {
-    info.endedAt = this.#clock.now();
-    const context: FormatContext = { info, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
+  write(stream: StreamInfo): void {
+    stream.logType = "NotSet";
+    stream.endedAt = this.#clock.now();
+    const context: FormatContext = { info: stream, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
     for (const log of this.#loggers) log(context);
   }
 }

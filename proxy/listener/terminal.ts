@@ -21,6 +21,8 @@ export interface Terminal {
    * that were read before, null for none. `onClosed` is called once, never from inside this call.
    */
   serve(socket: Socket, head: Buffer | null, info: ConnectionInfo, onClosed: () => void): ServedConnection;
+  /** The rules of its chain have refused a connection: the terminal's access log has it, too. Absent: it has requests only. */
+  denied?(stream: StreamInfo): void;
   /** Opaque bytes can be listened for from the server's side before the client has said anything; null for HTTP. */
   readonly opaque: OpaqueTerminal | null;
 }

@@ -3,8 +3,10 @@ import type { Socket } from "node:net";
 import { logger } from "../../core/log.ts";
 import { parseIdentity } from "../../model/identity.ts";
 import type { TcpProxy } from "../../model/tcp.ts";
+import type { FormatContext } from "../../telemetry/format/context.ts";
 import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
+import { NO_REQUEST } from "../listener/connection-log.ts";
 import type {
   ConnectionClosed,
   OpaqueAttempt,
@@ -41,6 +43,12 @@ class TcpTerminal implements Terminal {
 
   serve(socket: Socket, head: Buffer | null, info: ConnectionInfo, onClosed: ConnectionClosed): ServedConnection {
     return new TcpSession(this.#runtime, socket, info).commit(head, onClosed);
+  }
+
+  denied(stream: StreamInfo): void {
+    stream.logType = "TcpConnectionEnd";
+    const context: FormatContext = { info: stream, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
+    for (const log of this.#runtime.accessLogs) log(context);
   }
 }
 

@@ -3,13 +3,15 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { EventClock, SimulatedClock } from "../../../core/clock.ts";
 import { TimerWheel } from "../../../core/timer-wheel.ts";
+import { Flag } from "../../../model/flags.ts";
 import type { FilterChain, FilterChainMatch, Listener } from "../../../model/listener.ts";
-import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
+import type { ConnectionInfo, StreamInfo } from "../../../telemetry/stream-info.ts";
 import { OwnConnections } from "../../endpoint/own-connections.ts";
 import { InboundListener } from "../../inbound.ts";
 import type { Interception } from "../../interception.ts";
 import type { Arrival } from "../arrival.ts";
 import type { CompiledFilterChain } from "../compile-chain.ts";
+import type { ConnectionLog } from "../connection-log.ts";
 import { DetectionMemory } from "../detection-memory.ts";
 import { type Destination, NO_ORIGINAL_DESTINATION } from "../original-destination.ts";
 import type { ConnectionClosed, OpaqueAttempt, ServedConnection, Terminal } from "../terminal.ts";
@@ -158,9 +160,9 @@ export class InboundSubject {
       interception,
       log: {
         begin: (info: ConnectionInfo) => () => log("served")(info),
-        unserved: log("unserved"),
-        noFilterChain: log("no filter chain"),
-      } as never,
+        write: ({ connection, flags }: StreamInfo) =>
+          log(flags === Flag.NR ? "no filter chain" : "unserved")(connection),
+      } as unknown as ConnectionLog,
     });
   }
 
@@ -181,7 +183,8 @@ export class InboundSubject {
       tls: null,
       readsHello: tls !== null,
       handshakeTimeoutMs: 0,
-      check: () => (this.#options.denied?.includes(name) ? "not you" : null),
+      check: () =>
+        this.#options.denied?.includes(name) ? { allowed: false, details: "", explanation: "not you" } : null,
       terminal: this.#terminal(name),
       get inForce() {
         return inForce.get(name) ?? true;
