@@ -187,7 +187,8 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   #onSocketClosed(socket: Socket): void {
     const { clock, config, wheel } = this.#runtime;
     clock.refresh();
-    this.#open--;
+    // A reset below closes the other one at once: the last to close is not the last to be told.
+    const last = --this.#open === 0;
     const onClosed = this.#onClosed;
     if (onClosed === null) {
       // Nobody but a listener knows the server yet, and its end is not the caller's: that may be about to speak TLS.
@@ -207,7 +208,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
         if (config.idleTimeoutMs === 0) wheel.arm(this.#idle, LINGER_MS);
       }
     }
-    if (this.#open === 0) this.#finish(onClosed);
+    if (last) this.#finish(onClosed);
     else if (isCaller && this.#remote === null) this.#upstream.release();
   }
 
