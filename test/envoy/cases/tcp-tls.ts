@@ -19,15 +19,14 @@ const alpha = downstream(["alpha"]);
 const mutual = downstream(["alpha"], trusting("mesh"), REQUIRED);
 
 /** What Envoy does for a caller whose handshake fails: it has called the upstream already. */
-const calledInVain = (ended: string, ...more: string[]): Difference => ({
+const calledInVain = (ended: string): Difference => ({
   why: "nobody is called for a caller who is not known yet",
   envoy: [
-    ...more,
     'up 1> received ""',
     "up 1> ended",
     `log proxy: 0 - details=- ended=${ended} rx=0 tx=0 attempts=1 cluster={case} host=127.0.0.1:up to=127.0.0.1:up up=- - sni=- chain=- route=- TcpConnectionEnd`,
   ],
-  outrigger: more.length > 0 ? ['client> received ""'] : [],
+  outrigger: [],
 });
 
 const terminated: TcpCase[] = [
@@ -82,7 +81,9 @@ const terminated: TcpCase[] = [
   ended("a mebibyte each way", alpha, { tls: {}, steps: [{ send: "x".repeat(1 << 20) }, { bytes: 1 << 20 }, HALF] }),
   ended("plaintext", alpha, {
     steps: [{ send: "plain text, no TLS at all\r\n" }, { until: "end" }],
-    differs: calledInVain("-", 'client> received "\\u0015\\u0003\\u0001\\u0000\\u0002\\u0002F"'),
+    // Envoy says in an alert what is wrong; a reset may overtake it.
+    view: (lines) => lines.filter((line) => !line.startsWith("client")),
+    differs: calledInVain("-"),
   }),
   ended("no certificate where one is required", mutual, {
     tls: { sni: "alpha.test" },

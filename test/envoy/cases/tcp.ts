@@ -247,8 +247,8 @@ const lines: TcpCase[] = [
   },
   {
     name: "a line each so often",
-    proxy: { access_log_options: { access_log_flush_interval: "0.2s" } },
-    steps: [...ping, { waitMs: 300 }, ...ping, { end: "half" }],
+    proxy: { access_log_options: { access_log_flush_interval: "0.4s" } },
+    steps: [...ping, { waitMs: 600 }, ...ping, { end: "half" }],
   },
   {
     name: "operators of requests",
