@@ -19,7 +19,7 @@ export interface LocalDataPlaneOptions extends DataPlaneSettings {
   readonly registry: MetricsRegistry;
   readonly identity: Pick<IdentityWatch, "get"> | null;
   /** What it shares with data planes of other threads; absent: it is the only one. */
-  readonly among?: Pick<DataPlaneOptions, "shared" | "places">;
+  readonly among?: Pick<DataPlaneOptions, "shared" | "places" | "ticketSecret">;
 }
 
 export class LocalDataPlane implements DataPlaneHost {

@@ -42,6 +42,8 @@ export interface DataPlaneOptions {
   readonly shared?: SharedState;
   /** Where the listeners of all those threads are. Absent: this is the only one. */
   readonly places?: ListeningPlaces;
+  /** Common to all those threads, so that any of them resumes TLS sessions that another began. Absent: this is the only one. */
+  readonly ticketSecret?: Uint8Array;
 }
 
 /**
@@ -81,7 +83,7 @@ export class DataPlane {
     this.#clock = clock;
     this.wheel = new TimerWheel(clock);
     const secrets = secretsView({ get: () => this.#snapshot }, options.identity);
-    const contexts = new ContextCache();
+    const contexts = new ContextCache(options.ticketSecret);
     this.clusters = new UpstreamClusters({
       clock,
       wheel: this.wheel,

@@ -18,7 +18,7 @@ import type { Snapshot } from "../model/snapshot.ts";
 import { WORKLOAD_CERT } from "../model/tls.ts";
 import { bootstrapOf, secured, snapshotOf } from "./support/running-proxy.ts";
 import { type RunningWorkers, startWorkers } from "./support/running-workers.ts";
-import { connectTo, ok, Upstream } from "./support/wire.ts";
+import { connectTo, ok, Upstream, type Wire } from "./support/wire.ts";
 
 const SPIFFE = formatIdentity({ trustDomain: "mesh.test", namespace: "shop", serviceAccount: "orders" });
 
@@ -89,4 +89,26 @@ test("a renewed certificate is shown by both workers, and by one that comes late
   await proxy.kill(0);
   await proxy.restarted(0, 1);
   assert.deepEqual(await shown(proxy), new Set([normal(renewed.serial)]));
+});
+
+test("a TLS session that one worker began is resumed by the other", async (t) => {
+  const upstream = await Upstream.serving(t, () => ok("x"));
+  const proxy = await startWorkers(t, secured({ upstreams: [upstream.port] }));
+  const ask = async (wire: Wire): Promise<boolean> => {
+    wire.write("GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n");
+    assert.equal((await wire.message()).body, "x");
+    return (wire.socket as TLSSocket).isSessionReused();
+  };
+  const first = await connectTo(proxy.port, {});
+  // TLS 1.3 sends tickets after the handshake.
+  const ticket = new Promise<Buffer>((resolve) => first.socket.once("session", resolve));
+  assert.equal(await ask(first), false);
+  const session = await ticket;
+  first.destroy();
+  for (let i = 0; i < 20; i++) {
+    const wire = await connectTo(proxy.port, { session });
+    assert.ok(await ask(wire), `connection ${i}`);
+    wire.destroy();
+  }
+  assert.ok((await proxy.accepted()).every((count) => count > 0));
 });

@@ -16,6 +16,8 @@ export interface WorkerStart {
   readonly index: number;
   readonly settings: DataPlaneSettings;
   readonly memory: SharedMemory;
+  /** TLS sessions that one worker began are resumed by any. */
+  readonly ticketSecret: Uint8Array;
   readonly logLevels: readonly (readonly [level: LogLevel, component?: string])[];
   /** Whether the workload has an identity, and its certificate where it has been issued already. */
   readonly hasIdentity: boolean;

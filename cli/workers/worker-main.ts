@@ -40,7 +40,7 @@ class DataPlaneWorker {
       clock: systemClock,
       registry: this.#registry,
       identity: start.hasIdentity ? this.#certificate : null,
-      among: { shared: new SharedState(start.memory, start.index), places },
+      among: { shared: new SharedState(start.memory, start.index), places, ticketSecret: start.ticketSecret },
     });
     registerThreadMetrics(this.#registry, String(start.index));
     registerProtocolMetrics(this.#registry, () => this.#local.protocols());

@@ -2,6 +2,7 @@
  * The data plane in several threads, as the process sees it: one configuration for all of them, one sum of what they
  * count, and a new thread for each that ends by itself.
  */
+import { randomBytes } from "node:crypto";
 import { closeSync } from "node:fs";
 import type { Clock } from "../../core/clock.ts";
 import type { Problem } from "../../core/errors.ts";
@@ -36,6 +37,7 @@ export class Workers implements DataPlaneHost {
   readonly #places = new PlaceBook();
   readonly #memory: SharedMemory;
   readonly #shared: SharedState;
+  readonly #ticketSecret = randomBytes(32);
   readonly #stopIdentity: () => void;
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   /** Until then no worker is to know of the snapshot: places come first. */
@@ -79,6 +81,7 @@ export class Workers implements DataPlaneHost {
       index,
       settings,
       memory: this.#memory,
+      ticketSecret: this.#ticketSecret,
       logLevels: [[defaultLogLevel()], ...levels],
       hasIdentity: identity !== null,
       certificate: identity?.get() ?? null,
