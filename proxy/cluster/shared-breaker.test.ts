@@ -118,6 +118,30 @@ test("a probe's place is free when its caller goes, when its thread dies, and wh
   for (const breaker of breakers) breaker.close();
 });
 
+test("a thread whose time is behind, because it is still at an earlier event, sees what others say meanwhile", () => {
+  using clock = mockClock();
+  const memory = createSharedMemory(2, 4);
+  const late = { ...clock, now: () => clock.now() - 7 };
+  const deps = { clock: late, shared: new SharedState(memory, 1, 0), stats: { breaker_would_reject: 0 } };
+  const behind = SharedBreaker.acquire("orders", POLICY, "enforce", deps, () => {}) as SharedBreaker;
+  const ahead = SharedBreaker.acquire(
+    "orders",
+    POLICY,
+    "enforce",
+    { ...deps, clock, shared: new SharedState(memory, 0, 0) },
+    () => {},
+  ) as SharedBreaker;
+  for (let i = 0; i < 4; i++) call(ahead, false);
+  call(behind, false);
+  assert.deepEqual(ahead.stats().calls, 5, "counted, though the first bucket had not begun then");
+  assert.equal(behind.state, "open", "not half-open for having been open for less than no time");
+  assert.equal(behind.allow(), false);
+  clock.tick(500);
+  assert.equal(ahead.allow(), true);
+  assert.equal(behind.allow(), false, "the probe's place is taken");
+  for (const breaker of [behind, ahead]) breaker.close();
+});
+
 test("a dry run counts what it would refuse in every thread, and refuses nothing", () => {
   using clock = mockClock();
   const { breakers, stats } = make(clock, 2, POLICY, "dry_run");

@@ -13,7 +13,7 @@ const PROBE = 2;
 
 const CODES: readonly CircuitState[] = ["closed", "open", "half_open"];
 
-/** Times are kept in 30 bits of ms: they mean something for twelve days, and no state that has a time lasts as long. */
+/** Times are kept in 30 bits of ms: differences mean something for six days, and no state that has an end lasts as long. */
 const TIME_BITS = 30;
 const TIME_MASK = 2 ** TIME_BITS - 1;
 
@@ -55,9 +55,12 @@ export class SharedCircuit {
     return Atomics.compareExchange(this.#cells, this.#state, from, next) === from ? next : null;
   }
 
-  /** How long it has been in that state, ms. */
+  /**
+   * How long it has been in that state, ms. Never below 0: a thread reads the time once per event, and another may have
+   * changed the state since.
+   */
   since(word: CircuitWord, now: number): number {
-    return (this.#stamp(now) - (word >>> 2)) & TIME_MASK;
+    return Math.max(0, difference(this.#stamp(now), word >>> 2));
   }
 
   /**
@@ -85,12 +88,17 @@ export class SharedCircuit {
 
   /** Whether a probe set out in the period of `word` or later. */
   #isOf(probe: number, word: CircuitWord): boolean {
-    return (((probe >>> 2) - (word >>> 2)) & TIME_MASK) < TIME_MASK / 2;
+    return difference(probe >>> 2, word >>> 2) >= 0;
   }
 
   #stamp(now: number): number {
     return Math.floor(this.#shared.time(now)) & TIME_MASK;
   }
+}
+
+/** Of two times of 30 bits, positive if `a` is the later. */
+function difference(a: number, b: number): number {
+  return ((a - b) << 2) >> 2;
 }
 
 /** The state that a word stands for. */

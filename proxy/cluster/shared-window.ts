@@ -114,8 +114,9 @@ export class SharedWindow {
     return at;
   }
 
+  /** The number of the bucket of now; a thread that is still at an earlier event counts in the first. */
   #now(): number {
-    return Math.floor((this.#shared.time(this.#clock.now()) - this.#origin) / this.#bucketMs);
+    return Math.max(0, Math.floor((this.#shared.time(this.#clock.now()) - this.#origin) / this.#bucketMs));
   }
 }
 
