@@ -322,16 +322,20 @@ const filters: TcpCase[] = [
 ];
 
 /** What Envoy does for a caller that rules turn away: it has called the upstream already, and passes on what that says. */
-const turnedAway = (rx: number, tx: number, envoy: readonly string[], outrigger: readonly string[]): Difference => ({
-  why: "nobody is called for a caller that may not call, and nothing is said to it",
-  envoy: [
-    ...envoy,
-    'up 1> received ""',
-    "up 1> ended",
-    `log proxy: 0 - details=- ended=rbac_access_denied_matched_policy[everybody] rx=${rx} tx=${tx} attempts=1 cluster={case} host=127.0.0.1:up to=127.0.0.1:up up=- - sni=- chain=- route=- TcpConnectionEnd`,
-  ],
-  outrigger,
-});
+const turnedAway = (rx: number, tx: number, envoy: readonly string[], outrigger: readonly string[]): Difference => {
+  const line = (bytes: string, upstream: string): string =>
+    `log proxy: 0 - details=- ended=rbac_access_denied_matched_policy[everybody] ${bytes} ${upstream} up=- - sni=- chain=- route=- TcpConnectionEnd`;
+  return {
+    why: "nobody is called for a caller that may not call, and nothing is said to it",
+    envoy: [
+      ...envoy,
+      'up 1> received ""',
+      "up 1> ended",
+      line(`rx=${rx} tx=${tx}`, "attempts=1 cluster={case} host=127.0.0.1:up to=127.0.0.1:up"),
+    ],
+    outrigger: [...outrigger, line("rx=0 tx=0", "attempts=0 cluster=- host=- to=-")],
+  };
+};
 
 const access: TcpCase[] = [
   { name: "access allowed", before: [rules("ALLOW")], steps: [...ping, { end: "half" }] },
