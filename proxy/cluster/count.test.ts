@@ -157,4 +157,26 @@ describe("counted by several threads", () => {
     for (const thread of [0, 1, 2]) state.releaseThread(thread);
     assert.equal(state.table("counts").size, 0);
   });
+
+  test("a thread that is ended wherever it is leaves nothing behind", async () => {
+    const memory = createSharedMemory(2, 64);
+    const main = new SharedState(memory, 1);
+    const kept = SharedCounts.acquire(main, "kept", 1)?.counts[0] as SharedCount;
+    for (let i = 0; i < 6; i++) {
+      const worker = new Worker(new URL("./testing/count-hammer.ts", import.meta.url), {
+        workerData: { memory, thread: 0, inside: new SharedArrayBuffer(4), limit: 2, rounds: Number.POSITIVE_INFINITY },
+      });
+      // In the midst of it: it has begun, and goes on for ever.
+      while (main.table("counts").size < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+      await worker.terminate();
+      main.releaseThread(0);
+      assert.equal(main.table("counts").size, 1);
+      assert.equal(kept.value, 0);
+      assert.equal(kept.tryAdd(1), true);
+      kept.remove();
+      const again = SharedCounts.acquire(main, `name ${i % 5}`, 1);
+      assert.equal(again?.counts[0]?.value, 0);
+      again?.close();
+    }
+  });
 });
