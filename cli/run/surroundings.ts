@@ -29,6 +29,8 @@ const log = logger("main");
 /** Where programs inside ask for names: the address that systems use for a relay like this one. */
 const NAME_SERVER = "127.0.0.53";
 const DNS_PORT = 53;
+/** ::1 among the kernel's IPv6 addresses. */
+const LOOPBACK6 = /^0{31}1 /m;
 
 /** Rejects with a UserError that says what is missing; then nothing is left behind. */
 export async function namespaceSurroundings(flags: RunFlags): Promise<Surroundings> {
@@ -63,8 +65,7 @@ export async function namespaceSurroundings(flags: RunFlags): Promise<Surroundin
       interception: {
         inbound: "none",
         networkNamespace: namespace.path,
-        // A new namespace has IPv6 wherever the kernel has.
-        ipv6: machine.read("/proc/net/if_inet6") !== null,
+        ipv6: LOOPBACK6.test(namespace.system.read("/proc/net/if_inet6") ?? ""),
       },
       servers: ownServers(addresses),
       httpProxy: null,

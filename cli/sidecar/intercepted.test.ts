@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import type { NetworkInterfaceInfo } from "node:os";
+import { test } from "node:test";
+import { UserError } from "../../core/errors.ts";
+import { firstAddress, interceptedSurroundings } from "./intercepted.ts";
+
+function card(address: string, internal = false): NetworkInterfaceInfo {
+  const base = { address, netmask: "", mac: "", internal, cidr: null };
+  return address.includes(":") ? { ...base, family: "IPv6", scopeid: 0 } : { ...base, family: "IPv4" };
+}
+
+test("peers are told the first address that is neither loopback nor link-local, IPv4 before IPv6", () => {
+  const lo = [card("127.0.0.1", true), card("::1", true)];
+  assert.equal(firstAddress({ lo }), null);
+  assert.equal(
+    firstAddress({ lo, eth0: [card("fe80::1"), card("fd00::2"), card("10.0.0.2"), card("10.0.0.3")] }),
+    "10.0.0.2",
+  );
+  assert.equal(firstAddress({ lo, eth0: [card("fe80::1")], eth1: [card("2001:db8::2")] }), "2001:db8::2");
+});
+
+test("interception is refused where there is no Linux", async () => {
+  const flags = {
+    controlPlane: "",
+    service: "",
+    port: 1,
+    namespace: "",
+    label: [],
+    drainTimeS: 1,
+    concurrency: 1,
+    logLevel: "off",
+    probe: [],
+    interception: "redirect",
+  } as const;
+  await assert.rejects(interceptedSurroundings(flags, null, false, "darwin"), (error) => {
+    assert.ok(error instanceof UserError);
+    assert.equal(error.message, "--interception is for Linux: this is darwin");
+    return true;
+  });
+});
