@@ -193,6 +193,14 @@ export async function startServer(onSocket: (socket: net.Socket) => void): Promi
   return server;
 }
 
+/** A server that says what it hears, and ends when its client does. */
+export function startEcho(): Promise<net.Server> {
+  return startServer((socket) => {
+    socket.on("data", (data) => socket.write(data));
+    socket.on("end", () => socket.end());
+  });
+}
+
 /** `127.0.0.1:port` of a server. */
 export function addressOf(server: net.Server): string {
   return `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
