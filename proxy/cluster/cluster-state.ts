@@ -215,11 +215,13 @@ export class ClusterState<P extends Pool = Pool> {
 
   /** Why endpoints are out, as one sentence: `10.0.0.3:80 ejected 4 s ago: 5 consecutive 5xx; …`. */
   why(): string {
+    this.#detector?.catchUp();
     return explainEndpoints(this.endpoints, this.#ready, this.#detector);
   }
 
   /** Everything that `/clusters` and metrics show. */
   report(): ClusterReport {
+    this.#detector?.catchUp();
     return {
       name: this.name,
       ready: this.#ready,
@@ -312,8 +314,8 @@ export class ClusterState<P extends Pool = Pool> {
   }
 
   readonly #originalDstOwner: OriginalDstOwner<P> = {
-    add: (config) => {
-      const endpoint = this.#membership.addOne(config);
+    add: (config, source) => {
+      const endpoint = this.#membership.addOne(config, source);
       this.stats.membership_change++;
       this.stats.membership_total++;
       this.stats.membership_healthy++;

@@ -58,9 +58,10 @@ export class OutlierDetector implements RunListener {
     this.consecutiveLocalOriginFailure = config.consecutiveLocalOriginFailure;
     this.split = config.splitExternalLocalOriginErrors;
     const { cluster, clock, shared } = deps;
-    const name = `${cluster} ${JSON.stringify([config, own])}`;
+    const policy = JSON.stringify([config, own]);
     this.#records =
-      (shared ? SharedRecords.acquire(name, config.intervalMs, clock, shared) : null) ?? new LocalRecords(clock);
+      (shared ? SharedRecords.acquire(cluster, policy, config.intervalMs, clock, shared) : null) ??
+      new LocalRecords(clock);
     this.#arm();
   }
 

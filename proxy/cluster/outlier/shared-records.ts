@@ -33,14 +33,21 @@ export class SharedRecords implements HostRecords {
     this.#seen = this.#version - 1;
   }
 
-  /** `name` says which cluster and policy; null where there is no room. */
-  static acquire(name: string, intervalMs: number, clock: Clock, shared: SharedState): SharedRecords | null {
+  /** Those of that cluster and policy in all threads; null where there is no room. */
+  static acquire(
+    cluster: string,
+    policy: string,
+    intervalMs: number,
+    clock: Clock,
+    shared: SharedState,
+  ): SharedRecords | null {
     const table = shared.table("detectors");
+    const name = `${cluster} ${policy}`;
     const at = table.acquire(name, (fresh) => {
       table.cells[fresh + JUDGED] = Math.floor(shared.time(clock.now())) | 0;
     });
     if (at !== -1) return new SharedRecords(name, intervalMs, clock, shared, at);
-    shared.tellFull("detectors", name);
+    shared.tellFull("detectors", cluster);
     return null;
   }
 
