@@ -21,6 +21,11 @@ export function defineServices(
   for (const object of objects) {
     if (object.kind !== "Service") continue;
     const { metadata, spec } = object.value;
+    for (const { port, targetPort } of spec.ports.length > 1 ? spec.ports : []) {
+      if (typeof targetPort !== "string") continue;
+      const message = `port ${port} has a name as its targetPort ("${targetPort}"): workloads that register have numbers alone, and none of them serves it`;
+      findings.push({ key: object.key, source: `${object.file}:${object.line}`, message });
+    }
     services.set(serviceKey(metadata.namespace, metadata.name), {
       clusterIps: spec.clusterIPs.length > 0 ? spec.clusterIPs : [spec.clusterIP],
       definition: {
