@@ -94,7 +94,7 @@ export class DataPlane {
       secrets,
       contexts,
     });
-    this.#interception = new Interception(this.clusters, () => this.#listeners.values());
+    this.#interception = new Interception(this.clusters, () => this.#listeners.values(), clock);
     this.#deps = {
       ...options,
       interception: this.#interception,

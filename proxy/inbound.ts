@@ -55,6 +55,8 @@ export class InboundListener implements IntakeOwner {
   readonly #steps: readonly ListenerStep[];
   readonly #guard: VirtualGuard | null;
   readonly #detection: Detection | null;
+  /** The application sees its callers' own addresses (TPROXY), but for those of this machine: that would be a loop. */
+  readonly #keepsSource: boolean;
   /** The default chain: a listener for what the mesh does not know refuses what comes to it. */
   #fallback: CompiledFilterChain | null = null;
   readonly #connections = new Map<ServedConnection, CompiledFilterChain>();
@@ -82,6 +84,7 @@ export class InboundListener implements IntakeOwner {
     const { original, own, memory } = deps.interception;
     this.#steps = compileListenerFilters(listener, original);
     this.#guard = compileVirtualGuard(listener, own);
+    this.#keepsSource = listener.transparent === true && listener.outrigger?.virtual?.kind === "inbound";
     const detection = listener.outrigger?.detection;
     this.#detection = detection === undefined ? null : new Detection(detection, listener, memory);
   }
@@ -115,6 +118,7 @@ export class InboundListener implements IntakeOwner {
         return;
       }
       if (this.#handOver(arrival)) return;
+      if (this.#keepsSource) arrival.keepsSource = !this.#deps.interception.addresses.has(arrival.sourceAddress);
     } else if (steps.length > 0) at = runSteps(steps, 0, arrival);
     if (at === steps.length) this.#identified(arrival, null);
     else this.#inspect(arrival, at);

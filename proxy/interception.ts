@@ -2,6 +2,7 @@
  * What listeners need to know of each other and of the rest of the process where connections are intercepted: where a
  * connection was going, which listener stands for that place, and whose connections are the sidecar's own.
  */
+import type { Clock } from "../core/clock.ts";
 import { UserError } from "../core/errors.ts";
 import { complete } from "../core/slices.ts";
 import { formatAddress } from "../model/address.ts";
@@ -16,6 +17,7 @@ import {
   NO_ORIGINAL_DESTINATION,
   type OriginalDestination,
 } from "./listener/original-destination.ts";
+import { OwnAddresses } from "./listener/own-addresses.ts";
 import { loadSystemSockets } from "./listener/system-sockets.ts";
 import type { UpstreamClusters } from "./outbound.ts";
 
@@ -36,13 +38,15 @@ export class Interception {
   /** Of the kernel, from the first configuration on that asks for it. */
   original: OriginalDestination = NO_ORIGINAL_DESTINATION;
   readonly memory = new DetectionMemory();
+  readonly addresses: OwnAddresses;
   readonly own: OwnConnections;
   readonly #clusters: UpstreamClusters;
   readonly #listeners: () => Iterable<TakingListener>;
   /** Built when first asked for; null: it was not yet. */
   #index: ListenerIndex | null = null;
 
-  constructor(clusters: UpstreamClusters, listeners: () => Iterable<TakingListener>) {
+  constructor(clusters: UpstreamClusters, listeners: () => Iterable<TakingListener>, clock: Clock) {
+    this.addresses = new OwnAddresses(clock);
     this.#clusters = clusters;
     this.own = clusters.own;
     this.#listeners = listeners;

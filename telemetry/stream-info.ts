@@ -19,6 +19,8 @@ export interface ConnectionInfo {
   readonly restored?: true;
   /** The socket's own address, where another was restored. */
   readonly direct?: { readonly address: string; readonly port: number };
+  /** What is called for it sees the caller's own address (TPROXY). */
+  readonly keepsSource?: true;
   /** That address is an endpoint's own, of this cluster: what the connection has for the cluster goes to it alone. */
   readonly pinned?: string;
   /** What a ClientHello that was not for us asked for (SNI). */

@@ -10,5 +10,6 @@ import type { Destination } from "./load-balancer/load-balancer.ts";
 export function destinationOf(connection: ConnectionInfo, { name, discovery }: Cluster): Destination | null {
   if (connection.restored === undefined) return null;
   if (discovery.kind !== "original_dst" && connection.pinned !== name) return null;
-  return { host: connection.localAddress, port: connection.localPort };
+  const { localAddress: host, localPort: port, remoteAddress: source } = connection;
+  return connection.keepsSource && discovery.kind === "original_dst" ? { host, port, source } : { host, port };
 }

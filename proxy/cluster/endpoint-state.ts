@@ -29,6 +29,8 @@ export class EndpointState<P extends Pool = Pool> {
   /** Where connections go. Only LOGICAL_DNS changes it; a pool reads it for each new connection. */
   address: Address;
   config: Endpoint;
+  /** The address that connections leave from, in the place of the cluster's; "" for none. */
+  readonly source: string;
   locality: LocalityEndpoints["locality"];
   priority: number;
   /** Made when first needed; null while there is none. */
@@ -49,8 +51,9 @@ export class EndpointState<P extends Pool = Pool> {
   rq_error = 0;
   rq_timeout = 0;
 
-  constructor(key: string, config: Endpoint, locality: LocalityEndpoints["locality"], priority: number) {
+  constructor(key: string, config: Endpoint, locality: LocalityEndpoints["locality"], priority: number, source = "") {
     this.key = key;
+    this.source = source;
     this.address = config.address;
     this.config = config;
     this.locality = locality;

@@ -73,17 +73,18 @@ export class Membership<P extends Pool> {
     return added || gone.length > 0;
   }
 
-  /** Adds one that discovery makes by itself; it belongs to no priority level. */
-  addOne(config: Endpoint): EndpointState<P> {
-    return this.#add(formatAddress(config.address), config, NO_LOCALITY);
+  /** Adds one that discovery makes by itself; it belongs to no priority level. `source`: "" for any. */
+  addOne(config: Endpoint, source: string): EndpointState<P> {
+    const address = formatAddress(config.address);
+    return this.#add(source === "" ? address : `${address} from ${source}`, config, NO_LOCALITY, source);
   }
 
   removeOne(endpoint: EndpointState<P>): void {
     this.#remove(endpoint);
   }
 
-  #add(key: string, config: Endpoint, { locality, priority }: LocalityEndpoints): EndpointState<P> {
-    const endpoint = new EndpointState<P>(key, config, locality, priority);
+  #add(key: string, config: Endpoint, { locality, priority }: LocalityEndpoints, source = ""): EndpointState<P> {
+    const endpoint = new EndpointState<P>(key, config, locality, priority, source);
     this.#endpoints.set(key, endpoint);
     this.#listener.onAdded(endpoint);
     return endpoint;

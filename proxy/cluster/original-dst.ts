@@ -10,7 +10,8 @@ import type { Pool } from "./pool.ts";
 
 /** Who holds the endpoints. */
 export interface OriginalDstOwner<P extends Pool> {
-  add(config: Endpoint): EndpointState<P>;
+  /** `source`: where connections leave from, "" where the cluster says. */
+  add(config: Endpoint, source: string): EndpointState<P>;
   remove(endpoints: readonly EndpointState<P>[]): void;
 }
 
@@ -24,7 +25,7 @@ export class OriginalDstHosts<P extends Pool> {
   readonly #owner: OriginalDstOwner<P>;
   readonly #wheel: TimerWheel;
   readonly #cleanupIntervalMs: number;
-  /** By host and port: to find one makes no string. */
+  /** By host and port: to find one makes no string. Those of callers whose address is kept go by it as well. */
   readonly #entries = new Map<string, Map<number, Entry<P>>>();
   /** Armed while there are endpoints. */
   readonly #timer = new WheelTimer(() => this.#cleanUp());
@@ -36,15 +37,16 @@ export class OriginalDstHosts<P extends Pool> {
   }
 
   /** The endpoint at an address: whatever its health, there is no other. */
-  at({ host, port }: Destination): EndpointState<P> {
-    let ports = this.#entries.get(host);
+  at({ host, port, source = "" }: Destination): EndpointState<P> {
+    const place = source === "" ? host : `${host} from ${source}`;
+    let ports = this.#entries.get(place);
     if (ports === undefined) {
       ports = new Map();
-      this.#entries.set(host, ports);
+      this.#entries.set(place, ports);
     }
     let entry = ports.get(port);
     if (entry === undefined) {
-      entry = { endpoint: this.#owner.add(endpointAt(host, port)), used: true };
+      entry = { endpoint: this.#owner.add(endpointAt(host, port), source), used: true };
       ports.set(port, entry);
       if (!this.#timer.armed) this.#wheel.arm(this.#timer, this.#cleanupIntervalMs);
     }
@@ -59,7 +61,7 @@ export class OriginalDstHosts<P extends Pool> {
   /** As in Envoy, who was not asked for since the last time goes; who has connections stays. */
   #cleanUp(): void {
     const gone: EndpointState<P>[] = [];
-    for (const [host, ports] of this.#entries) {
+    for (const [place, ports] of this.#entries) {
       for (const [port, entry] of ports) {
         const { endpoint, used } = entry;
         entry.used = false;
@@ -67,7 +69,7 @@ export class OriginalDstHosts<P extends Pool> {
         ports.delete(port);
         gone.push(endpoint);
       }
-      if (ports.size === 0) this.#entries.delete(host);
+      if (ports.size === 0) this.#entries.delete(place);
     }
     if (gone.length > 0) this.#owner.remove(gone);
     if (this.#entries.size > 0) this.#wheel.arm(this.#timer, this.#cleanupIntervalMs);

@@ -162,10 +162,8 @@ function openSocket({ address, localAddress, keepAlive, own }: ConnectOptions): 
     allowHalfOpen: true,
     ...(keepAlive ? { keepAlive: true, keepAliveInitialDelay: (keepAlive.timeS ?? 7200) * 1000 } : {}),
   };
-  const namespace = localAddress?.networkNamespace;
-  const socket = new net.Socket(
-    namespace === undefined ? settings : { ...settings, ...socketInside(namespace, address.host) },
-  );
+  const special = localAddress !== null && (localAddress.networkNamespace !== undefined || localAddress.transparent);
+  const socket = new net.Socket(special ? { ...settings, ...systemSocket(localAddress, address.host) } : settings);
   own?.add(socket, address);
   return socket.connect({
     host: address.host,
@@ -175,12 +173,19 @@ function openSocket({ address, localAddress, keepAlive, own }: ConnectOptions): 
 }
 
 /** `manualStart`: there is nothing to read before the connection stands. */
-function socketInside(networkNamespace: string, host: string): net.SocketConstructorOpts & { manualStart: true } {
+function systemSocket(source: SourceAddress, host: string): net.SocketConstructorOpts & { manualStart: true } {
   const sockets = systemSockets();
   if (sockets === null) {
-    throw new UserError("a connection in another network namespace needs Linux and the optional package koffi");
+    throw new UserError(
+      "connections in another network namespace, or from another's address, need Linux and the optional package koffi",
+    );
   }
-  return { fd: sockets.open({ host, networkNamespace }), readable: true, writable: true, manualStart: true };
+  const fd = sockets.open({
+    host,
+    networkNamespace: source.networkNamespace ?? null,
+    transparent: source.transparent === true,
+  });
+  return { fd, readable: true, writable: true, manualStart: true };
 }
 
 /** TLS over a socket that is still being connected. */

@@ -52,7 +52,7 @@ export class OpaqueConnections {
         hostname: endpoint.config.hostname || (endpoint.address.kind === "tcp" ? endpoint.address.host : ""),
         server: null,
         alpn: config.outrigger?.opaque === true ? OPAQUE : NONE,
-        localAddress: bindAddressFor(config, endpoint.address),
+        localAddress: bindAddressFor(config, endpoint),
         own: this.#deps.own,
         keepAlive: config.tcpKeepalive,
       },

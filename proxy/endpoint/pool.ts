@@ -332,7 +332,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
         hostname,
         server: this.#part?.server ?? null,
         alpn: ALPN[this.#protocol],
-        localAddress: bindAddressFor(config, endpoint.address),
+        localAddress: bindAddressFor(config, endpoint),
         own: this.#deps.own,
         keepAlive: config.tcpKeepalive,
       },

@@ -17,6 +17,8 @@ export class Arrival implements ConnectionFacts {
   destinationPort: number;
   /** The address above is what the caller asked for before the connection was intercepted. */
   restored = false;
+  /** What is called for the connection is to see the caller's address. */
+  keepsSource = false;
   /** The cluster whose endpoint has that address, "" where the balancer may choose. */
   pinned = "";
   transportProtocol: "raw_buffer" | "tls" = "raw_buffer";
@@ -65,6 +67,7 @@ export class Arrival implements ConnectionFacts {
       listener,
       filterChain,
       ...(this.restored ? { restored: true, direct: this.#direct() } : null),
+      ...(this.keepsSource ? { keepsSource: true } : null),
       ...(this.pinned === "" ? null : { pinned: this.pinned }),
       ...(this.serverName === "" ? null : { serverName: this.serverName }),
     };

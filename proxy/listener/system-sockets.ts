@@ -12,6 +12,8 @@ export interface SocketPlace {
   readonly host: string;
   /** Path of a network namespace; null: the process's own. */
   readonly networkNamespace: string | null;
+  /** The socket may have addresses that are not this machine's. Absent: it may not. */
+  readonly transparent?: boolean;
   /** UDP. Absent: TCP. */
   readonly datagram?: true;
 }
@@ -19,7 +21,6 @@ export interface SocketPlace {
 export interface ListeningSocket extends SocketPlace {
   readonly port: number;
   readonly ipv6Only: boolean;
-  readonly transparent: boolean;
   readonly reusePort: boolean;
 }
 
@@ -112,11 +113,6 @@ class LinuxSockets implements SystemSockets {
       if (!options.datagram) this.#set(fd, "bind", SOL_SOCKET, SO_REUSEADDR, 1);
       if (options.reusePort) this.#set(fd, "bind", SOL_SOCKET, SO_REUSEPORT, 1);
       if (ipv6) this.#set(fd, "bind", SOL_IPV6, IPV6_V6ONLY, options.ipv6Only ? 1 : 0);
-      if (options.transparent) {
-        if (ipv6) this.#set(fd, "transparent", SOL_IPV6, IPV6_TRANSPARENT, 1);
-        // An IPv6 socket that takes IPv4 connections, too, has this option of IPv4 in common with that of IPv6.
-        else this.#set(fd, "transparent", SOL_IP, IP_TRANSPARENT, 1);
-      }
       const address = socketAddress(options.host, options.port);
       if (this.#calls.bind(fd, address, address.length) < 0) throw this.#error("bind");
       return fd;
@@ -126,15 +122,26 @@ class LinuxSockets implements SystemSockets {
     }
   }
 
-  open({ host, networkNamespace, datagram }: SocketPlace): number {
-    const family = host.includes(":") ? AF_INET6 : AF_INET;
+  open({ host, networkNamespace, transparent, datagram }: SocketPlace): number {
+    const ipv6 = host.includes(":");
+    const family = ipv6 ? AF_INET6 : AF_INET;
     const type = datagram ? SOCK_DGRAM : SOCK_STREAM;
     const make = (): number => {
       const fd = this.#calls.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
       if (fd < 0) throw this.#error("socket");
       return fd;
     };
-    return networkNamespace === null ? make() : this.#inside(networkNamespace, make);
+    const fd = networkNamespace === null ? make() : this.#inside(networkNamespace, make);
+    if (!transparent) return fd;
+    try {
+      // The option of IPv4 is the same on a socket of IPv6 that takes IPv4 connections, too.
+      if (ipv6) this.#set(fd, "transparent", SOL_IPV6, IPV6_TRANSPARENT, 1);
+      else this.#set(fd, "transparent", SOL_IP, IP_TRANSPARENT, 1);
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
   }
 
   /** A socket belongs to the namespace that its thread was in when it was made, for good. */

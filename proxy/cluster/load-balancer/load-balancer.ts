@@ -29,6 +29,8 @@ export interface Destination {
   /** An IP literal in its canonical form. */
   readonly host: string;
   readonly port: number;
+  /** The caller's address, from which the call is to go on. Absent: the cluster's bind address, or any. */
+  readonly source?: string;
 }
 
 export interface PriorityLevel<H extends BalancedHost> {
