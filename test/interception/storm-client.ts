@@ -1,7 +1,8 @@
 /**
  * `node storm-client.ts URL COUNT MS LONGEST`: COUNT requests in MS, each over a connection of its own, which take the
- * server up to LONGEST milliseconds. A connection that is refused, before a byte was sent, is tried once more after a line
- * on stdin has come, or has been there before. Prints what became of all of them as JSON.
+ * server up to LONGEST milliseconds, and as many more at that rate as it takes until a line on stdin has come and a little
+ * longer. A connection that is refused, before a byte was sent, is tried once more when that line is there. Prints what
+ * became of all of them as JSON.
  */
 import net from "node:net";
 import { createInterface } from "node:readline";
@@ -22,9 +23,19 @@ const [count = 0, overMs = 0, longestMs = 0] = numbers.map(Number);
 const url = new URL(target);
 const host = url.hostname.replace(/^\[|\]$/g, "");
 const GIVE_UP_MS = 20_000;
+/** In which those who were refused try once more. */
+const RETRY_MS = 2000;
+/** How long it goes on after it has been told. */
+const AFTER_MS = 800;
+/** In which it is told in any case. */
+const UNTOLD_MS = 30_000;
 
+let end = UNTOLD_MS;
 const mayRetry = new Promise<void>((resolve) => {
-  createInterface({ input: process.stdin }).once("line", () => resolve());
+  createInterface({ input: process.stdin }).once("line", () => {
+    end = performance.now() - begin + AFTER_MS;
+    resolve();
+  });
 });
 let slowestMs = 0;
 
@@ -60,13 +71,15 @@ async function call(index: number): Promise<string | null | "later"> {
   const first = await request(index);
   if (first !== "ECONNREFUSED") return first;
   await mayRetry;
+  // As callers do who don't want to make a storm of their own.
+  await new Promise((resolve) => setTimeout(resolve, Math.random() * RETRY_MS));
   return (await request(index)) ?? "later";
 }
 
 const calls: Promise<string | null>[] = [];
 const begin = performance.now();
-while (calls.length < count) {
-  const due = Math.min(count, Math.ceil(((performance.now() - begin + 1) / overMs) * count));
+for (let elapsed = 0; calls.length < count || elapsed < end; elapsed = performance.now() - begin) {
+  const due = Math.ceil(((elapsed + 1) / overMs) * count);
   while (calls.length < due) calls.push(call(calls.length));
   await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -50,6 +50,7 @@ test("storms while sidecars come and go", async (t) => {
     });
     assert.deepEqual(tally(report.lost), {});
     assert.ok(report.answeredLater > 0, "at first there was nobody");
+    assert.ok(report.answered > 0, "and then there was");
     t.diagnostic(`${report.answeredLater} were refused, and answered when they tried again`);
   });
 
@@ -61,6 +62,7 @@ test("storms while sidecars come and go", async (t) => {
     });
     assert.deepEqual(tally(report.lost), {});
     assert.ok(report.answeredLater > 0, "at first there was nobody");
+    assert.ok(report.answered > 0, "and then there was");
     t.diagnostic(`${report.answeredLater} were refused, and answered when they tried again`);
   });
 

@@ -15,8 +15,8 @@ const EVENT_MS = 1000;
 const LONGEST_MS = 700;
 
 /**
- * 1,000 connections within 3.5 s, of which some 100 are open at any time; `event` happens after one second, and when it
- * resolves callers whose connection was refused try once more.
+ * 1,000 connections within 3.5 s, and more where `event` takes longer, of which some 100 are open at any time. It happens
+ * after one second, and when it resolves callers whose connection was refused try once more.
  */
 export async function storm(from: Host, url: string, event: () => Promise<unknown>): Promise<StormReport> {
   const program = [process.execPath, CLIENT, url, `${CONNECTIONS}`, `${OVER_MS}`, `${LONGEST_MS}`];
@@ -27,7 +27,7 @@ export async function storm(from: Host, url: string, event: () => Promise<unknow
   await client.until(/^REPORT .*\n/m);
   const report = JSON.parse(/^REPORT (.*)$/m.exec(client.output)?.[1] ?? "null") as StormReport | null;
   assert.ok(report !== null, client.output);
-  assert.equal(report.answered + report.answeredLater + report.lost.length, CONNECTIONS);
+  assert.ok(report.answered + report.answeredLater + report.lost.length >= CONNECTIONS);
   return report;
 }
 
