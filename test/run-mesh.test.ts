@@ -50,7 +50,7 @@ test("a program calls services by name, HTTP and a server that speaks first, who
   if (!requireNamespaces(t, ...TOOLS)) return;
   const mesh = await RunMesh.start(t, { web: WEB, lines: LINES });
   // One in a network of its own, the other on loopback addresses, as without interception.
-  await mesh.run("web", 8080, [], node(WEB_PROGRAM)).serving();
+  await mesh.run("web", 8080, ["--concurrency", "2"], node(WEB_PROGRAM)).serving();
   await mesh.sidecar("lines", 7000, node(LINES_PROGRAM)).serving();
   const script = `
     curl -sS -m 10 http://web/; echo
@@ -58,7 +58,7 @@ test("a program calls services by name, HTTP and a server that speaks first, who
     curl -sS -m 10 "http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/"; echo
     "${process.execPath}" -e '${LINES_CLIENT}'
     exit 7`;
-  const client = mesh.run("client", 1, [], ["sh", "-c", script]);
+  const client = mesh.run("client", 1, ["--concurrency", "2"], ["sh", "-c", script]);
   assert.equal(await client.ended(), 7, client.said());
   const [byName, byFullName, byVariable, ...lines] = client.output().split("\n");
   assert.equal(byName, "web for web");

@@ -129,6 +129,35 @@ test("a published port leads to the program, both ways and half-closed", async (
   assert.equal(got, big.length);
 });
 
+test("what a program cuts off does not look like an end to who called its published port", async (t) => {
+  if (!requireNamespaces(t, ...TOOLS)) return;
+  const namespace = await namespaceOf(t);
+  assert.equal((await run(namespace, "ip", "link", "set", "lo", "up")).code, 0);
+  const sockets = await loadSystemSockets();
+  assert.ok(sockets);
+  const inside = new InsideSockets(sockets, namespace.path);
+  const program = await inside.server("127.0.0.1", 80);
+  program.on("connection", (socket: net.Socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => socket.write("half an ans", () => socket.resetAndDestroy()));
+  });
+  const server = await publish({ host: "127.0.0.1", port: 0, inside: 80 }, inside);
+  t.after(() => {
+    server.close();
+    program.close();
+  });
+  const call = async (): Promise<string> => {
+    const socket = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
+    socket.write("a question");
+    socket.resume();
+    const [error] = (await Promise.race([once(socket, "error"), once(socket, "end")])) as [NodeJS.ErrnoException?];
+    return error?.code ?? "end";
+  };
+  assert.equal(await call(), "ECONNRESET");
+  program.close();
+  assert.equal(await call(), "ECONNRESET", "nobody listens");
+});
+
 /** This process's part of a run, as a process that can be killed; a daemon of the program has left its session. */
 const RUNNER = path.join(import.meta.dirname, "support", "namespace-runner.ts");
 

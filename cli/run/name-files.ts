@@ -37,7 +37,8 @@ export class NameFiles {
   /** `nameServer`: the address that programs inside ask. Throws a UserError where nothing can be mounted. */
   constructor(namespace: Namespace, nameServer: string) {
     const { code, stderr } = namespace.system.run("sh", ["-c", MOUNT, "sh", tmpdir()]);
-    if (code !== 0) throw new UserError(`the program's own ${HOSTS} cannot be mounted: ${stderr.trim()}`);
+    if (code !== 0)
+      throw new UserError(`the program's own ${HOSTS} cannot be mounted: ${stderr.trim() || "mount is missing"}`);
     const resolver = readOr(RESOLV_CONF, null);
     if (resolver !== null) {
       const file = openSync(namespace.file(RESOLV_CONF), "r+");

@@ -85,9 +85,14 @@ export class Namespace {
     });
     const refused = await Promise.race([failed, once(holder.stdout, "data").then(() => null)]);
     if (refused !== null) throw new UserError(`a network namespace cannot be made: ${refused}`);
-    // Neither may keep this process from ending.
+    // It is not for the holder to keep this process from ending.
     holder.unref();
-    return new Namespace(holder);
+    const namespace = new Namespace(holder);
+    const entered = machine.run("nsenter", [...namespace.#enter(), "--", "true"]);
+    if (entered.code === 0) return namespace;
+    await namespace.close();
+    const why = entered.code === null ? "nsenter is not installed (package util-linux)" : entered.stderr.trim();
+    throw new UserError(`a network namespace was made, and cannot be entered: ${why}`);
   }
 
   /** A file as it is seen inside. */

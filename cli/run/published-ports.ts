@@ -12,21 +12,25 @@ export interface PublishedPort {
   readonly inside: number;
 }
 
+/** Each side's bytes and end are the other's; what is cut off on one side must not look like an end on the other. */
+export function join(one: net.Socket, other: net.Socket): void {
+  one.on("error", () => other.resetAndDestroy());
+  other.on("error", () => one.resetAndDestroy());
+  one.pipe(other);
+  other.pipe(one);
+}
+
 const INSIDE_HOST = "127.0.0.1";
 
 /** Listens. Rejects with a UserError where the port can't be had. */
 export async function publish({ host, port, inside }: PublishedPort, sockets: InsideSockets): Promise<net.Server> {
   const server = net.createServer({ allowHalfOpen: true }, (caller) => {
-    const program = sockets.connect(INSIDE_HOST, inside);
-    for (const [socket, other] of [
-      [caller, program],
-      [program, caller],
-    ] as const) {
-      socket.on("error", () => other.destroy());
-      socket.on("close", () => other.destroy());
+    try {
+      join(caller, sockets.connect(INSIDE_HOST, inside));
+    } catch {
+      // The namespace is gone, and so is the program.
+      caller.resetAndDestroy();
     }
-    caller.pipe(program);
-    program.pipe(caller);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => {

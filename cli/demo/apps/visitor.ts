@@ -3,6 +3,7 @@
  * connections and makes each again, by the name of a service. What is said on them is the demo's.
  */
 import { connect, createServer } from "node:net";
+import { join } from "../../run/published-ports.ts";
 import { JOURNAL_PORT } from "./journal.ts";
 import { APP_PORT } from "./peer.ts";
 
@@ -18,14 +19,7 @@ export function visitor(first: number): void {
   for (const [index, { service, port }] of VISITED.entries()) {
     createServer({ allowHalfOpen: true, noDelay: true }, (caller) => {
       const called = connect({ host: service, port, allowHalfOpen: true, noDelay: true });
-      for (const [socket, other] of [
-        [caller, called],
-        [called, caller],
-      ] as const) {
-        socket.on("error", () => other.destroy());
-        socket.on("close", () => other.destroy());
-        socket.pipe(other);
-      }
+      join(caller, called);
     }).listen(first + index, "127.0.0.1");
   }
 }

@@ -97,12 +97,11 @@ export class DnsRelay {
         tryNext();
       };
       upstream.once("error", giveUp);
-      socket.once("close", () => upstream.destroy());
       upstream.once("connect", () => {
         timer.cancel();
         upstream.off("error", giveUp);
+        socket.on("error", () => upstream.destroy());
         upstream.on("error", () => socket.destroy());
-        upstream.once("close", () => socket.destroy());
         socket.pipe(upstream).pipe(socket);
       });
     };
