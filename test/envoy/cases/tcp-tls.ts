@@ -2,6 +2,7 @@
 import type { Difference, JsonObject } from "../harness/case.ts";
 import { cluster, filter, host, typed } from "../harness/config.ts";
 import type { TcpArea, TcpCase, TcpServer, TcpStep } from "../harness/tcp/case.ts";
+import { clientHello } from "../harness/tcp/client-hello.ts";
 import { CALLER, downstream, own, REQUIRED, trusting, uri } from "../harness/tls-config.ts";
 
 const TLS_INSPECTOR = filter("envoy.filters.listener.tls_inspector", "TlsInspector");
@@ -264,4 +265,74 @@ const passed: TcpCase[] = [
   }),
 ];
 
-export const tcpTls: TcpArea = { name: "tcp-tls", kind: "tcp", cases: [...terminated, ...originated, ...passed] };
+/** A ClientHello in so many pieces, which the server sends back. */
+const looked = (name: string, hello: Buffer, pieces = 1, more: Partial<TcpCase> = {}): TcpCase => {
+  const size = Math.ceil(hello.length / pieces);
+  const steps = Array.from({ length: pieces }, (_, i): readonly TcpStep[] => [
+    { send: hello.subarray(i * size, (i + 1) * size) },
+    { waitMs: 1 },
+  ]).flat();
+  return passing(`ClientHello: ${name}`, {
+    servers: { up: { steps: ECHO }, beta: { steps: ECHO } },
+    steps: [...steps, { bytes: hello.length }, HALF],
+    listener: { listener_filters: [TLS_INSPECTOR], listener_filters_timeout: "8s" },
+    listenerLog: true,
+    view: (lines) => lines.map((line) => line.replace(/ bytes from .*/, " bytes from (the hello)")),
+    ...more,
+  });
+};
+
+const gone: readonly TcpStep[] = [{ until: "end" }];
+const alphaHello = clientHello({ serverName: "alpha.test" });
+const garbled = Buffer.concat([alphaHello.subarray(0, 50), Buffer.alloc(alphaHello.length - 50, 255)]);
+
+const hellos: TcpCase[] = [
+  looked("whole", alphaHello),
+  looked("byte by byte", alphaHello, alphaHello.length),
+  looked("in seven pieces", alphaHello, 7),
+  looked("in two records", clientHello({ serverName: "alpha.test", records: [40] })),
+  looked("in records of few bytes", clientHello({ serverName: "alpha.test", records: [1, 3, 20, 60] })),
+  looked("in two records, byte by byte", clientHello({ serverName: "alpha.test", records: [40] }), 200),
+  looked("with values that mean nothing", clientHello({ serverName: "alpha.test", grease: true })),
+  looked("a name in capitals", clientHello({ serverName: "ALPHA.test" })),
+  looked("a name with a dot at its end", clientHello({ serverName: "alpha.test." }), 1, {
+    steps: [{ send: clientHello({ serverName: "alpha.test." }) }, ...gone],
+  }),
+  looked("a name for the wildcard, deep down", clientHello({ serverName: "a.b.wild.test" })),
+  looked("an application's protocol", clientHello({ alpn: ["x"] })),
+  looked("several of an application's protocols", clientHello({ alpn: ["y", "x"] })),
+  looked("name and protocol", clientHello({ serverName: "a.wild.test", alpn: ["x"] })),
+  looked("neither", clientHello(), 1, { steps: [{ send: clientHello() }, ...gone] }),
+  looked("4 kB", clientHello({ serverName: "alpha.test", padding: 4000 })),
+  looked("15 kB", clientHello({ serverName: "alpha.test", padding: 15_000 }), 9),
+  looked("more than 16 kB", clientHello({ serverName: "alpha.test", padding: 17_000, records: [9000] })),
+  looked("half of it", alphaHello, 1, {
+    steps: [{ send: alphaHello.subarray(0, 60) }, ...gone],
+    listener: { listener_filters: [TLS_INSPECTOR], listener_filters_timeout: "0.5s" },
+  }),
+  looked("garbage in it", garbled, 1, {
+    differs: {
+      why: "what begins as a ClientHello is TLS, if no good one, and does not pass for plaintext",
+      envoy: [
+        "client> received 146 bytes from (the hello)",
+        "client> ended",
+        "up 1> received 146 bytes from (the hello)",
+        "up 1> ended",
+        "log listener: 0 - details=- ended=- rx=146 tx=146 attempts=1 cluster={case} host=127.0.0.1:up to=127.0.0.1:up up=- - sni=- chain=plain route=- NotSet",
+        "log proxy: 0 - details=- ended=- rx=146 tx=146 attempts=1 cluster={case} host=127.0.0.1:up to=127.0.0.1:up up=- - sni=- chain=plain route=- TcpConnectionEnd",
+      ],
+      outrigger: [
+        "client> waited for 146 bytes",
+        'client> received ""',
+        "client> ECONNRESET",
+        "log listener: 0 NR details=filter_chain_not_found ended=- rx=0 tx=0 attempts=0 cluster=- host=- to=- up=- - sni=- chain=- route=- NotSet",
+      ],
+    },
+  }),
+];
+
+export const tcpTls: TcpArea = {
+  name: "tcp-tls",
+  kind: "tcp",
+  cases: [...terminated, ...originated, ...passed, ...hellos],
+};
