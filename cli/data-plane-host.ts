@@ -48,7 +48,7 @@ export interface DataPlaneHost {
   refresh(): Promise<void>;
   readonly clusters: ClusterSource;
   readonly listeners: Iterable<HostedListener>;
-  /** Numbers of listeners, connection managers and clusters under Envoy's names, besides those of `clusters`. */
+  /** Numbers under Envoy's names, besides those of `clusters`. */
   stats(): Iterable<readonly [name: string, value: number]>;
   /** Metrics that are not in the process's own registry. */
   families(): readonly FamilySamples[];

@@ -10,7 +10,7 @@ import { DataPlane, type DataPlaneOptions } from "../proxy/data-plane.ts";
 import type { ClusterView } from "../telemetry/cluster-view.ts";
 import type { FamilySamples, MetricsRegistry } from "../telemetry/metrics.ts";
 import { downstreamView, type ProtocolView, upstreamView } from "../telemetry/protocol-view.ts";
-import { downstreamStats, upstreamStats } from "./admin/protocol-stats.ts";
+import { downstreamStats } from "./admin/protocol-stats.ts";
 import type { DataPlaneHost, DataPlaneSettings, IdentityWatch } from "./data-plane-host.ts";
 import { type JoinedTelemetry, joinTelemetry } from "./telemetry.ts";
 
@@ -87,7 +87,6 @@ export class LocalDataPlane implements DataPlaneHost {
     for (const { config, connections } of dataPlane.listeners)
       yield [`listener.${config.name}.downstream_cx_active`, connections];
     yield* downstreamStats(dataPlane.httpStats);
-    for (const { name, stats } of dataPlane.clusters.all()) yield* upstreamStats(name, stats);
     yield* telemetry.tcp.allStats();
     yield* telemetry.grpcStats.stats();
   }

@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 import { host } from "../xds/testing/bootstrap-json.ts";
 import type { ProxyConfig } from "./support/running-proxy.ts";
 import { assertFree, startWorkers } from "./support/running-workers.ts";
-import { field, ok, Upstream, type Wire } from "./support/wire.ts";
+import { field, ok, Upstream, until, type Wire } from "./support/wire.ts";
 
 const GET = "GET /a HTTP/1.1\r\nHost: x.test\r\n\r\n";
 
@@ -35,16 +35,16 @@ function versioned(version: number, port: number): ProxyConfig {
   };
 }
 
-/** Asks on one connection until it is told that it ends, or until it has ended without a request under way. */
-async function askUntilTold(client: Wire): Promise<number> {
-  for (let answers = 1; ; answers++) {
+/** Asks on one connection until it is told that it ends; `onAnswer` is called with each answer. */
+async function askUntilTold(client: Wire, onAnswer: () => void): Promise<void> {
+  for (;;) {
     client.write(GET);
     const answer = await client.message();
     assert.match(answer.start, /200/);
-    if (field(answer, "connection") === "close") {
-      await client.gone();
-      return answers;
-    }
+    onAnswer();
+    if (field(answer, "connection") !== "close") continue;
+    await client.gone();
+    return;
   }
 }
 
@@ -145,12 +145,19 @@ describe("two workers", () => {
     const { port } = proxy;
     const clients = await Promise.all(Array.from({ length: 40 }, () => proxy.connect()));
     assert.ok((await proxy.accepted()).every((count) => count > 0));
-    const answered = Promise.all(clients.map(askUntilTold));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const answers = clients.map(() => 0);
+    const answered = Promise.all(
+      clients.map((client, i) =>
+        askUntilTold(client, () => {
+          answers[i] = (answers[i] ?? 0) + 1;
+        }),
+      ),
+    );
+    await until(() => answers.every((count) => count > 1));
     const begin = performance.now();
     await proxy.process.drain(5000);
     const took = performance.now() - begin;
-    assert.ok((await answered).every((count) => count > 1));
+    await answered;
     assert.ok(took < 3500, `${took} ms`);
     await assertFree(port);
   });

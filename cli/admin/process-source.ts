@@ -16,6 +16,7 @@ import { encodeResource } from "../../xds/resources.ts";
 import type { ProxyProcess } from "../proxy-process.ts";
 import { VERSION } from "../version.ts";
 import type { AdminSource, ConfigDumpQuery } from "./admin-source.ts";
+import { upstreamStats } from "./protocol-stats.ts";
 
 /** The clusters of a process, as metrics and `/clusters` read them. */
 export function clusterSource(proxy: ProxyProcess): ClusterSource {
@@ -92,6 +93,7 @@ export function processSource(proxy: ProxyProcess, controls: ProcessControls): A
       yield ["server.live", proxy.ready.get() === true ? 1 : 0];
       yield ["server.uptime", Math.floor((clock.now() - started) / 1000)];
       yield* host.stats();
+      for (const { name, stats } of host.clusters()) yield* upstreamStats(name, stats);
     },
     metrics() {
       const own = registry.collect();

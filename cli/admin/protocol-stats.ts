@@ -31,7 +31,9 @@ export function* downstreamStats(managers: ReadonlyMap<string, DownstreamNumbers
 }
 
 /** Of the connections to a cluster's endpoints, beyond what is a number of the cluster itself. */
-export function* upstreamStats(cluster: string, { http2, multiplexed }: UpstreamNumbers): Generator<Stat> {
+export function* upstreamStats(cluster: string, numbers: Partial<UpstreamNumbers>): Generator<Stat> {
+  const { http2, multiplexed } = numbers;
+  if (http2 === undefined || multiplexed === undefined) return;
   const scope = `cluster.${cluster}`;
   yield [`${scope}.upstream_cx_http2_total`, http2.connections_total];
   for (const name of HTTP2_NUMBERS) yield [`${scope}.http2.${name}`, http2[name]];

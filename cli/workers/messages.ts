@@ -57,7 +57,10 @@ export type FromWorker =
       readonly unready: readonly string[];
     }
   | { readonly kind: "unready"; readonly names: readonly string[] }
-  | { readonly kind: "report"; readonly id: number; readonly report: WorkerReport }
+  /** Some of the clusters of a report that is still to come. */
+  | { readonly kind: "report_clusters"; readonly id: number; readonly clusters: readonly ClusterView[] }
+  /** The rest of it. */
+  | { readonly kind: "report"; readonly id: number; readonly report: Omit<WorkerReport, "clusters"> }
   | { readonly kind: "drained" }
   /** It accepts from an inherited socket, which is its own from now on. */
   | { readonly kind: "adopting"; readonly key: string }
@@ -70,6 +73,7 @@ export type FromWorker =
 export interface WorkerReport {
   readonly families: readonly FamilySamples[];
   readonly clusters: readonly ClusterView[];
+  /** Under Envoy's names; those of clusters are in their views. */
   readonly stats: readonly (readonly [name: string, value: number])[];
   /** Open connections by listener. */
   readonly connections: ReadonlyMap<string, number>;

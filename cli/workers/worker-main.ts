@@ -7,18 +7,22 @@ import { setLogLevel } from "../../core/log.ts";
 import { SharedState } from "../../core/shared-state.ts";
 import { WatchCell } from "../../core/watch.ts";
 import type { Snapshot } from "../../model/snapshot.ts";
+import type { ClusterView } from "../../telemetry/cluster-view.ts";
 import { MetricsRegistry } from "../../telemetry/metrics.ts";
 import { registerThreadMetrics } from "../../telemetry/process-metrics.ts";
 import { registerProtocolMetrics } from "../../telemetry/protocol-metrics.ts";
 import { LocalDataPlane } from "../local-data-plane.ts";
 import { loadDescriptors } from "./descriptors.ts";
 import { isWorkerStart } from "./entry.ts";
-import type { BoundAddress, FromWorker, ToWorker, WorkerReport, WorkerStart } from "./messages.ts";
+import type { BoundAddress, FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 import { WorkerPlaces } from "./places.ts";
 import { SnapshotReceiver } from "./snapshot-slices.ts";
 
 /** How long one that joins others waits for its clusters' endpoints before it takes connections all the same, ms. */
 const JOIN_PATIENCE_MS = 5000;
+
+/** A millisecond or two of work. */
+const CLUSTERS_AT_ONCE = 64;
 
 class DataPlaneWorker {
   readonly #port: MessagePort;
@@ -60,7 +64,7 @@ class DataPlaneWorker {
         this.#certificate.set(message.certificate);
         return;
       case "collect":
-        this.#tell({ kind: "report", id: message.id, report: this.#report() });
+        void this.#report(message.id);
         return;
       case "log_level":
         setLogLevel(message.level, message.component);
@@ -128,18 +132,30 @@ class DataPlaneWorker {
     return bound;
   }
 
-  #report(): WorkerReport {
+  /** In pieces with turns of the event loop in between: the clusters may be many. */
+  async #report(id: number): Promise<void> {
+    let clusters: ClusterView[] = [];
+    for (const cluster of this.#local.clusters()) {
+      clusters.push(cluster);
+      if (clusters.length < CLUSTERS_AT_ONCE) continue;
+      this.#tell({ kind: "report_clusters", id, clusters });
+      clusters = [];
+      await nextTurn();
+    }
+    this.#tell({ kind: "report_clusters", id, clusters });
     const { user, system } = process.threadCpuUsage();
     const listeners = [...this.#local.listeners];
-    return {
+    const report = {
       families: this.#registry.collect(),
-      clusters: [...this.#local.clusters()],
       stats: [...this.#local.stats()],
       connections: new Map(listeners.map(({ config, connections }) => [config.name, connections])),
       cpuSeconds: (user + system) / 1e6,
     };
+    this.#tell({ kind: "report", id, report });
   }
 }
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Runs this thread as a worker of the data plane. */
 async function runWorker(start: WorkerStart, port: MessagePort): Promise<void> {

@@ -123,7 +123,7 @@ test("what was counted stays, and a worker that does not answer is shown as it w
     cpuSeconds: 1.5,
   };
   last().report = counted;
-  await slot.refresh(1000);
+  await slot.refresh();
   assert.deepEqual(slot.view(), {
     worker: "3",
     up: true,
@@ -133,7 +133,7 @@ test("what was counted stays, and a worker that does not answer is shown as it w
     connectionsAccepted: 0,
   });
   last().report = null;
-  await slot.refresh(1000);
+  await slot.refresh();
   assert.equal(slot.view().up, false);
   assert.equal(slot.report, counted);
   last().end();

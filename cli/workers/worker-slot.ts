@@ -27,6 +27,9 @@ const log = logger("main");
 /** A worker that has lived this long is replaced at once when it ends. */
 const STEADY_MS = 60_000;
 const BACKOFF: BackoffPolicy = { baseMs: 1000, maxMs: 30_000 };
+/** A worker that is busy for longer is shown with what it said before; if it has said nothing yet, it gets more time. */
+const PATIENCE_MS = 1000;
+const FIRST_PATIENCE_MS = 5000;
 const ACCEPTED = "outrigger_downstream_connections_opened_total";
 
 export class WorkerSlot {
@@ -55,8 +58,9 @@ export class WorkerSlot {
   }
 
   /** Asks the worker for its counts; where it does not answer, those from before stay. */
-  async refresh(patienceMs: number): Promise<void> {
+  async refresh(): Promise<void> {
     const worker = this.#worker;
+    const patienceMs = this.report === null ? FIRST_PATIENCE_MS : PATIENCE_MS;
     const report = (await worker?.collect(patienceMs)) ?? null;
     if (worker !== this.#worker) return;
     this.#answered = report !== null;

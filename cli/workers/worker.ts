@@ -4,6 +4,7 @@ import type { WorkloadCertificate } from "../../certs/workload-certificate.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Problem } from "../../core/errors.ts";
 import { EMPTY_SNAPSHOT, type Snapshot } from "../../model/snapshot.ts";
+import type { ClusterView } from "../../telemetry/cluster-view.ts";
 import { workerEntry } from "./entry.ts";
 import type { BoundAddress, FromWorker, ToWorker, WorkerReport, WorkerStart } from "./messages.ts";
 import type { PlaceBook } from "./places.ts";
@@ -14,6 +15,13 @@ export interface WorkerEvents {
   onReady(): void;
   /** The thread is gone; `error`: what killed it, null where it was asked to go. */
   onExit(error: Error | null): void;
+}
+
+/** A report that is on its way. */
+interface Collecting {
+  readonly id: number;
+  readonly clusters: ClusterView[];
+  readonly done: (report: WorkerReport | null) => void;
 }
 
 export class DataPlaneWorker {
@@ -28,7 +36,7 @@ export class DataPlaneWorker {
   #placesSent = -1;
   #syncing: Promise<readonly Problem[]> | null = null;
   #answered: (message: FromWorker | null) => void = () => undefined;
-  #collecting: { readonly id: number; readonly done: (report: WorkerReport | null) => void } | null = null;
+  #collecting: Collecting | null = null;
   #lastId = 0;
   #drained: () => void = () => undefined;
   #ended: () => void = () => undefined;
@@ -114,7 +122,7 @@ export class DataPlaneWorker {
         if (this.#collecting?.id === id) this.#collecting = null;
         resolve(report);
       };
-      this.#collecting = { id, done };
+      this.#collecting = { id, clusters: [], done };
       this.send({ kind: "collect", id });
     });
   }
@@ -176,8 +184,12 @@ export class DataPlaneWorker {
         this.unready = message.names;
         events.onReady();
         break;
+      case "report_clusters":
+        if (this.#collecting?.id === message.id) this.#collecting.clusters.push(...message.clusters);
+        break;
       case "report":
-        if (this.#collecting?.id === message.id) this.#collecting.done(message.report);
+        if (this.#collecting?.id !== message.id) break;
+        this.#collecting.done({ ...message.report, clusters: this.#collecting.clusters });
         break;
       case "drained":
         this.#drained();

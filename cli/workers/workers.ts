@@ -26,8 +26,6 @@ export interface WorkersOptions {
   readonly identity: IdentityWatch | null;
 }
 
-/** A worker that is busy for longer is shown with what it said before. */
-const COLLECT_PATIENCE_MS = 1000;
 /** What a drain may take longer than its deadline, and the end of a worker at all. */
 const END_PATIENCE_MS = 2000;
 
@@ -123,7 +121,7 @@ export class Workers implements DataPlaneHost {
 
   async #refresh(): Promise<void> {
     try {
-      await Promise.all(this.slots.map((slot) => slot.refresh(COLLECT_PATIENCE_MS)));
+      await Promise.all(this.slots.map((slot) => slot.refresh()));
       const live = this.slots.flatMap(({ report }) => (report === null ? [] : [report]));
       const ended = this.slots.flatMap((slot) => (slot.ended === null ? [] : [slot.ended]));
       this.#merged = mergeWithEnded(live, ended);
