@@ -21,6 +21,8 @@ export interface Workload {
   /** Where its program listens. */
   readonly port: number;
   readonly labels?: readonly string[];
+  /** The application sees its callers' own addresses. Absent: the sidecar's. */
+  readonly tproxy?: true;
   /** More flags for `outrigger sidecar` and `outrigger init`. */
   readonly sidecar?: readonly string[];
   readonly init?: readonly string[];
@@ -60,7 +62,7 @@ export class Mesh {
       workloads.map(async (workload) => {
         const [sidecar] = await Promise.all([
           this.sidecar(workload),
-          intercept(workload.host, ...(workload.init ?? [])),
+          intercept(workload.host, ...(workload.tproxy ? ["--inbound-mode", "tproxy"] : []), ...(workload.init ?? [])),
         ]);
         return sidecar;
       }),
@@ -70,7 +72,7 @@ export class Mesh {
   }
 
   /** Starts a sidecar; it needs some time. */
-  async sidecar({ host, service, port, labels = [], sidecar = [] }: Workload): Promise<Daemon> {
+  async sidecar({ host, service, port, labels = [], tproxy, sidecar = [] }: Workload): Promise<Daemon> {
     const state = path.join(this.network.dir, `sidecar-${host.space.name}`);
     mkdirSync(state, { recursive: true, mode: 0o700 });
     chownSync(state, SIDECAR, SIDECAR);
@@ -78,10 +80,19 @@ export class Mesh {
     const { stdout } = await promisify(execFile)(node, token);
     const command = [
       ...["sidecar", "--control-plane", `${NETWORK.mesh[4]}:15012`, "--join-token", stdout.trim(), "--state", state],
-      ...["--service", service, "--port", `${port}`, "--interception", "redirect", "--drain-time-s", "3"],
+      ...[
+        "--service",
+        service,
+        "--port",
+        `${port}`,
+        "--interception",
+        tproxy ? "tproxy" : "redirect",
+        "--drain-time-s",
+        "3",
+      ],
       ...labels.flatMap((label) => ["--label", label]),
     ];
-    const launch = { user: SIDECAR, env: { HOME: state } };
+    const launch = { user: SIDECAR, env: { HOME: state }, ...(tproxy && { capabilities: ["net_admin"] }) };
     return this.network.daemon(host.space, `${service}'s sidecar`, outrigger(...command, ...sidecar), launch);
   }
 

@@ -55,6 +55,8 @@ export interface Launch {
   /** Whom it runs as, user and group by number. Default: root. */
   readonly user?: number;
   readonly group?: number;
+  /** Capabilities that it keeps of root's, as setpriv names them: `net_admin`. */
+  readonly capabilities?: readonly string[];
   /** A file that it sees in the place of /etc/hosts. */
   readonly hosts?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -98,12 +100,16 @@ export class Namespace {
   }
 
   /** Starts a program in it, which ends with this process at the latest, however that ends. */
-  start(program: readonly string[], { user = 0, group = user, hosts, env }: Launch = {}): ChildProcess {
+  start(
+    program: readonly string[],
+    { user = 0, group = user, capabilities = [], hosts, env }: Launch = {},
+  ): ChildProcess {
     // `ip netns exec` makes a mount namespace of its own, so that what is mounted is seen by this program alone.
     const mount = hosts === undefined ? [] : ["sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts];
     const ids = user === 0 ? [] : ["--reuid", `${user}`, "--regid", `${group}`, "--clear-groups"];
-    // The only thing of root's that may stay: programs are in the checkout, wherever that is.
-    if (user !== 0 && !READABLE) for (const set of ["inh", "ambient"]) ids.push(`--${set}-caps`, "+dac_read_search");
+    // Programs are in the checkout, wherever that is.
+    const kept = [...capabilities, ...(READABLE ? [] : ["dac_read_search"])].map((name) => `+${name}`).join(",");
+    if (user !== 0 && kept !== "") for (const set of ["inh", "ambient"]) ids.push(`--${set}-caps`, kept);
     const command = [...mount, "setpriv", "--pdeathsig", "KILL", ...ids, "--", ...program];
     return spawn("ip", ["netns", "exec", this.name, ...command], {
       stdio: ["pipe", "pipe", "pipe"],
