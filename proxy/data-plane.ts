@@ -234,7 +234,9 @@ export class DataPlane {
   #forgetStats(): void {
     const used = new Set([...this.#listeners.values()].flatMap(({ config }) => statPrefixes(config)));
     for (const [prefix, stats] of this.#httpStats) {
-      if (!used.has(prefix) && stats.connections === 0) this.#httpStats.delete(prefix);
+      if (used.has(prefix) || stats.connections > 0) continue;
+      this.#httpStats.delete(prefix);
+      stats.faults?.close();
     }
   }
 

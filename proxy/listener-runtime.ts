@@ -5,12 +5,14 @@
 import { isDeepStrictEqual } from "node:util";
 import type { EventClock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
+import type { SharedState } from "../core/shared-state.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { HttpConnectionManager } from "../model/http.ts";
 import type { FilterChain, Listener } from "../model/listener.ts";
 import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { TcpProxy } from "../model/tcp.ts";
+import { ActiveFaults } from "./filters/active-faults.ts";
 import { compileNetworkRbac } from "./filters/rbac-network.ts";
 import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
 import type { HttpStats } from "./http/http-stats.ts";
@@ -44,6 +46,8 @@ export interface ListenerDeps {
   readonly contexts: ContextCache;
   readonly workload: string;
   readonly interception: Interception;
+  /** Counts of all threads of the process. Absent: this is the only one. */
+  readonly shared?: SharedState;
   /** Where other threads listen as well. Absent: this is the only one. */
   readonly places?: ListeningPlaces;
   /** The numbers of connection managers with that `stat_prefix`. */
@@ -306,15 +310,20 @@ export class ListenerRuntime implements TakingListener {
     const { routes } = config;
     const inline = routes.kind === "inline" ? this.#deps.table(routes.table) : null;
     const name = routes.kind === "rds" ? routes.name : "";
+    const stats = this.#deps.httpStats(config.statPrefix);
     return compileRuntime({
       config,
       context,
       manager: { clock, newRequestId, localAddress },
-      filters: { random, counters: (filter, outcome) => telemetry.filterCounter(filter, outcome) },
+      filters: {
+        random,
+        counters: (filter, outcome) => telemetry.filterCounter(filter, outcome),
+        activeFaults: () => (stats.faults ??= new ActiveFaults(config.statPrefix, this.#deps.shared ?? null)).count,
+      },
       tracer: telemetry.tracer(config),
       // Only Outrigger's own configuration says so: under plain Envoy configuration the bodies are Envoy's.
       callerIsLocal: listener.trafficDirection === "outbound" && listener.outrigger !== null,
-      stats: this.#deps.httpStats(config.statPrefix),
+      stats,
       bufferLimit: listener.perConnectionBufferLimitBytes,
       routes: () => inline ?? this.#tables.get(name) ?? null,
       observe: compileObserve({

@@ -4,6 +4,7 @@ import type { FilterOverride, GrpcStats, HttpFilter } from "../../model/http.ts"
 import type { RbacPolicy } from "../../model/rbac.ts";
 import { FakeContext, FakeCounters } from "../../test/support/filters.ts";
 import { route, routeTable, virtualHost } from "../../test/support/routes.ts";
+import { LocalCount } from "../cluster/count.ts";
 import { CompiledRoute } from "../router/compile-routes.ts";
 import { compileFilters } from "./compile-filters.ts";
 import type { FilterStage } from "./filter.ts";
@@ -50,7 +51,11 @@ function routeWith(filterOverrides: Record<string, FilterOverride>): CompiledRou
 const counters = new FakeCounters();
 
 function compile(...filters: HttpFilter[]) {
-  return compileFilters([...filters, router], { random: () => 0, counters: counters.counter });
+  return compileFilters([...filters, router], {
+    random: () => 0,
+    counters: counters.counter,
+    activeFaults: () => new LocalCount(),
+  });
 }
 
 /** What a request is answered by the stages; 0 if they let it through. */

@@ -4,10 +4,11 @@
  */
 import type { Random } from "../../core/random.ts";
 import type { FilterOverride, HttpFilter } from "../../model/http.ts";
+import type { Count } from "../cluster/count.ts";
 import type { CompiledRoute } from "../router/compile-routes.ts";
 import { compileCors } from "./cors.ts";
 import type { Counter } from "./counter.ts";
-import { ActiveFaults, compileFault, type FaultDeps } from "./fault.ts";
+import { compileFault, type FaultDeps } from "./fault.ts";
 import type { FilterStage } from "./filter.ts";
 import { compileRbac, type RbacCounters } from "./rbac.ts";
 
@@ -15,6 +16,8 @@ export interface FilterDeps {
   readonly random: Random;
   /** A counter of what a filter (`rbac`, `fault`) did; outcomes have the names of Envoy's statistics (`denied`). */
   readonly counters: (filter: string, outcome: string) => Counter;
+  /** The faults in effect of all connection managers with the same `stat_prefix`, as Envoy counts them. */
+  readonly activeFaults: () => Count;
 }
 
 /** The stages of a route's requests, the router excluded; for null those of requests that no route takes. */
@@ -87,7 +90,7 @@ function bindRbac(filter: Extract<HttpFilter, { kind: "rbac" }>, deps: FilterDep
 function bindFault(filter: Extract<HttpFilter, { kind: "fault" }>, deps: FilterDeps): Compile {
   const bound: FaultDeps = {
     random: deps.random,
-    active: new ActiveFaults(),
+    active: deps.activeFaults(),
     delaysInjected: deps.counters("fault", "delays_injected"),
     abortsInjected: deps.counters("fault", "aborts_injected"),
     overflow: deps.counters("fault", "faults_overflow"),

@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedClock } from "../../core/clock.ts";
+import { createSharedMemory, SharedState } from "../../core/shared-state.ts";
 import type { FaultPolicy } from "../../model/fault.ts";
 import { Flag } from "../../model/flags.ts";
 import { FakeContext, FakeCounters, type Reply } from "../../test/support/filters.ts";
 import { type Fields, request, streamInfo } from "../../test/support/routes.ts";
-import { ActiveFaults, compileFault } from "./fault.ts";
+import { type Count, LocalCount } from "../cluster/count.ts";
+import { ActiveFaults } from "./active-faults.ts";
+import { compileFault } from "./fault.ts";
 import type { FilterStage } from "./filter.ts";
 
 const ALL = { numerator: 100, denominator: 100 };
@@ -17,10 +20,11 @@ const DRAWS = 2 ** 48;
 class Bench {
   readonly clock = new SimulatedClock();
   readonly counters = new FakeCounters();
-  readonly active = new ActiveFaults();
+  readonly active: Count;
   readonly stage: FilterStage | null;
 
-  constructor(policy: Partial<FaultPolicy>, random: () => number = () => 0) {
+  constructor(policy: Partial<FaultPolicy>, random: () => number = () => 0, active: Count = new LocalCount()) {
+    this.active = active;
     const whole: FaultPolicy = {
       delay: null,
       abort: null,
@@ -98,7 +102,7 @@ test("a request that ends while it is delayed is not answered", () => {
   const context = bench.send();
   context.end();
   bench.clock.advance(500);
-  assert.deepEqual([context.replies.length, context.resumed, bench.active.count], [0, 0, 0]);
+  assert.deepEqual([context.replies.length, context.resumed, bench.active.value], [0, 0, 0]);
 });
 
 test("requests can ask for their status", () => {
@@ -200,7 +204,24 @@ test("no more faults are active than may be; the rest is counted", () => {
   assert.deepEqual(bench.counters.counts, { "fault.delays": 1, "fault.overflow": 2 });
   bench.clock.advance(300);
   assert.deepEqual(first.replies, [reply(503)]);
-  assert.equal(bench.active.count, 0);
+  assert.equal(bench.active.value, 0);
   bench.send();
-  assert.equal(bench.active.count, 1);
+  assert.equal(bench.active.value, 1);
+});
+
+test("several threads count their faults together, by the manager's stat_prefix", () => {
+  const memory = createSharedMemory(2, 4);
+  const all = [0, 1].map((thread) => new ActiveFaults("in", new SharedState(memory, thread)));
+  const delay = { kind: "fixed", ms: 300, fraction: ALL } as const;
+  const abort = { kind: "http", status: 503, fraction: ALL } as const;
+  const [one, other] = all.map(({ count }) => new Bench({ delay, abort, maxActiveFaults: 1 }, () => 0, count));
+  const stranger = new ActiveFaults("out", new SharedState(memory, 0));
+  one?.send();
+  assert.equal(other?.send().resumed, 1, "the other thread has the one that may be");
+  assert.equal(stranger.count.value, 0);
+  one?.clock.advance(300);
+  assert.equal(other?.send().resumed, 0);
+  other?.clock.advance(300);
+  for (const faults of [...all, stranger]) faults.close();
+  assert.equal(new SharedState(memory, 0).table("counts").size, 0);
 });

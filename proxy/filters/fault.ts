@@ -3,6 +3,7 @@ import type { Random } from "../../core/random.ts";
 import type { FaultPolicy } from "../../model/fault.ts";
 import { Flag } from "../../model/flags.ts";
 import type { Fraction } from "../../model/matcher.ts";
+import type { Count } from "../cluster/count.ts";
 import type { RequestHead } from "../http/message.ts";
 import { compileHeaderMatches, drawInteger, inFraction, type RequestTest } from "../router/compile-matcher.ts";
 import type { Counter } from "./counter.ts";
@@ -10,17 +11,12 @@ import type { FilterContext, FilterStage } from "./filter.ts";
 
 export interface FaultDeps {
   readonly random: Random;
-  /** Shared by everything that shares the limit. */
-  readonly active: ActiveFaults;
+  /** How many faults are in effect (`max_active_faults`), counted by everything that shares the limit. */
+  readonly active: Count;
   readonly delaysInjected: Counter;
   readonly abortsInjected: Counter;
   /** Faults left out because `max_active_faults` was reached. */
   readonly overflow: Counter;
-}
-
-/** How many faults are in effect (`max_active_faults`), counted in one worker. */
-export class ActiveFaults {
-  count = 0;
 }
 
 /** null where the policy injects nothing. Throws on a regular expression that is not RE2 syntax. */
@@ -75,14 +71,11 @@ class FaultStage implements FilterStage {
   /** Makes the request an active fault until it ends; false if there are too many. */
   #activate(context: FilterContext): boolean {
     const { active, overflow } = this.#deps;
-    if (active.count >= this.#maxActive) {
+    if (!active.tryAdd(this.#maxActive)) {
       overflow.inc();
       return false;
     }
-    active.count++;
-    context.onEnd(() => {
-      active.count--;
-    });
+    context.onEnd(() => active.remove());
     return true;
   }
 

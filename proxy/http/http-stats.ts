@@ -3,6 +3,7 @@
  * the data plane increments them, telemetry reads them when it is scraped.
  */
 import { Http2Stats } from "../codec/http2/stats.ts";
+import type { ActiveFaults } from "../filters/active-faults.ts";
 
 export class HttpStats {
   downstream_cx_http1_total = 0;
@@ -13,6 +14,9 @@ export class HttpStats {
   readonly http2 = new Http2Stats();
   /** Of connections between sidecars that carry HTTP/1 as streams. */
   readonly multiplexed = new Http2Stats();
+
+  /** Made when a filter first asks for it. */
+  faults: ActiveFaults | null = null;
 
   /** Open ones. */
   get connections(): number {
