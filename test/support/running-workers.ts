@@ -61,10 +61,14 @@ export class RunningWorkers {
     );
   }
 
-  /** Connections that each worker has accepted since it was started. */
-  async accepted(): Promise<number[]> {
-    await this.source.refresh();
-    return this.workers.views().map(({ connectionsAccepted }) => connectionsAccepted);
+  /** Connections that each worker has accepted since it was started, once all together have accepted so many. */
+  async accepted(total = 0): Promise<number[]> {
+    for (;;) {
+      await this.source.refresh();
+      const counts = this.workers.views().map(({ connectionsAccepted }) => connectionsAccepted);
+      if (counts.reduce((sum, count) => sum + count, 0) >= total) return counts;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** Ends a worker's thread from outside, as a fault would. */
