@@ -52,6 +52,7 @@ export async function namespaceSurroundings(flags: RunFlags): Promise<Surroundin
     const published = await Promise.all(flags.publish.map((port) => publish(port, inside)));
     const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
     let child: ChildProcess | null = null;
+    let closed: Promise<void> | null = null;
     void namespace.lost.then(() => {
       log.error({}, "whoever held the program's network namespace was ended: the program is ended, too");
       if (child === null) process.exit(1);
@@ -78,10 +79,13 @@ export async function namespaceSurroundings(flags: RunFlags): Promise<Surroundin
           names = serviceNames(listeners.values(), flags.namespace);
           files.setNames(names);
         }),
-      async close() {
-        for (const server of published) server.close();
-        relay.close();
-        await namespace.close();
+      close() {
+        closed ??= (async () => {
+          for (const server of published) server.close();
+          relay.close();
+          await namespace.close();
+        })();
+        return closed;
       },
     };
   } catch (error) {

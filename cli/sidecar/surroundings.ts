@@ -35,7 +35,7 @@ export interface Surroundings {
   start(program: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess;
   /** Follows the configuration from the beginning on. */
   follow(snapshots: Watch<Snapshot>): void;
-  /** The program has ended, and the sidecar will. */
+  /** The program has ended, and the sidecar will. May be called again. */
   close(): Promise<void>;
 }
 
