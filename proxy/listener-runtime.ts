@@ -98,9 +98,10 @@ export class ListenerRuntime implements TakingListener {
     return this.#bound[0]?.boundAddress ?? null;
   }
 
-  /** Open connections, those of earlier versions and those still in their handshake included. */
+  /** Open connections, those of earlier versions and those still in their handshake included; who waits to be accepted, as one. */
   get connections(): number {
     let { open } = this.#inbound;
+    for (const bound of this.#bound) if (bound.emptying) open++;
     for (const old of this.#old.keys()) open += old.open;
     return open;
   }
@@ -192,7 +193,7 @@ export class ListenerRuntime implements TakingListener {
   }
 
   close(): void {
-    for (const bound of this.#bound) bound.stopAccepting();
+    for (const bound of this.#bound) bound.close();
     this.#inbound.close();
     for (const old of this.#old.keys()) old.close();
   }

@@ -4,8 +4,9 @@ import { isDeepStrictEqual } from "node:util";
 import { codeOf, UserError } from "../../core/errors.ts";
 import { type Address, formatAddress } from "../../model/address.ts";
 import type { Listener } from "../../model/listener.ts";
+import { emptyAcceptQueue } from "./accept-queue.ts";
 import type { ListeningPlace, ListeningPlaces } from "./places.ts";
-import { descriptorOf } from "./socket-options.ts";
+import { descriptorOf, socketOptions } from "./socket-options.ts";
 import { loadSystemSockets, SocketError } from "./system-sockets.ts";
 
 /** What is done with an accepted connection. */
@@ -18,6 +19,8 @@ export class BoundListener {
   #config: Listener;
   /** Gives back the place that the socket has among those of other threads. */
   #leavePlace: () => void = () => undefined;
+  #closed = false;
+  #emptying = false;
   accepted = 0;
 
   private constructor(server: net.Server, config: Listener, address: Address, accept: AcceptConnection) {
@@ -107,11 +110,30 @@ export class BoundListener {
     this.#accept = accept;
   }
 
-  /** Accepts no more; open connections live on. */
+  /** Whether connections that came before `stopAccepting` still wait to be accepted. */
+  get emptying(): boolean {
+    return this.#emptying;
+  }
+
+  /** Takes no new connections, but those that wait to be accepted; open ones live on. */
   stopAccepting(): void {
+    if (this.#closed) return;
+    this.#leave();
+    this.#closed = true;
+    this.#emptying = !emptyAcceptQueue(this.#server, socketOptions(), () => this.close());
+  }
+
+  /** Accepts no more, whoever waits. */
+  close(): void {
+    this.#leave();
+    this.#closed = true;
+    this.#emptying = false;
+    this.#server.close();
+  }
+
+  #leave(): void {
     this.#leavePlace();
     this.#leavePlace = () => undefined;
-    this.#server.close();
   }
 }
 

@@ -26,6 +26,7 @@ function kernel(translated: { 0?: Buffer; 41?: Buffer }, transparent = 0): Socke
       return address !== undefined;
     },
     setInt: () => false,
+    refuseHandshakes: () => false,
   };
 }
 
