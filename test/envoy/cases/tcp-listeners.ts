@@ -26,7 +26,7 @@ const byProtocol = (filters: Filters): readonly JsonObject[] => [
 ];
 
 const detecting: Partial<TcpCase> = {
-  listener: { listener_filters: [TLS_INSPECTOR, HTTP_INSPECTOR], listener_filters_timeout: "0.3s" },
+  listener: { listener_filters: [TLS_INSPECTOR, HTTP_INSPECTOR], listener_filters_timeout: "5s" },
   chains: byProtocol,
 };
 

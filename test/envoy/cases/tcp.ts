@@ -151,7 +151,7 @@ const limits: TcpCase[] = [
   },
   {
     name: "an age at which it ends",
-    proxy: { max_downstream_connection_duration: "0.2s" },
+    proxy: { max_downstream_connection_duration: "0.6s" },
     steps: [...ping, { until: "end" }],
   },
   {
@@ -247,8 +247,8 @@ const lines: TcpCase[] = [
   },
   {
     name: "a line each so often",
-    proxy: { access_log_options: { access_log_flush_interval: "0.4s" } },
-    steps: [...ping, { waitMs: 600 }, ...ping, { end: "half" }],
+    proxy: { access_log_options: { access_log_flush_interval: "0.8s" } },
+    steps: [...ping, { waitMs: 1200 }, ...ping, { end: "half" }],
   },
   {
     name: "operators of requests",

@@ -54,10 +54,10 @@ export class TcpPeer {
       else if ("bytes" in step) {
         this.#awaited += step.bytes;
         const whole = await this.#until(() => this.#received.length >= this.#awaited);
-        if (!whole) this.notes.push(`waited for ${this.#awaited} bytes`);
+        if (!whole && !this.#closed) this.notes.push(`waited for ${this.#awaited} bytes`);
       } else if ("until" in step) {
         const came = await this.#until(() => this.#closed || (step.until === "end" && this.#ended));
-        if (!came) this.notes.push(`waited for the ${step.until === "end" ? "end" : "close"}`);
+        if (!came && !this.#closed) this.notes.push(`waited for the ${step.until === "end" ? "end" : "close"}`);
       } else if ("waitMs" in step) await wait(step.waitMs);
       else if ("echo" in step) {
         this.#echo = true;
