@@ -64,7 +64,9 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
   });
   await nextValue(workload.certificate);
 
-  const lastGood = lastGoodFile(stateDir, bootstrap);
+  // The path of a network namespace means another one, or the machine's own network, the next time.
+  const movesAway = (surroundings.interception?.networkNamespace ?? "") !== "";
+  const lastGood = movesAway ? null : lastGoodFile(stateDir, bootstrap);
   const concurrency = threadsFor(flags.concurrency);
   const proxy = new ProxyProcess({
     bootstrap,

@@ -1,7 +1,16 @@
 /** A control plane, and programs in its mesh that are started with `outrigger run` and `outrigger sidecar`. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
@@ -81,6 +90,12 @@ export class RunMesh {
       await wait(30);
     }
     throw new Error(`took too long: ${String(last)}\n${this.#programs.map((program) => program.said()).join("\n")}`);
+  }
+
+  /** Whose last good configuration is on disk. */
+  kept(): readonly string[] {
+    const dir = path.join(this.#root, "state", "sidecars");
+    return existsSync(dir) ? readdirSync(dir) : [];
   }
 
   /** Addresses, links, routes and rules of the machine. */
