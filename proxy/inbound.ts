@@ -337,7 +337,7 @@ export class InboundListener implements IntakeOwner {
       this.#connections.delete(served);
       this.#leaving.delete(served);
       observer.onClosed(name);
-      logEnd?.(stream);
+      logEnd?.(stream, served.socket);
     });
     this.#connections.set(served, chain);
     // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
