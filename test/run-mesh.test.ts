@@ -143,6 +143,7 @@ test("a signal reaches the program, whose end ends what it left behind and the n
   assert.equal(await program.ended(), 3, program.said());
   assert.match(program.output(), /got it/);
   assert.deepEqual(inside.processes(), []);
+  assert.deepEqual(mesh.kept(), [], "a configuration that names the namespace is of no use to the next run");
 });
 
 test("a run that is killed leaves nothing behind, and the machine's network as it was", async (t) => {
@@ -158,7 +159,6 @@ test("a run that is killed leaves nothing behind, and the machine's network as i
   await running.ended();
   await mesh.until(() => inside.processes().length === 0);
   assert.equal(mesh.machineNetwork(), before);
-  assert.deepEqual(mesh.kept(), [], "a configuration that names the namespace is of no use to the next run");
 });
 
 test("a program that can't be run, or may not be, is said in a sentence", async (t) => {
