@@ -82,6 +82,20 @@ describe("an ORIGINAL_DST cluster", () => {
     assert.deepEqual(names(), []);
   });
 
+  test("keeps callers apart whose address is kept, also after they were forgotten", () => {
+    const { clock, state, names } = originalDst();
+    const at = (source?: string) =>
+      state.choose(to({ host: "10.0.0.1", port: 80, ...(source === undefined ? {} : { source }) }));
+    const [one, another, none] = [at("10.9.9.1"), at("10.9.9.2"), at()];
+    assert.deepEqual([one?.source, another?.source, none?.source], ["10.9.9.1", "10.9.9.2", ""]);
+    assert.equal(at("10.9.9.1"), one);
+    // One address, whoever calls it.
+    assert.deepEqual(names(), ["10.0.0.1:80", "10.0.0.1:80", "10.0.0.1:80"]);
+    clock.advance(2 * CLEANUP_MS + 40);
+    assert.deepEqual(names(), []);
+    assert.equal(at("10.9.9.1")?.source, "10.9.9.1");
+  });
+
   test("gives its endpoints up when it becomes a cluster of another kind", () => {
     const { state, names } = originalDst();
     const before = state.choose(to({ host: "192.0.2.1", port: 80 }));

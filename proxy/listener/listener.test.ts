@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { Address } from "../../model/address.ts";
 import type { Listener } from "../../model/listener.ts";
 import { BoundListener } from "./listener.ts";
+import { loadSystemSockets } from "./system-sockets.ts";
 
 const loopback = (port = 0): Address => ({ kind: "tcp", host: "127.0.0.1", port });
 
@@ -87,5 +88,31 @@ test("as in Envoy, :: leaves IPv4 alone unless it is to be compatible", async (t
     assert.equal(await call("::1", port), "accepted");
     assert.equal(await call("127.0.0.1", port), outcome);
     for (const socket of bound) socket.stopAccepting();
+  }
+});
+
+test("a network namespace that is not there is said to be missing", async (t) => {
+  if (process.platform !== "linux" || (await loadSystemSockets()) === null) {
+    t.skip("sockets in other network namespaces need Linux and koffi");
+    return;
+  }
+  const address: Address = { kind: "tcp", host: "127.0.0.1", port: 0, networkNamespace: "/nowhere/net" };
+  await assert.rejects(
+    BoundListener.bindAll(listener({ address }), [], ignore),
+    /listener "l": cannot bind 127\.0\.0\.1:0: there is no network namespace at \/nowhere\/net \(ENOENT\)/,
+  );
+});
+
+test("a transparent socket is bound, or the capability that it needs is named", async (t) => {
+  if (process.platform !== "linux" || (await loadSystemSockets()) === null) {
+    t.skip("transparent sockets need Linux and koffi");
+    return;
+  }
+  try {
+    const [bound] = await BoundListener.bindAll(listener({ transparent: true }), [], ignore);
+    assert.equal(await call("127.0.0.1", bound?.boundAddress?.port ?? 0), "accepted");
+    bound?.stopAccepting();
+  } catch (error) {
+    assert.match((error as Error).message, /a transparent socket needs the capability NET_ADMIN/);
   }
 });
