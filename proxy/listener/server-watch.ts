@@ -44,7 +44,8 @@ export class ServerWatch {
     this.#find = find;
     this.#onSpoke = onSpoke;
     if (silenceMs > 0) this.#timer = wheel.after(silenceMs, () => this.#listen());
-    else queueMicrotask(() => this.#listen());
+    // What the client has sent already is read before.
+    else setImmediate(() => this.#listen());
   }
 
   /** Where the server was called, null while it was not. */
