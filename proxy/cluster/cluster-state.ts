@@ -214,7 +214,11 @@ export class ClusterState<P extends Pool = Pool> {
   }
 
   /** Why endpoints are out, as one sentence: `10.0.0.3:80 ejected 4 s ago: 5 consecutive 5xx; …`. */
-  why(): string {
+  why(destination: Destination | null = null): string {
+    if (this.#originalDst !== null) return "nothing tells where the call was going: its connection was not intercepted";
+    if (destination !== null) {
+      return `${formatAddress({ kind: "tcp", ...destination })}, which was called by its own address, is no endpoint any more`;
+    }
     this.#detector?.catchUp();
     return explainEndpoints(this.endpoints, this.#ready, this.#detector);
   }

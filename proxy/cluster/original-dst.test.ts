@@ -52,6 +52,7 @@ describe("an ORIGINAL_DST cluster", () => {
   test("has no host for a call that nobody intercepted", () => {
     const { state } = originalDst();
     assert.equal(state.choose(to(null)), null);
+    assert.match(state.why(), /its connection was not intercepted/);
     assert.equal(state.stats.upstream_cx_none_healthy, 1);
   });
 
@@ -114,6 +115,8 @@ test("a pinned call goes to the endpoint that it asked for, and nowhere else", (
     },
   });
   for (let i = 0; i < 5; i++) assert.equal(state.choose(to({ host: "192.0.2.2", port: 80 }))?.name, "192.0.2.2:80");
-  assert.equal(state.choose(to({ host: "192.0.2.3", port: 80 })), null);
+  const gone = { host: "192.0.2.3", port: 80 };
+  assert.equal(state.choose(to(gone)), null);
+  assert.match(state.why(gone), /^192\.0\.2\.3:80, which was called by its own address, is no endpoint any more$/);
   assert.equal(state.stats.upstream_cx_none_healthy, 1);
 });

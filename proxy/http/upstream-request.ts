@@ -231,7 +231,7 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       cluster.breaker?.abandon();
       cluster.stats.countStatus(failures.noHealthyUpstream.status);
       this.#release();
-      exchange.fail(failures.noHealthyUpstream, this.#explains ? cluster.why() : "");
+      exchange.fail(failures.noHealthyUpstream, this.#explains ? cluster.why(this.destination) : "");
       return;
     }
     this.#endpoint = endpoint;

@@ -117,7 +117,7 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     const endpoint = cluster.choose(this);
     if (endpoint === null) {
       limits.releaseConnection();
-      this.#refuse(tcpFailures.noHealthyUpstream, cluster.why());
+      this.#refuse(tcpFailures.noHealthyUpstream, cluster.why(this.destination));
       return;
     }
     if (!limits.tryAcquirePending()) {
@@ -148,7 +148,7 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     endpoint.recordConnectSuccess(true);
     cluster.breaker?.record(true, this.#runtime.clock.now() - this.#startedAt);
     cluster.stats.upstream_rq_active++;
-    this.#info.upstreamLocalAddress = localAddressOf(socket);
+    if (this.#runtime.isLogged) this.#info.upstreamLocalAddress = localAddressOf(socket);
     this.#info.upstreamConnectionId = nextConnectionId();
     this.#owner.onUpstream(socket);
   }
