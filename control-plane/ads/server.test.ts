@@ -32,12 +32,13 @@ function join(address: string, options: TestSidecarOptions): TestSidecar {
   return sidecar;
 }
 
-/** Until nothing has been received for a while. */
+/** Until nothing has been received for a while by sidecars that have received something, or were refused. */
 async function quiet(...sidecars: TestSidecar[]): Promise<void> {
+  await until("a first response", () => sidecars.every(({ responses, closed }) => responses > 0 || closed !== null));
   const count = (): number => sidecars.reduce((sum, { received }) => sum + received.length, 0);
   for (let before = -1; before !== count(); ) {
     before = count();
-    const waited = sleep(systemClock, 40);
+    const waited = sleep(systemClock, 80);
     let over = false;
     void waited.then(() => (over = true));
     await until("quiet", () => over);

@@ -52,6 +52,8 @@ const WHOLE: readonly ResourceKind[] = ["cluster", "listener"];
 
 export class TestSidecar {
   readonly received: Received[] = [];
+  /** Responses of all streams, also those that were refused. */
+  responses = 0;
   readonly refuse: Map<ResourceKind, string>;
   /** Why the stream ended, once it has. */
   closed: ServiceError | "ended" | null = null;
@@ -82,6 +84,7 @@ export class TestSidecar {
     );
     this.#call = call;
     call.on("data", (message: DeltaDiscoveryResponse | DiscoveryResponse) => {
+      this.responses++;
       if (variant === "delta") this.#takeDelta(message as DeltaDiscoveryResponse);
       else this.#takeSotw(message as DiscoveryResponse);
     });
