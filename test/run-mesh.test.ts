@@ -53,9 +53,9 @@ test("a program calls services by name, HTTP and a server that speaks first, who
   await mesh.run("web", 8080, ["--concurrency", "2"], node(WEB_PROGRAM)).serving();
   await mesh.sidecar("lines", 7000, node(LINES_PROGRAM)).serving();
   const script = `
-    curl -sS -m 10 http://web/; echo
-    curl -sS -m 10 http://web.default.svc.cluster.local/; echo
-    curl -sS -m 10 "http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/"; echo
+    curl -sS -m 30 http://web/; echo
+    curl -sS -m 30 http://web.default.svc.cluster.local/; echo
+    curl -sS -m 30 "http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/"; echo
     "${process.execPath}" -e '${LINES_CLIENT}'
     exit 7`;
   const client = mesh.run("client", 1, ["--concurrency", "2"], ["sh", "-c", script]);
@@ -74,7 +74,7 @@ test("a program in a network of its own is called by one on loopback addresses, 
   const client = mesh.sidecar("client", 1, [
     "sh",
     "-c",
-    'curl -sS -m 10 "http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/"; curl -s -m 2 http://127.0.0.1:8080/ || echo " nobody"',
+    'curl -sS -m 30 "http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/"; curl -s -m 2 http://127.0.0.1:8080/ || echo " nobody"',
   ]);
   assert.equal(await client.ended(), 0, client.said());
   assert.match(client.output(), /^web for web\.default\.svc\.cluster\.local nobody\n$/);
@@ -115,7 +115,7 @@ test("what is not the mesh's leaves by the machine's own network, or is refused 
   const { port } = server.address() as AddressInfo;
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
   const mesh = await RunMesh.start(t, {});
-  const script = `while read -r line; do curl -sS -m 10 ${url} 2>&1 | tail -n 1; echo; done`;
+  const script = `while read -r line; do curl -sS -m 30 ${url} 2>&1 | tail -n 1; echo; done`;
   const client = mesh.run("client", 1, [], ["sh", "-c", script]);
   await client.serving();
   client.tell("\n");

@@ -44,11 +44,11 @@ test("a sidecar says where there are no rules for it, and is reached by its usua
   // Health and metrics are for everybody, also where rules lead all else to the sidecar; the admin interface is not.
   const from = bare;
   for (const host of [ruled.addresses.mesh[4], `[${ruled.addresses.mesh[6]}]`]) {
-    assert.match(await from.ask(["curl", "-sSf", "-m", "10", `http://${host}:15020/metrics`]), /^outrigger_/m);
-    await from.ask(["curl", "-sSf", "-m", "10", `http://${host}:15021/healthz/ready`]);
-    assert.notEqual((await from.call(["curl", "-sS", "-m", "10", `http://${host}:15000/ready`])).code, 0);
+    assert.match(await from.ask(["curl", "-sSf", "-m", "30", `http://${host}:15020/metrics`]), /^outrigger_/m);
+    await from.ask(["curl", "-sSf", "-m", "30", `http://${host}:15021/healthz/ready`]);
+    assert.notEqual((await from.call(["curl", "-sS", "-m", "30", `http://${host}:15000/ready`])).code, 0);
   }
-  assert.equal(await ruled.ask(["curl", "-sS", "-m", "10", "http://127.0.0.1:15000/ready"]), "LIVE\n");
+  assert.equal(await ruled.ask(["curl", "-sS", "-m", "30", "http://127.0.0.1:15000/ready"]), "LIVE\n");
 
   const second = await mesh.sidecar({ host: bare, service: "second", port: 9090 });
   assert.equal(await second.ended(), 1);
@@ -65,7 +65,7 @@ test("a sidecar starts its program as another user, whose calls are intercepted"
   // Root is needed to become somebody else, so that the sidecar is known by its group.
   const init = await client.space.exec(outrigger("init", "--proxy-gid", `${SIDECAR}`));
   assert.equal(init.code, 0, init.stderr);
-  const script = `echo "I am $(id -u):$(id -g)"; curl -sS -m 10 http://${serviceAddress(0)[4]}:8080/; echo; exit 4`;
+  const script = `echo "I am $(id -u):$(id -g)"; curl -sS -m 30 http://${serviceAddress(0)[4]}:8080/; echo; exit 4`;
   const sidecar = network.daemon(client.space, "client's sidecar", [
     ...["setpriv", "--regid", `${SIDECAR}`, "--clear-groups"],
     ...outrigger("sidecar", "--control-plane", `${NETWORK.mesh[4]}:15012`, "--state", path.join(network.dir, "client")),
