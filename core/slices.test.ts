@@ -86,3 +86,16 @@ test("a task can also be run to its end", () => {
   assert.equal(complete(task()), 7);
   assert.equal(log.length, 3);
 });
+
+test("of several tasks there is one slice in each turn of the event loop, in turn", async () => {
+  const log: string[] = [];
+  const clock = steppingClock(1);
+  for (const name of ["a", "b", "c"]) new Slices(clock, 1).run(work(name, 4, log));
+  assert.equal(log.splice(0).length, 3, "each begins at once");
+  while (log.length < 9) {
+    const before = log.length;
+    await turn();
+    assert.ok(log.length <= before + 1, log.join());
+  }
+  assert.deepEqual(log, ["a1", "b1", "c1", "a2", "b2", "c2", "a3", "b3", "c3"]);
+});

@@ -4,8 +4,24 @@
  */
 import type { Clock } from "./clock.ts";
 
-/** A request takes several turns of the event loop, each of which may come after a slice of every task there is. */
+/** A request takes several turns of the event loop, each of which may come after a slice. */
 const BUDGET_MS = 1;
+
+/** What waits for a slice; there is one in each turn of this thread's event loop, however many tasks there are. */
+const waiting: (() => void)[] = [];
+
+function nextTurn(callback: () => void): void {
+  if (waiting.push(callback) === 1) setImmediate(turn);
+}
+
+function turn(): void {
+  try {
+    waiting[0]?.();
+  } finally {
+    waiting.shift();
+    if (waiting.length > 0) setImmediate(turn);
+  }
+}
 
 export class Slices {
   readonly #clock: Clock;
@@ -44,7 +60,7 @@ export class Slices {
     }
     if (this.#tasks.length === 0 || this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    nextTurn(() => {
       this.#scheduled = false;
       this.#slice();
     });
@@ -73,7 +89,7 @@ export class Pace {
 
   /** Resolves when the others have had a turn of the event loop. */
   async rest(): Promise<void> {
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => nextTurn(resolve));
     this.#end = this.#clock.now() + this.#budgetMs;
   }
 }
