@@ -2,7 +2,21 @@ import assert from "node:assert/strict";
 import type { NetworkInterfaceInfo } from "node:os";
 import { test } from "node:test";
 import { UserError } from "../../core/errors.ts";
+import { loadSocketOptions } from "../../proxy/listener/socket-options.ts";
 import { firstAddress, interceptedSurroundings } from "./intercepted.ts";
+
+const FLAGS = {
+  controlPlane: "",
+  service: "",
+  port: 1,
+  namespace: "",
+  label: [],
+  drainTimeS: 1,
+  concurrency: 1,
+  logLevel: "off",
+  probe: [],
+  interception: "redirect",
+} as const;
 
 function card(address: string, internal = false): NetworkInterfaceInfo {
   const base = { address, netmask: "", mac: "", internal, cidr: null };
@@ -20,21 +34,17 @@ test("peers are told the first address that is neither loopback nor link-local, 
 });
 
 test("interception is refused where there is no Linux", async () => {
-  const flags = {
-    controlPlane: "",
-    service: "",
-    port: 1,
-    namespace: "",
-    label: [],
-    drainTimeS: 1,
-    concurrency: 1,
-    logLevel: "off",
-    probe: [],
-    interception: "redirect",
-  } as const;
-  await assert.rejects(interceptedSurroundings(flags, null, false, "darwin"), (error) => {
+  await assert.rejects(interceptedSurroundings(FLAGS, null, false, "darwin"), (error) => {
     assert.ok(error instanceof UserError);
     assert.equal(error.message, "--interception is for Linux: this is darwin");
     return true;
   });
+});
+
+test("an address that is not this machine's is told peers all the same", async (t) => {
+  if (process.platform !== "linux") return t.skip("interception is for Linux");
+  if ((await loadSocketOptions()) === null) return t.skip("koffi is not installed");
+  const { address, interception } = await interceptedSurroundings({ ...FLAGS, address: "192.0.2.77" }, null, false);
+  assert.equal(address, "192.0.2.77");
+  assert.equal(interception?.inbound, "redirect");
 });

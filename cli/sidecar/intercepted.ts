@@ -37,7 +37,8 @@ export async function interceptedSurroundings(
   if (address === null) {
     throw new UserError("this machine has no address but loopback ones: say with --address what peers are to call", 2);
   }
-  if (!(await reachesInbound(address, flags.port))) {
+  // An address that others translate to this machine's says nothing about the rules here.
+  if (isOwn(address, networkInterfaces()) && !(await reachesInbound(address, flags.port))) {
     log.warn(
       {},
       `connections to ${address}:${flags.port} don't come to the sidecar: were rules made here for its user? ` +
@@ -58,7 +59,7 @@ export async function interceptedSurroundings(
     inboundPort: INBOUND_PORT,
     outboundPort: OUTBOUND_PORT,
     loopback: null,
-    interception: { inbound: flags.interception, networkNamespace: "", ipv6: hasLoopback6(networkInterfaces()) },
+    interception: { inbound: flags.interception, networkNamespace: "", ipv6: isOwn("::1", networkInterfaces()) },
     servers: {
       admin: { kind: "tcp", host: "127.0.0.1", port: ADMIN_PORT },
       allowRemote: false,
@@ -95,8 +96,8 @@ export function firstAddress(interfaces: ReturnType<typeof networkInterfaces>): 
   return chosen?.address ?? null;
 }
 
-function hasLoopback6(interfaces: ReturnType<typeof networkInterfaces>): boolean {
-  return Object.values(interfaces).some((addresses) => addresses?.some(({ address }) => address === "::1"));
+function isOwn(address: string, interfaces: ReturnType<typeof networkInterfaces>): boolean {
+  return Object.values(interfaces).some((addresses) => addresses?.some((own) => own.address === address));
 }
 
 function isLinkLocal(address: string): boolean {
