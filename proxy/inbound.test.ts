@@ -274,6 +274,15 @@ describe("listener filters alone, as in Envoy", () => {
     );
   });
 
+  test("a client on a pipe is closed, for there is nothing to reset", async () => {
+    const subject = new InboundSubject(inspecting(), HTTP);
+    const client = subject.connect({ host: "", port: 0 });
+    client.say("GE");
+    client.hangUp();
+    await settle();
+    assert.deepEqual([client.destroyed, client.wasReset], [true, false]);
+  });
+
   test("a filter does not look at ports for which it is disabled, before or after a destination was restored", async () => {
     const filters: Listener["listenerFilters"] = [
       { kind: "original_dst" },

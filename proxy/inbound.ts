@@ -372,9 +372,9 @@ export class InboundListener implements IntakeOwner {
     this.#cut(arrival);
   }
 
-  /** As from Envoy, a client whose bytes were looked at and not taken learns that by a reset. */
-  #cut({ socket, head }: Arrival): void {
-    if (head === null) socket.destroy();
+  /** As from Envoy, a client whose bytes were looked at and not taken learns that by a reset. Pipes know none. */
+  #cut({ socket, head, sourceAddress }: Arrival): void {
+    if (head === null || sourceAddress === "") socket.destroy();
     else socket.resetAndDestroy();
   }
 
