@@ -119,6 +119,7 @@ export const TCP_CONNECT = {
   name: "connect-two-hop-mtls",
   title: "opaque TCP, two hops with mTLS, connections of one exchange, 32 callers",
   callers: 32,
+  warmup: 5000,
   path: OPAQUE,
 } as const;
 

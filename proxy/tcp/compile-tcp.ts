@@ -62,6 +62,7 @@ function compileRuntime(config: TcpProxy, deps: TcpDeps): TcpRuntime {
     bufferLimit,
     stats: telemetry.tcp.stats(config.statPrefix),
     accessLogs: telemetry.accessLogs(config.accessLogs),
+    isLogged: config.accessLogs.length + deps.listener.accessLogs.length > 0,
     chooseCluster: compileChoice(config.cluster, deps),
     recorder: compileRecorders(deps),
     onHttp2: warnOnce(deps),

@@ -17,8 +17,8 @@ export interface PumpOwner {
   onEnd(pump: Pump): void;
 }
 
-/** Where plaintext connections are read into, all of them: as much as one round of encryption hands to the kernel. */
-const landing = Buffer.allocUnsafeSlow(131_072);
+/** Where all connections are read into; what is encrypted leaves in pieces of this size, which cost less the larger. */
+const landing = Buffer.allocUnsafeSlow(262_144);
 
 /** TLS hands records over one by one; behind a full one there is nearly always another. */
 const FULL_RECORD = 16_384;

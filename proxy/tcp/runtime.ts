@@ -31,6 +31,8 @@ export interface TcpRuntime extends Pick<TcpDeps, "clock" | "wheel" | "cluster" 
   readonly config: TcpProxy;
   readonly stats: TcpStats;
   readonly accessLogs: readonly AccessLogger[];
+  /** Somebody writes down what connections were like, here or in the listener: what only logs want is found out. */
+  readonly isLogged: boolean;
   /** The cluster for one connection: drawn where there are several. */
   chooseCluster(): string;
   /** Counts the connections of a caller to a cluster. */

@@ -254,7 +254,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     const info = this.#info;
     info.endedAt = clock.now();
     this.#recorder?.closed(info.flags, info.endedAt - info.startedAt);
-    if (info.streamId === "") info.streamId = newRequestId();
+    if (this.#runtime.isLogged && info.streamId === "") info.streamId = newRequestId();
     onClosed(info);
     this.#log("TcpConnectionEnd");
   }

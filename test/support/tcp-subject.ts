@@ -4,6 +4,7 @@ import net from "node:net";
 import { type Clock, EventClock, systemClock } from "../../core/clock.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
+import type { AccessLog } from "../../model/access-log.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import { formatConnectionFlags } from "../../model/flags.ts";
 import type { Listener } from "../../model/listener.ts";
@@ -124,7 +125,7 @@ export class Subject {
       bufferLimit: options.bufferLimit ?? 1_048_576,
       direction: "outbound",
       workload: "shop.default",
-      listener: { name: "main" } as Listener,
+      listener: { name: "main", accessLogs: [] as readonly AccessLog[] } as Listener,
     });
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       clock.refresh();
