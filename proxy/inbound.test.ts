@@ -466,4 +466,17 @@ describe("connections of a configuration that changes", () => {
     assert.equal(subject.inbound.leaving, 0);
     assert.equal(subject.inbound.open, 1);
   });
+
+  test("so do those that are served by such a chain only then, for nobody knew what they speak", async () => {
+    const subject = new InboundSubject(detecting(), HTTP);
+    const client = subject.connect();
+    subject.inForce.set("http", false);
+    subject.inbound.drainLeaving(100, 1000);
+    assert.equal(subject.inbound.leaving, 1);
+    client.say("GET / HTTP/1.1\r\n");
+    await settle();
+    assert.deepEqual([subject.services[0]?.drained, subject.inbound.leaving], [true, 1]);
+    subject.inbound.sweep(1000);
+    assert.equal(client.destroyed, true);
+  });
 });

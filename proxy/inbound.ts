@@ -66,6 +66,9 @@ export class InboundListener implements IntakeOwner {
   readonly #handshakes = new Set<(reason: string) => void>();
   /** Connections of chains that are not in force any more, and when they are cut (monotonic ms). */
   readonly #leaving = new Map<ServedConnection, number>();
+  /** When connections are cut whose chains went last; 0: none has gone. */
+  #leavingEnd = 0;
+  #leavingGraceMs = 0;
   #draining = false;
   #drainGraceMs = 0;
 
@@ -94,9 +97,9 @@ export class InboundListener implements IntakeOwner {
     return this.#connections.size + this.#handshakes.size + this.#intakes.size;
   }
 
-  /** Connections of chains that are not in force any more. */
+  /** Connections of chains that are not in force any more, and those that may yet turn out to be. */
   get leaving(): number {
-    return this.#leaving.size;
+    return this.#leaving.size + (this.#leavingEnd === 0 ? 0 : this.#intakes.size + this.#handshakes.size);
   }
 
   readonly accept = (socket: Socket): void => {
@@ -133,6 +136,8 @@ export class InboundListener implements IntakeOwner {
 
   /** As `drain` for connections of chains that are not in force any more; what is open of them at `end` is cut. */
   drainLeaving(graceMs: number, end: number): void {
+    this.#leavingGraceMs = graceMs;
+    this.#leavingEnd = end;
     for (const [connection, chain] of this.#connections) {
       if (chain.inForce || this.#leaving.has(connection)) continue;
       this.#leaving.set(connection, end);
@@ -342,6 +347,10 @@ export class InboundListener implements IntakeOwner {
     this.#connections.set(served, chain);
     // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
     if (this.#draining) served.drain(this.#drainGraceMs);
+    else if (!chain.inForce) {
+      this.#leaving.set(served, this.#leavingEnd);
+      served.drain(this.#leavingGraceMs);
+    }
   }
 
   #whyNoChain(arrival: Arrival): Refusal {
