@@ -22,7 +22,7 @@ const TABLES = {
   counts: { perCluster: 1, sharedWords: 0, laneWords: LANE, heldWords: LANE, claim: null },
   /** Breakers: `proxy/cluster/shared-breaker.ts`. */
   breakers: { perCluster: 1, sharedWords: 14, laneWords: 4 * LANE, heldWords: 2, claim: 2 },
-  /** Outlier detection of a cluster, and of one endpoint of it: `proxy/cluster/outlier/shared-monitor.ts`. */
+  /** Outlier detection of a cluster, and of one endpoint of it: `proxy/cluster/outlier/shared-records.ts`. */
   detectors: { perCluster: 1, sharedWords: 14, laneWords: LANE, heldWords: 1, claim: null },
   hosts: { perCluster: 4, sharedWords: 30, laneWords: LANE, heldWords: 2, claim: 2 },
 } as const satisfies Record<string, Layout>;

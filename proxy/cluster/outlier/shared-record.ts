@@ -20,6 +20,7 @@ const KIND = 7;
 const RUN_5XX = 8;
 const RUN_GATEWAY_FAILURE = 9;
 const RUN_LOCAL_ORIGIN_FAILURE = 10;
+const EJECTED_AT = 11;
 /** What the sums over the lanes were when the last interval ended. */
 const EXTERNAL_BASE = 12;
 const LOCAL_BASE = 14;
@@ -129,8 +130,7 @@ export class SharedRecord implements HostRecord {
   }
 
   get ejectedAt(): number {
-    const now = this.#clock.now();
-    return now - this.#circuit.since(this.#circuit.word, now);
+    return this.#timeOf(this.#read(EJECTED_AT));
   }
 
   get ejectedForMs(): number {
@@ -147,9 +147,7 @@ export class SharedRecord implements HostRecord {
 
   get readmittedAt(): number | null {
     const at = this.#read(READMITTED_AT);
-    if (at === 0) return null;
-    const now = this.#clock.now();
-    return now - ((this.#stamp(now) - at) | 0);
+    return at === 0 ? null : this.#timeOf(at);
   }
 
   get kind(): EjectionKind {
@@ -163,7 +161,8 @@ export class SharedRecord implements HostRecord {
   eject({ kind, reason, forMs, backoff }: Ejection): boolean {
     const { word } = this.#circuit;
     if (stateOf(word) !== "closed") return false;
-    // Whoever finds it ejected finds for how long.
+    // Whoever finds it ejected finds since when and for how long.
+    this.#write(EJECTED_AT, this.#stamp(this.#clock.now()));
     this.#write(FOR_MS, forMs);
     if (this.#circuit.move(word, "open", this.#clock.now()) === null) return false;
     this.#write(BACKOFF, backoff);
@@ -176,6 +175,7 @@ export class SharedRecord implements HostRecord {
   ejectAgain({ forMs, backoff }: Omit<Ejection, "kind" | "reason">): boolean {
     const { word } = this.#circuit;
     if (stateOf(word) !== "half_open") return false;
+    this.#write(EJECTED_AT, this.#stamp(this.#clock.now()));
     this.#write(FOR_MS, forMs);
     if (this.#circuit.move(word, "open", this.#clock.now()) === null) return false;
     this.#write(BACKOFF, backoff);
@@ -231,6 +231,12 @@ export class SharedRecord implements HostRecord {
 
   #write(word: number, value: number): void {
     Atomics.store(this.#table.cells, this.#at + word, value);
+  }
+
+  /** A time in a shared word as one of this thread's clock; never later than now. */
+  #timeOf(stamp: number): number {
+    const now = this.#clock.now();
+    return now - Math.max(0, (this.#stamp(now) - stamp) | 0);
   }
 
   #stamp(now: number): number {
