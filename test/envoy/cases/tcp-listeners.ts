@@ -235,6 +235,40 @@ const logged: TcpCase[] = [
   },
 ];
 
+/** A connection manager that answers by itself, or asks the case's server. */
+const manager = (action: JsonObject): JsonObject =>
+  filter("envoy.filters.network.http_connection_manager", "HttpConnectionManager", {
+    stat_prefix: "h",
+    route_config: { virtual_hosts: [{ name: "any", domains: ["*"], routes: [{ match: { prefix: "/" }, ...action }] }] },
+    http_filters: [filter("envoy.filters.http.router", "Router")],
+  });
+
+const GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+/** The line of a connection: what was said on it is for the log of its requests. */
+const loggedHttp = (name: string, differs: Partial<TcpCase>, ...steps: TcpStep[]): TcpCase => ({
+  name: `logged by the listener: HTTP: ${name}`,
+  listenerLog: true,
+  log: "%RESPONSE_CODE% %RESPONSE_FLAGS% rx=%BYTES_RECEIVED% tx=%BYTES_SENT% %PROTOCOL% chain=%FILTER_CHAIN_NAME%",
+  chains: () => [{ name: "http", filters: [manager({ direct_response: { status: 200 } })] }],
+  steps: [...steps, { waitMs: 50 }, { end: "half" }],
+  view: (lines) => lines.filter((line) => line.startsWith("log")),
+  ...differs,
+});
+
+const without = (envoy: string, outrigger: string): Partial<TcpCase> => ({
+  differs: {
+    why: "a connection's line has its bytes; what was spoken, and badly, is in the log of requests",
+    envoy: [`log listener: ${envoy} chain=http`],
+    outrigger: [`log listener: ${outrigger} chain=http`],
+  },
+});
+
+const loggedRequests: TcpCase[] = [
+  loggedHttp("no request", {}),
+  loggedHttp("a request", without("0 - rx=27 tx=90 HTTP/1.1", "0 - rx=27 tx=90 -"), { send: GET }, { bytes: 90 }),
+  loggedHttp("what is none", without("0 DPE rx=16 tx=156 -", "0 - rx=16 tx=0 -"), { send: "what is this\r\n\r\n" }),
+];
+
 const original = { type: "ORIGINAL_DST", lb_policy: "CLUSTER_PROVIDED", connect_timeout: "1s" };
 
 /** Nothing has led these connections elsewhere: they are where they were going. */
@@ -321,5 +355,5 @@ const destinations: TcpCase[] = [
 export const tcpListeners: TcpArea = {
   name: "tcp-listeners",
   kind: "tcp",
-  cases: [...protocols, ...timeouts, ...choices, ...logged, ...destinations],
+  cases: [...protocols, ...timeouts, ...choices, ...logged, ...loggedRequests, ...destinations],
 };
