@@ -42,8 +42,9 @@ test("an address in use is found out once, and tried again with the next snapsho
   assert.equal(book.version, settled, "nothing new");
 });
 
-test("port 0 becomes one port for all workers, another for each listener", async () => {
+test("port 0 becomes one port for all workers, another for each listener", async (t) => {
   const book = new PlaceBook();
+  t.after(() => book.close());
   const [a, b] = [listener("a", at(0)), listener("b", at(0), { additionalAddresses: [at(0, "::1")] })];
   await book.add(snapshot(a, b));
   const ports = [...book.entries.values()].map((entry) => ("port" in entry ? entry.port : 0));
@@ -61,10 +62,11 @@ test("an address that is not this machine's is told by its error; listeners with
   assert.deepEqual([...book.entries], [[placeKey(foreign, foreign.address), { error: "EADDRNOTAVAIL" }]]);
 });
 
-test("places of listeners that are gone are forgotten", async () => {
+test("places of listeners that are gone are forgotten", async (t) => {
   const book = new PlaceBook();
   const [a, b] = [listener("a", at(0)), listener("b", at(0))];
   await book.add(snapshot(a, b));
+  t.after(() => book.close());
   book.prune(snapshot(b));
   assert.deepEqual([...book.entries.keys()], [placeKey(b, b.address)]);
 });

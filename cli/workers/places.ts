@@ -3,6 +3,7 @@
  * where any will do; after that each worker has a socket of its own there (SO_REUSEPORT), and the kernel spreads
  * connections over them. A socket with that option would also settle beside another process's of the same user.
  */
+import { closeSync } from "node:fs";
 import net from "node:net";
 import { getSystemErrorName } from "node:util";
 import { type Address, formatAddress } from "../../model/address.ts";
@@ -33,7 +34,9 @@ function* addressesOf({ listeners }: Snapshot): Generator<readonly [key: string,
 
 /** The main thread's side. */
 export class PlaceBook {
-  #entries = new Map<string, PlaceEntry>();
+  readonly #entries = new Map<string, PlaceEntry>();
+  /** Ports that the system has chosen, bound for as long as they are places: it might choose them for others otherwise. */
+  readonly #reserved = new Map<string, BoundHandle>();
   /** Changes with the entries. */
   version = 0;
 
@@ -49,7 +52,8 @@ export class PlaceBook {
       const known = this.#entries.get(key);
       if (known !== undefined && "port" in known) continue;
       const { port } = address;
-      this.#entries.set(key, port > 0 && ports.has(port) ? { port } : await probe(listener, address));
+      if (port > 0 && ports.has(port)) this.#entries.set(key, { port });
+      else this.#entries.set(key, port === 0 ? this.#reserve(key, address) : await probe(listener, address));
       this.version++;
     }
   }
@@ -57,7 +61,27 @@ export class PlaceBook {
   /** Forgets places that `snapshot` has not: to be called when no worker listens there any more. */
   prune(snapshot: Snapshot): void {
     const used = new Set([...addressesOf(snapshot)].map(([key]) => key));
-    for (const key of this.#entries.keys()) if (!used.has(key)) this.#entries.delete(key);
+    for (const key of this.#entries.keys()) if (!used.has(key)) this.#forget(key);
+  }
+
+  /** Forgets all places. */
+  close(): void {
+    for (const key of this.#entries.keys()) this.#forget(key);
+  }
+
+  #forget(key: string): void {
+    this.#entries.delete(key);
+    this.#reserved.get(key)?.close();
+    this.#reserved.delete(key);
+  }
+
+  #reserve(key: string, address: TcpAddress): PlaceEntry {
+    const handle = bindHandle(address, REUSE_PORT);
+    const entry = placeOf(handle);
+    if (typeof handle === "number") return entry;
+    if ("port" in entry) this.#reserved.set(key, handle);
+    else handle.close();
+    return entry;
   }
 }
 
@@ -77,28 +101,36 @@ const { _createServerHandle: createServerHandle } = net as unknown as {
   ): BoundHandle | number;
 };
 
-/** libuv's UV_TCP_IPV6ONLY. */
+/** libuv's UV_TCP_IPV6ONLY and UV_TCP_REUSEPORT. */
 const IPV6_ONLY = 1;
+const REUSE_PORT = 2;
+
+function bindHandle({ host, port, ipv4Compat }: TcpAddress, flags = 0): BoundHandle | number {
+  if (!host.includes(":")) return createServerHandle(host, port, 4, undefined, flags);
+  return createServerHandle(host, port, 6, undefined, flags | (ipv4Compat ? 0 : IPV6_ONLY));
+}
 
 /** Binds for a moment, with nobody beside. A socket that does not listen takes no connection from anyone. */
 async function probe(listener: Listener, address: TcpAddress): Promise<PlaceEntry> {
   const { host, port, networkNamespace = null } = address;
-  const ipv6 = host.includes(":");
-  const ipv6Only = ipv6 && !address.ipv4Compat;
   const transparent = listener.transparent === true;
   if (transparent || networkNamespace !== null) {
     const sockets = await loadSystemSockets();
     // What is missing is told by whoever comes to listen.
     if (sockets === null) return { port };
+    const ipv6Only = host.includes(":") && !address.ipv4Compat;
     try {
-      const fd = sockets.bind({ host, port, ipv6Only, transparent, networkNamespace, reusePort: false });
-      return placeOf(createServerHandle(host, port, ipv6 ? 6 : 4, fd, 0));
+      closeSync(sockets.bind({ host, port, ipv6Only, transparent, networkNamespace, reusePort: false }));
+      return { port };
     } catch (error) {
       return error instanceof SocketError && error.code === "EADDRINUSE" ? { error: error.code } : { port };
     }
   }
   if (net.isIP(host) === 0) return { port };
-  return placeOf(createServerHandle(host, port, ipv6 ? 6 : 4, undefined, ipv6Only ? IPV6_ONLY : 0));
+  const handle = bindHandle(address);
+  const entry = placeOf(handle);
+  if (typeof handle !== "number") handle.close();
+  return entry;
 }
 
 /** libuv tells of an address in use not before somebody asks for the socket's name. */
@@ -106,7 +138,6 @@ function placeOf(handle: BoundHandle | number): PlaceEntry {
   if (typeof handle === "number") return { error: getSystemErrorName(handle) };
   const name: { port?: number } = {};
   const status = handle.getsockname(name);
-  handle.close();
   return status < 0 ? { error: getSystemErrorName(status) } : { port: name.port ?? 0 };
 }
 

@@ -7,6 +7,7 @@ import { setLogLevel } from "../../core/log.ts";
 import { SharedState } from "../../core/shared-state.ts";
 import { WatchCell } from "../../core/watch.ts";
 import type { Snapshot } from "../../model/snapshot.ts";
+import { loadSocketOptions } from "../../proxy/listener/socket-options.ts";
 import type { ClusterView } from "../../telemetry/cluster-view.ts";
 import { MetricsRegistry } from "../../telemetry/metrics.ts";
 import { registerThreadMetrics } from "../../telemetry/process-metrics.ts";
@@ -161,7 +162,9 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 async function runWorker(start: WorkerStart, port: MessagePort): Promise<void> {
   for (const [level, component] of start.logLevels) setLogLevel(level, component);
   const tell = (message: FromWorker): void => port.postMessage(message);
-  const places = new WorkerPlaces(start.index, start.inherited, await loadDescriptors(), tell);
+  // Both of the C library, which is loaded once. With socket options, who waits at the end is accepted.
+  const [descriptors] = await Promise.all([loadDescriptors(), loadSocketOptions()]);
+  const places = new WorkerPlaces(start.index, start.inherited, descriptors, tell);
   const worker = new DataPlaneWorker(start, places, port);
   // Messages that came before wait in the port, and it keeps the thread alive.
   port.on("message", (message: ToWorker) => worker.take(message));

@@ -183,6 +183,7 @@ export class Workers implements DataPlaneHost {
     if (this.#ending) return;
     this.#ending = true;
     this.#stopIdentity();
+    this.#places.close();
     for (const slot of this.slots) slot.stopRestarting();
   }
 
