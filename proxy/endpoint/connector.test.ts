@@ -104,6 +104,16 @@ test("from another address of this machine, and through a pipe", async (t) => {
   server.close();
 });
 
+test("a connection that needs a special socket fails with a reason, where that can't be made", async () => {
+  const reason =
+    (await loadSystemSockets()) === null
+      ? "connections in another network namespace, or from another's address, need Linux and the optional package koffi"
+      : "there is no network namespace at /nowhere/net (ENOENT)";
+  const address = { kind: "tcp", host: "127.0.0.1", port: 1 } as const;
+  const localAddress = { kind: "tcp", host: "127.0.0.6", port: 0, networkNamespace: "/nowhere/net" } as const;
+  assert.equal(await attempt(address, { localAddress }).outcome, `connect_failure: ${reason}`);
+});
+
 test("failures are in Envoy's words where it has some", async (t) => {
   const address = await listen(t);
   const { port } = address as { port: number };

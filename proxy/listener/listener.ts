@@ -173,21 +173,13 @@ const NO_SYSTEM_SOCKETS =
   "transparent sockets and those in other network namespaces need Linux and the optional package koffi";
 
 function explainBind(error: Error, config: Listener, address: Address): UserError {
-  const message = `cannot bind ${formatAddress(address)}: ${whyNotBound(error, address)}`;
+  const message = `cannot bind ${formatAddress(address)}: ${whyNotBound(error)}`;
   return new UserError([{ resource: `listener "${config.name}"`, message }]);
 }
 
-function whyNotBound(error: Error, address: Address): string {
-  const code = codeOf(error);
-  if (error instanceof SocketError && error.step === "transparent" && code === "EPERM") {
-    return "a transparent socket needs the capability NET_ADMIN";
-  }
-  if (error instanceof SocketError && error.step === "namespace") {
-    const path = address.kind === "tcp" ? (address.networkNamespace ?? "") : "";
-    if (code === "EPERM") return `to enter the network namespace ${path} the capability SYS_ADMIN is needed`;
-    return `there is no network namespace at ${path} (${code})`;
-  }
-  switch (code) {
+function whyNotBound(error: Error): string {
+  if (error instanceof SocketError && error.step !== "bind") return error.message;
+  switch (codeOf(error)) {
     case "EADDRINUSE":
       return "the address is in use by another process";
     case "EACCES":

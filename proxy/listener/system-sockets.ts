@@ -31,17 +31,29 @@ export interface SystemSockets {
   open(place: SocketPlace): number;
 }
 
-/** What the system refused, with its name for the reason, as errors of Node's own have it. */
+/** What the system refused: a message that stands alone, and its name for the reason, as errors of Node's own have it. */
 export class SocketError extends Error {
   readonly code: string;
   readonly step: "namespace" | "socket" | "transparent" | "bind";
 
-  constructor(step: SocketError["step"], code: string, detail = "") {
-    super(detail === "" ? `${step}: ${code}` : `${step}: ${code} (${detail})`);
+  /** `about`: what the step was about, the path of a namespace or an address. */
+  constructor(step: SocketError["step"], code: string, about = "") {
+    super(explain(step, code, about));
     this.name = "SocketError";
     this.step = step;
     this.code = code;
   }
+}
+
+function explain(step: SocketError["step"], code: string, about: string): string {
+  if (step === "transparent" && code === "EPERM") return "a transparent socket needs the capability NET_ADMIN";
+  if (step === "namespace") {
+    if (code === "EPERM" || code === "EACCES") {
+      return `to enter the network namespace ${about} the capability SYS_ADMIN is needed`;
+    }
+    return `there is no network namespace at ${about} (${code})`;
+  }
+  return about === "" ? `${step}: ${code}` : `${step}: ${code} (${about})`;
 }
 
 const AF_INET = 2;
@@ -150,7 +162,7 @@ class LinuxSockets implements SystemSockets {
     try {
       const other = openNamespace(path);
       try {
-        if (this.#calls.setns(other, CLONE_NEWNET) < 0) throw this.#error("namespace");
+        if (this.#calls.setns(other, CLONE_NEWNET) < 0) throw this.#error("namespace", path);
       } finally {
         closeSync(other);
       }
@@ -170,8 +182,8 @@ class LinuxSockets implements SystemSockets {
     if (this.#calls.setsockopt(fd, level, option, this.#int, 4) < 0) throw this.#error(step);
   }
 
-  #error(step: SocketError["step"]): SocketError {
-    return new SocketError(step, getSystemErrorName(-this.#calls.errno()));
+  #error(step: SocketError["step"], about = ""): SocketError {
+    return new SocketError(step, getSystemErrorName(-this.#calls.errno()), about);
   }
 }
 
