@@ -113,6 +113,24 @@ test("failures: backs off, repeats the same request, keeps the present certifica
   identity.stop();
 });
 
+test("a certificate of seconds that expired while nobody answered is replaced soon after somebody does", async () => {
+  let down = false;
+  const { identity } = workload((csr, lifetime) => {
+    if (down) throw new Error("connection refused");
+    return sign(csr, lifetime);
+  }, 8000);
+  identity.start();
+  await settle();
+  down = true;
+  // Long enough for a backoff that doubles to have grown to its 30 s.
+  await clock.run(5 * MINUTE, 100);
+  assert.equal(identity.status.state, "expired");
+  down = false;
+  await clock.run(1100, 100);
+  assert.equal(identity.status.state, "valid");
+  identity.stop();
+});
+
 test("without a first certificate the attempts go on, at most 30 s apart", async () => {
   let attempts = 0;
   const { identity, errors } = workload(async () => {

@@ -154,8 +154,10 @@ export class WorkloadIdentity {
     const now = clock.wallTime();
     const current = this.#certificate.get();
     let delay = backoffDelay(this.#backoff, this.#failures, random);
-    // A short-lived certificate must not expire between two attempts.
-    if (current && current.notAfter > now) delay = Math.min(delay, (current.notAfter - now) / 8);
+    // A short-lived certificate must not expire between two attempts, and one that has must not stay so for long.
+    if (current) {
+      delay = Math.min(delay, this.#life(current) / 8);
+    }
     this.#failures++;
     const problem = current ? clockProblem(current, now) : null;
     const consequence = current
@@ -166,16 +168,20 @@ export class WorkloadIdentity {
     this.#sleepUntil(now + Math.max(delay, SHORTEST_SLEEP_MS));
   }
 
-  /**
-   * Half of what is left, ±10 %. Clocks may differ, so the local one is believed only as far as the certificate's own
-   * length and the lifetime that was asked for allow; when it says that nothing is left, the length alone counts.
-   */
+  /** Half of what is left, ±10 %. */
   #renewalDelay(certificate: WorkloadCertificate): number {
-    const asked = this.#options.lifetimeMs ?? Number.POSITIVE_INFINITY;
-    const whole = Math.min(certificate.notAfter - certificate.notBefore, asked);
-    const left = certificate.notAfter - this.#options.clock.wallTime();
-    const life = left > 0 ? Math.min(left, whole) : whole;
-    return Math.max((life / 2) * (0.9 + 0.2 * this.#options.random()), SHORTEST_SLEEP_MS);
+    return Math.max((this.#life(certificate) / 2) * (0.9 + 0.2 * this.#options.random()), SHORTEST_SLEEP_MS);
+  }
+
+  /**
+   * What is left of a certificate's life, ms. Clocks may differ, so the local one is believed only as far as the
+   * certificate's own length and the lifetime that was asked for allow; when it says that nothing is left, the length
+   * alone counts.
+   */
+  #life({ notBefore, notAfter }: WorkloadCertificate): number {
+    const whole = Math.min(notAfter - notBefore, this.#options.lifetimeMs ?? Number.POSITIVE_INFINITY);
+    const left = notAfter - this.#options.clock.wallTime();
+    return left > 0 ? Math.min(left, whole) : whole;
   }
 
   #sleepUntil(wallTime: number): void {
