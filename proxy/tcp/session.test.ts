@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
+import tls from "node:tls";
+import { certificate } from "../../test/envoy/harness/certificates.ts";
 import { addressOf, readAll, startServer, startSubject } from "../../test/support/tcp-subject.ts";
 
 test("bytes go both ways, and an end of one way leaves the other open", async (t) => {
@@ -22,6 +24,40 @@ test("bytes go both ways, and an end of one way leaves the other open", async (t
   assert.deepEqual(
     subject.lines.map(({ type, flags, received, sent }) => ({ type, flags, received, sent })),
     [{ type: "TcpConnectionEnd", flags: "-", received: 5, sent: 14 }],
+  );
+  assert.equal(subject.orders.stats.upstream_cx_active, 0);
+  assert.equal(subject.orders.limits.connections, 0);
+});
+
+test("a reset under TLS, which closes the other side at once, ends a connection once", async (t) => {
+  const { chain, key } = certificate("alpha");
+  const server = tls.createServer({ cert: chain, key }, (socket) => {
+    socket.on("error", () => undefined);
+    socket.pipe(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const subject = await startSubject({
+    endpoints: [addressOf(server)],
+    tls: {
+      begin: () => ({
+        options: { rejectUnauthorized: false },
+        verify: () => null,
+        explain: ({ message }) => message,
+      }),
+    },
+  });
+  t.after(() => subject.close());
+  const client = net.connect(subject.port, "127.0.0.1");
+  client.write("ping");
+  await once(client, "data");
+  client.resetAndDestroy();
+  while (subject.served.size > 0) await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(
+    subject.ends.map(({ flags, received }) => ({ flags, received })),
+    [{ flags: "-", received: 4 }],
   );
   assert.equal(subject.orders.stats.upstream_cx_active, 0);
   assert.equal(subject.orders.limits.connections, 0);
