@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const END_MS = 5000;
 /** How much of what it says is kept. */
 const KEPT = 1 << 20;

@@ -1,7 +1,7 @@
 /** A control plane and sidecars in a network of namespaces, made with the commands that a user would type. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -9,10 +9,12 @@ import type { ControlPlaneStatus } from "../../control-plane/status.ts";
 import type { Daemon } from "./daemon.ts";
 import { type Host, NETWORK, type Network } from "./network.ts";
 
-const MAIN = path.join(import.meta.dirname, "..", "..", "cli", "main.ts");
+const ROOT = path.join(import.meta.dirname, "..", "..");
+const MAIN = path.join(ROOT, "cli", "main.ts");
+const COMPILED = path.join(ROOT, ".cache", "compiled");
 /** Whom sidecars run as: `outrigger init` leaves this user's connections alone. */
 export const SIDECAR = 1337;
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 export interface Workload {
   /** The host that it runs on. */
@@ -76,8 +78,8 @@ export class Mesh {
     const state = path.join(this.network.dir, `sidecar-${host.space.name}`);
     mkdirSync(state, { recursive: true, mode: 0o700 });
     chownSync(state, SIDECAR, SIDECAR);
-    const [node = "", ...token] = outrigger("token", "--service", service, "--state", this.#state);
-    const { stdout } = await promisify(execFile)(node, token);
+    const [env = "", ...token] = outrigger("token", "--service", service, "--state", this.#state);
+    const { stdout } = await promisify(execFile)(env, token);
     const command = [
       ...["sidecar", "--control-plane", `${NETWORK.mesh[4]}:15012`, "--join-token", stdout.trim(), "--state", state],
       ...[
@@ -137,7 +139,7 @@ export class Mesh {
         throw new Error(
           `waiting for ${what} took too long: ${JSON.stringify(status, null, 1)}\n${this.network.said()}`,
         );
-      await wait(30);
+      await wait(80);
     }
   }
 }
@@ -149,9 +151,11 @@ export async function intercept(host: Host, ...flags: readonly string[]): Promis
   return stdout;
 }
 
-/** The command. */
+/** The command. Dozens of them are started, by several users, and compiling is most of what a start costs. */
 export function outrigger(...args: readonly string[]): string[] {
-  return [process.execPath, MAIN, ...args];
+  mkdirSync(COMPILED, { recursive: true });
+  chmodSync(COMPILED, 0o1777);
+  return ["env", `NODE_COMPILE_CACHE=${COMPILED}`, process.execPath, MAIN, ...args];
 }
 
 /** A page of a host's sidecar: `15000/stats`. */
