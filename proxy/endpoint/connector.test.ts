@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import { SimulatedClock } from "../../core/clock.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
 import type { Address } from "../../model/address.ts";
+import { loadSystemSockets } from "../listener/system-sockets.ts";
 import { type ConnectOptions, connect, type UpstreamTlsConnector } from "./connector.ts";
 
 const clock = new SimulatedClock();
