@@ -266,8 +266,13 @@ export class OutlierDetector implements RunListener {
     return true;
   }
 
+  /** Who has waited for longest comes first, also where other threads have ejected several meanwhile. */
   #waitForProbe(monitor: HostMonitor): void {
-    if (!this.#halfOpen.includes(monitor)) this.#halfOpen.push(monitor);
+    if (this.#halfOpen.includes(monitor)) return;
+    const dueAt = ({ record }: HostMonitor): number => record.ejectedAt + record.ejectedForMs;
+    this.#halfOpen = [...this.#halfOpen, monitor].sort(
+      (a, b) => dueAt(a) - dueAt(b) || a.record.ejectedAt - b.record.ejectedAt,
+    );
   }
 
   #leaveProbe(monitor: HostMonitor): void {

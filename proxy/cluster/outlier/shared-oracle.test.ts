@@ -53,7 +53,7 @@ const policies = fc.record({
   maxEjectionTimeMs: fc.constant(4000),
 });
 
-/** Never at the same moment as a timer, which may come before or after in one or the other. */
+/** No two at the same moment: of endpoints that wait equally long for a probe either may have it. */
 const steps = fc.array(
   fc.record({
     thread: fc.nat(THREADS - 1),
@@ -64,7 +64,7 @@ const steps = fc.array(
       { weight: 2, arbitrary: fc.constantFrom("probe 200" as const, "probe 500" as const) },
     ),
     times: fc.constantFrom(1, 1, 2, 4),
-    waitMs: fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, fc.constantFrom(110, 510, 1010, 2030)),
+    waitMs: fc.oneof({ weight: 5, arbitrary: fc.constant(10) }, fc.constantFrom(110, 510, 1010, 2030)),
   }),
   { maxLength: 50 },
 );
