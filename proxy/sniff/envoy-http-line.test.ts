@@ -49,6 +49,11 @@ describe("HTTP in plaintext, as Envoy judges", () => {
     test(JSON.stringify(bytes), () => assert.equal(read(bytes), answer));
   }
 
+  test("a line that does not end is given up", () => {
+    assert.equal(read(`GET /${"a".repeat(60_000)}`), MORE);
+    assert.equal(read(`GET /${"a".repeat(70_000)}`), NOT_HTTP);
+  });
+
   test("an answer stays the answer, whatever follows", () => {
     const piece = fc.oneof(
       fc.constantFrom("GET ", "PRI ", "* ", "/ ", "HTTP/1.1", "\r\n", "HTTP/2.0\r\n\r\n", "SM\r\n\r\n"),

@@ -12,6 +12,8 @@ const REQUEST_LINE = /^([^ \t]+)[ \t]+([^ \t]+)(?:[ \t]+([^ \t]+))?[ \t]*$/;
 const TARGET = /^(?:\/|\*|[A-Za-z][A-Za-z0-9+.-]*:\/\/)/;
 const AUTHORITY = /^[^/]+:\d+$/;
 const VERSION = /^HTTP\/\d\.\d$/;
+/** As much as Envoy looks at. */
+const MAX_LINE = 65_536;
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -27,7 +29,7 @@ export function readEnvoyHttpLine(bytes: Buffer): PlaintextHttp | typeof MORE | 
   const line = bytes.latin1Slice(0, end);
   const [method = ""] = line.split(/[ \t]/, 1);
   if (end > 0 && !TOKEN.test(method)) return NOT_HTTP;
-  if (end === bytes.length) return MORE;
+  if (end === bytes.length) return end > MAX_LINE ? NOT_HTTP : MORE;
   return readLine(line);
 }
 

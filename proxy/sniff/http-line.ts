@@ -10,8 +10,8 @@ export type PlaintextHttp = "http/1.0" | "http/1.1" | "h2c";
 export const MORE = 0;
 export const NOT_HTTP = 1;
 
-/** A first line that is longer belongs to nobody. Envoy's http_inspector gives up at the same size. */
-const MAX_LINE = 65_536;
+/** A line that is longer is not waited for: it is looked through again with every piece that comes. */
+const MAX_LINE = 16_384;
 
 /** Methods by which HTTP is known, those of WebDAV and of caches among them; others count as something else. */
 const METHODS: readonly string[] =
