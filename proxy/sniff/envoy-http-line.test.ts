@@ -52,6 +52,7 @@ describe("HTTP in plaintext, as Envoy judges", () => {
   test("a line that does not end is given up", () => {
     assert.equal(read(`GET /${"a".repeat(60_000)}`), MORE);
     assert.equal(read(`GET /${"a".repeat(70_000)}`), NOT_HTTP);
+    assert.equal(read(`GET /${"a".repeat(70_000)} HTTP/1.1\r\n`), NOT_HTTP);
   });
 
   test("an answer stays the answer, whatever follows", () => {

@@ -29,7 +29,8 @@ export function readEnvoyHttpLine(bytes: Buffer): PlaintextHttp | typeof MORE | 
   const line = bytes.latin1Slice(0, end);
   const [method = ""] = line.split(/[ \t]/, 1);
   if (end > 0 && !TOKEN.test(method)) return NOT_HTTP;
-  if (end === bytes.length) return end > MAX_LINE ? NOT_HTTP : MORE;
+  if (end > MAX_LINE) return NOT_HTTP;
+  if (end === bytes.length) return MORE;
   return readLine(line);
 }
 

@@ -60,6 +60,7 @@ describe("HTTP in plaintext", () => {
   test("a line that does not end is given up", () => {
     assert.equal(read(`GET /${"a".repeat(16_000)}`), MORE);
     assert.equal(read(`GET /${"a".repeat(17_000)}`), NOT_HTTP);
+    assert.equal(read(`GET /${"a".repeat(17_000)} HTTP/1.1\r\n`), NOT_HTTP);
   });
 
   test("whatever comes, an answer stays the answer, and nothing is thrown", () => {

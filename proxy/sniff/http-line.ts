@@ -62,8 +62,9 @@ function skipMethod(bytes: Buffer, start: number): number {
 /** The target ends with a space, and the line with the version. */
 function readTargetAndVersion(bytes: Buffer, start: number): PlaintextHttp | typeof MORE | typeof NOT_HTTP {
   let at = start;
-  while (at < bytes.length && isTargetByte(bytes[at] as number)) at++;
-  if (at === bytes.length) return at > MAX_LINE ? NOT_HTTP : MORE;
+  while (at < bytes.length && at <= MAX_LINE && isTargetByte(bytes[at] as number)) at++;
+  if (at > MAX_LINE) return NOT_HTTP;
+  if (at === bytes.length) return MORE;
   if (bytes[at] !== SPACE || at === start) return NOT_HTTP;
   at++;
   for (let i = 0; i < VERSION.length; i++, at++) {
