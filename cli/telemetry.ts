@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import type { TracingProvider } from "../model/http.ts";
+import type { RefusalReason } from "../proxy/listener/refusal.ts";
 import type { OutboundObserver } from "../proxy/outbound.ts";
 import type { ProxyTelemetry } from "../proxy/proxy-telemetry.ts";
 import { compileHeaderMatch } from "../proxy/router/compile-matcher.ts";
@@ -11,6 +12,7 @@ import { ClusterEventMetrics } from "../telemetry/cluster-metrics.ts";
 import { ConnectionMetrics, TlsMetrics } from "../telemetry/connection-metrics.ts";
 import { GrpcFilterStats } from "../telemetry/grpc/filter-stats.ts";
 import type { MetricsRegistry } from "../telemetry/metrics.ts";
+import { RefusalReporter } from "../telemetry/refusal-reporter.ts";
 import { RequestMetrics } from "../telemetry/request-metrics.ts";
 import { TcpMetrics } from "../telemetry/tcp-metrics.ts";
 import { createOtlpSink } from "../telemetry/tracing/otlp-sink.ts";
@@ -39,6 +41,10 @@ export interface JoinedTelemetry extends ProxyTelemetry {
 }
 
 const listenerLog = logger("listener");
+
+/** The flag that an access log has for such a connection: none was matched, or the cluster has no endpoint. */
+const FLAGS: Partial<Readonly<Record<RefusalReason, string>>> = { timeout: "", registry_only: "UH" };
+const NO_CHAIN = "NR";
 
 export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
   const { registry, clock, random } = options;
@@ -77,6 +83,7 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
   };
 
   const clusterEvents = new ClusterEventMetrics(registry);
+  const refusals = new RefusalReporter(clock);
   return {
     requests,
     tcp,
@@ -99,7 +106,10 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
         },
         onRefused(name, reason, explanation, remoteAddress) {
           cells.failed(reason);
-          listenerLog.info({ listener: name, remoteAddress, reason }, `connection refused: ${explanation}`);
+          const unsaid = refusals.tell(`${name} ${reason}`);
+          const fields = { listener: name, remoteAddress, reason, flags: FLAGS[reason] ?? NO_CHAIN };
+          if (unsaid === null) listenerLog.info(fields, `connection refused: ${explanation}`);
+          else listenerLog.warn({ ...fields, unsaid }, `connection refused: ${explanation}`);
         },
         onDetected: (_, outcome) => cells.detected(outcome),
         onTlsAccepted: (name, info) => tls.handshake("downstream", name, info),
