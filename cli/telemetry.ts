@@ -106,7 +106,7 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
         },
         onRefused(name, reason, explanation, remoteAddress) {
           cells.failed(reason);
-          const unsaid = refusals.tell(`${name} ${reason}`);
+          const unsaid = refusals.tell(`${name} ${explanation}`);
           const fields = { listener: name, remoteAddress, reason, flags: FLAGS[reason] ?? NO_CHAIN };
           if (unsaid === null) listenerLog.info(fields, `connection refused: ${explanation}`);
           else listenerLog.warn({ ...fields, unsaid }, `connection refused: ${explanation}`);
