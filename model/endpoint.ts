@@ -20,6 +20,8 @@ export interface LocalityEndpoints {
 
 export interface Endpoint {
   readonly address: Address;
+  /** `additional_addresses`: more ways to the same instance, the better ones first. Absent: none. */
+  readonly additionalAddresses?: readonly Address[];
   /** Envoy's default: 1. */
   readonly weight: number;
   readonly health: "healthy" | "unhealthy" | "draining" | "degraded";

@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { HealthStatus } from "../generated/envoy/config/core/v3/health_check_pb.js";
 import {
+  type Endpoint_AdditionalAddress,
   type LbEndpoint,
   LbEndpointSchema,
   type LocalityLbEndpoints,
@@ -11,6 +12,7 @@ import {
   type ClusterLoadAssignment,
   ClusterLoadAssignmentSchema,
 } from "../generated/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { Address } from "../model/address.ts";
 import type { Endpoint, EndpointMetadata, EndpointSet, LocalityEndpoints } from "../model/endpoint.ts";
 import { decodeAddress, encodeAddress } from "./address.ts";
 import type { Codec } from "./codec.ts";
@@ -76,8 +78,11 @@ function decodeEndpoint(message: LbEndpoint, names: "names" | "ip_only", at: Pla
   const weight = message.loadBalancingWeight ?? 1;
   if (weight === 0) at.field("load_balancing_weight").error("must be at least 1");
   const workload = metadataOf(message.metadata, OUTRIGGER)?.["workload"];
+  const address = decodeAddress(endpoint?.address, names, at.field("endpoint.address"));
+  const more = decodeAdditional(endpoint?.additionalAddresses ?? [], names, at.field("endpoint"));
   return {
-    address: decodeAddress(endpoint?.address, names, at.field("endpoint.address")),
+    address,
+    ...(more.length === 0 ? {} : { additionalAddresses: more }),
     weight,
     health: HEALTH[message.healthStatus] ?? "healthy",
     hostname: endpoint?.hostname ?? "",
@@ -87,6 +92,20 @@ function decodeEndpoint(message: LbEndpoint, names: "names" | "ip_only", at: Pla
     ),
     workload: typeof workload === "string" ? workload : "",
   };
+}
+
+/** Where names are resolved Envoy looks at the first address alone, as long as the others are well-formed. */
+function decodeAdditional(
+  messages: readonly Endpoint_AdditionalAddress[],
+  names: "names" | "ip_only",
+  at: Place,
+): readonly Address[] {
+  const addresses = messages.map(({ address }, i) =>
+    decodeAddress(address, names, at.item("additional_addresses", i).field("address")),
+  );
+  if (names === "ip_only") return addresses;
+  if (addresses.length > 0) at.field("additional_addresses").note("has no effect in clusters that resolve names");
+  return [];
 }
 
 /** Match criteria: only strings can be compared. */
@@ -134,7 +153,13 @@ function encodeEndpoint(endpoint: Endpoint): LbEndpoint {
   return create(LbEndpointSchema, {
     hostIdentifier: {
       case: "endpoint",
-      value: { address: encodeAddress(endpoint.address), hostname: endpoint.hostname },
+      value: {
+        address: encodeAddress(endpoint.address),
+        hostname: endpoint.hostname,
+        additionalAddresses: (endpoint.additionalAddresses ?? []).map((address) => ({
+          address: encodeAddress(address),
+        })),
+      },
     },
     healthStatus: HEALTH_STATUS[endpoint.health],
     loadBalancingWeight: endpoint.weight,

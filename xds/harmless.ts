@@ -115,7 +115,8 @@ export const HARMLESS_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     typed_dns_resolver_config: "the system's resolver is used",
   },
   "envoy.config.cluster.v3.UpstreamConnectionOptions": {
-    happy_eyeballs_config: "an endpoint has one address",
+    happy_eyeballs_config:
+      "the first of an endpoint's addresses is tried first, then those of the other family by turns",
     set_local_interface_name_on_upstream_connections: "only feeds a log field that is not supported",
   },
   "envoy.config.listener.v3.Listener": {

@@ -51,7 +51,6 @@ export const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
   "envoy.config.core.v3.SubstitutionFormatString": "6:formatters",
   "envoy.config.endpoint.v3.ClusterLoadAssignment": "5:named_endpoints",
   "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy": "2:drop_overloads 6:weighted_priority_health",
-  "envoy.config.endpoint.v3.Endpoint": "4:additional_addresses",
   "envoy.config.endpoint.v3.Endpoint.HealthCheckConfig":
     "1:port_value 2:hostname 3:address 4:disable_active_health_check",
   "envoy.config.endpoint.v3.LbEndpoint": "5:endpoint_name",

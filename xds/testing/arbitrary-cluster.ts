@@ -51,20 +51,28 @@ const endpoint = (where: fc.Arbitrary<Address>): fc.Arbitrary<Endpoint> =>
     workload: plainText,
   });
 
+/** An endpoint that may be reached in several ways. */
+const endpointAtPlaces: fc.Arbitrary<Endpoint> = andPerhaps(endpoint(address), {
+  additionalAddresses: fc.array(address, { minLength: 1, maxLength: 2 }),
+});
+
 const locality = fc.record({ region: plainText, zone: plainText, subZone: plainText });
 
-export const endpointSet: fc.Arbitrary<EndpointSet> = fc.record({
-  name,
-  localities: few(
-    fc.record({
-      locality,
-      weight: orNull(fc.integer({ min: 1, max: 9 })),
-      priority: fc.nat({ max: 128 }),
-      endpoints: few(endpoint(address)),
-    }),
-  ),
-  overprovisioningFactor: fc.constantFrom(1, 140, 200),
-});
+const endpointsOf = (one: fc.Arbitrary<Endpoint>): fc.Arbitrary<EndpointSet> =>
+  fc.record({
+    name,
+    localities: few(
+      fc.record({
+        locality,
+        weight: orNull(fc.integer({ min: 1, max: 9 })),
+        priority: fc.nat({ max: 128 }),
+        endpoints: few(one),
+      }),
+    ),
+    overprovisioningFactor: fc.constantFrom(1, 140, 200),
+  });
+
+export const endpointSet: fc.Arbitrary<EndpointSet> = endpointsOf(endpointAtPlaces);
 
 const oneEndpoint: fc.Arbitrary<EndpointSet> = fc.record({
   name,
@@ -90,7 +98,7 @@ const dns: fc.Arbitrary<DnsOptions> = fc.record({
 const discovery: fc.Arbitrary<Cluster["discovery"]> = fc.oneof(
   fc.record({ kind: fc.constant("eds" as const), serviceName: name, source: configSource }),
   fc.record({ kind: fc.constant("static" as const), endpoints: endpointSet }),
-  fc.record({ kind: fc.constant("strict_dns" as const), endpoints: endpointSet, dns }),
+  fc.record({ kind: fc.constant("strict_dns" as const), endpoints: endpointsOf(endpoint(address)), dns }),
   fc.record({ kind: fc.constant("logical_dns" as const), endpoints: oneEndpoint, dns }),
   fc.record({ kind: fc.constant("original_dst" as const), cleanupIntervalMs: positiveMs }),
 );

@@ -2,7 +2,7 @@
 
 import { ACCESS_LOG_CASES } from "./access-log-cases.ts";
 import type { ValidityCase } from "./case.ts";
-import { HTTP2_CASES, PROTOCOL_CASES } from "./cluster-cases.ts";
+import { ADDRESS_CASES, HTTP2_CASES, PROTOCOL_CASES } from "./cluster-cases.ts";
 import { CHAIN_CASES, FAULT_CASES, OVERRIDE_CASES, RBAC_CASES } from "./filter-cases.ts";
 import { FORWARD_CASES, RETRY_CASES, WEIGHT_CASES } from "./forward-cases.ts";
 import { CHAIN_MATCH_CASES, LISTENER_CASES, NAMESPACE_CASES, PREDICATE_CASES } from "./listener-cases.ts";
@@ -32,6 +32,7 @@ export const VALIDITY_CASES: Readonly<Record<string, readonly ValidityCase[]>> =
   "original destinations": ORIGINAL_DST_CASES,
   "source addresses": BIND_CASES,
   "connection managers": MANAGER_CASES,
+  "additional addresses of endpoints": ADDRESS_CASES,
   "protocols of clusters": PROTOCOL_CASES,
   "HTTP/2 options": HTTP2_CASES,
   "access logs and local replies": ACCESS_LOG_CASES,

@@ -13,6 +13,26 @@ const auto = (fields: Json): Json => withOptions({ auto_config: {} }, fields);
 const match = (transportSocket?: Json): Json => ({ name: "m", match: {}, transport_socket: transportSocket });
 const keepalive = (fields: Json): Json => http2({ connection_keepalive: fields });
 
+const ip = (address: string): Json => ({ socket_address: { address, port_value: 80 } });
+
+/** A cluster whose endpoint has one more address. */
+const withMore = (type: string, address: Json): Json => {
+  const endpoint = { address: ip("127.0.0.1"), additional_addresses: [{ address }] };
+  const endpoints = [{ lb_endpoints: [{ endpoint }] }];
+  return withCluster({ type, load_assignment: { cluster_name: "c", endpoints } });
+};
+const MORE = "additional_addresses[0].address";
+
+export const ADDRESS_CASES = cases(
+  ["of the other family", withMore("STATIC", ip("::1"))],
+  ["the same again", withMore("STATIC", ip("127.0.0.1"))],
+  ["a pipe", withMore("STATIC", { pipe: { path: "/run/c" } })],
+  ["none", withMore("STATIC", {}), MORE, /an address is required/],
+  ["a name", withMore("STATIC", ip("localhost")), `${MORE}.socket_address.address`, /malformed IP address: localhost/],
+  ["a name that nobody resolves", withMore("STRICT_DNS", ip("localhost"))],
+  ["none beside a name", withMore("LOGICAL_DNS", {}), MORE, /an address is required/],
+);
+
 export const PROTOCOL_CASES = cases(
   ["HTTP/2", http2({})],
   ["HTTP/2 by the deprecated field", withCluster({ http2_protocol_options: {} })],
