@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import type { EventClock } from "../core/clock.ts";
-import type { TimerWheel, WheelTimer } from "../core/timer-wheel.ts";
+import type { TimerWheel } from "../core/timer-wheel.ts";
 import { Flag } from "../model/flags.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls, StreamInfo } from "../telemetry/stream-info.ts";
@@ -14,13 +14,14 @@ import type { CompiledFilterChain } from "./listener/compile-chain.ts";
 import { type ConnectionLog, streamOf, type Unserved } from "./listener/connection-log.ts";
 import { Detection, type DetectionOutcome } from "./listener/detection.ts";
 import { compileFilterChains } from "./listener/filter-chain-match.ts";
+import { Handshakes } from "./listener/handshakes.ts";
 import { Intake, type IntakeEnd, type IntakeOwner, runSteps } from "./listener/intake.ts";
 import { compileListenerFilters, inspectTls, type ListenerStep } from "./listener/listener-filters.ts";
 import { type Refusal, type RefusalReason, refusals } from "./listener/refusal.ts";
+import { ServedConnections } from "./listener/served-connections.ts";
 import { type OpaqueWay, ServerWatch } from "./listener/server-watch.ts";
 import type { ConnectionClosed, ServedConnection } from "./listener/terminal.ts";
 import { compileVirtualGuard, type VirtualGuard } from "./listener/virtual-guard.ts";
-import { acceptTls, type ClientHelloInfo } from "./tls/accept.ts";
 import { TlsFailure } from "./tls/failure.ts";
 
 /** What is counted about connections. */
@@ -44,7 +45,6 @@ export interface InboundDeps {
   readonly log: ConnectionLog | null;
 }
 
-const NO_HELLO: ClientHelloInfo = { serverName: "", alpn: [] };
 const HELLO_STEP: readonly ListenerStep[] = [inspectTls];
 
 /** The accepting side of one version of a listener's configuration, with the connections that follow it. */
@@ -59,18 +59,10 @@ export class InboundListener implements IntakeOwner {
   readonly #keepsSource: boolean;
   /** The default chain: a listener for what the mesh does not know refuses what comes to it. */
   #fallback: CompiledFilterChain | null = null;
-  readonly #connections = new Map<ServedConnection, CompiledFilterChain>();
+  readonly #connections = new ServedConnections();
   /** Connections that have not yet shown what they speak, and who listens to their servers meanwhile. */
   readonly #intakes = new Map<Intake, ServerWatch | null>();
-  /** Handshakes under way, as the ways to give them up. */
-  readonly #handshakes = new Set<(reason: string) => void>();
-  /** Connections of chains that are not in force any more, and when they are cut (monotonic ms). */
-  readonly #leaving = new Map<ServedConnection, number>();
-  /** When connections are cut whose chains went last; 0: none has gone. */
-  #leavingEnd = 0;
-  #leavingGraceMs = 0;
-  #draining = false;
-  #drainGraceMs = 0;
+  readonly #handshakes: Handshakes;
 
   constructor(
     listener: Listener,
@@ -84,6 +76,7 @@ export class InboundListener implements IntakeOwner {
       if (chain === listener.defaultFilterChain) this.#fallback = compiled;
       return compiled;
     });
+    this.#handshakes = new Handshakes(deps.clock, deps.wheel);
     const { original, own, memory } = deps.interception;
     this.#steps = compileListenerFilters(listener, original);
     this.#guard = compileVirtualGuard(listener, own);
@@ -99,7 +92,8 @@ export class InboundListener implements IntakeOwner {
 
   /** Connections of chains that are not in force any more, and those that may yet turn out to be. */
   get leaving(): number {
-    return this.#leaving.size + (this.#leavingEnd === 0 ? 0 : this.#intakes.size + this.#handshakes.size);
+    const { leaving, hasDepartures } = this.#connections;
+    return leaving + (hasDepartures ? this.#intakes.size + this.#handshakes.size : 0);
   }
 
   readonly accept = (socket: Socket): void => {
@@ -129,37 +123,28 @@ export class InboundListener implements IntakeOwner {
 
   /** Busy connections close after their response, idle ones after `graceMs` without a request. */
   drain(graceMs: number): void {
-    this.#draining = true;
-    this.#drainGraceMs = graceMs;
-    for (const connection of this.#connections.keys()) connection.drain(graceMs);
+    this.#connections.drain(graceMs);
   }
 
   /** As `drain` for connections of chains that are not in force any more; what is open of them at `end` is cut. */
   drainLeaving(graceMs: number, end: number): void {
-    this.#leavingGraceMs = graceMs;
-    this.#leavingEnd = end;
-    for (const [connection, chain] of this.#connections) {
-      if (chain.inForce || this.#leaving.has(connection)) continue;
-      this.#leaving.set(connection, end);
-      connection.drain(graceMs);
-    }
+    this.#connections.drainLeaving(graceMs, end);
   }
 
   /** Cuts what was leaving and whose time is up. */
   sweep(now: number): void {
-    for (const [{ socket }, end] of this.#leaving) if (now >= end) socket.destroy();
+    this.#connections.sweep(now);
   }
 
   /** Cuts what is open. */
   close(): void {
-    this.#draining = true;
     for (const [intake, watch] of this.#intakes) {
       watch?.take()?.abandon();
       intake.destroy();
     }
     this.#intakes.clear();
-    for (const giveUp of [...this.#handshakes]) giveUp("the listener was closed");
-    for (const { socket } of this.#connections.keys()) socket.destroy();
+    this.#handshakes.close();
+    this.#connections.close();
   }
 
   /** Reads until the listener's filters know enough. */
@@ -258,10 +243,8 @@ export class InboundListener implements IntakeOwner {
           return;
         }
         arrival.socket.destroy();
-        const { name } = this.#listener;
-        const failure = new TlsFailure("handshake", "the client ended before the TLS handshake, or took too long");
-        this.#deps.observer.onTlsFailure(name, failure, arrival.sourceAddress);
-        this.#logUnserved(arrival.info(name, chain.name, null), { explanation: failure.message });
+        const sentence = "the client ended before the TLS handshake, or took too long";
+        this.#failed(arrival, chain, new TlsFailure("handshake", sentence), "");
       },
       onGone: (gone) => this.#intakes.delete(gone),
     });
@@ -269,37 +252,20 @@ export class InboundListener implements IntakeOwner {
   }
 
   #handshake(arrival: Arrival, chain: CompiledFilterChain): void {
-    const { clock, observer, wheel } = this.#deps;
-    const { name } = this.#listener;
     if (chain.tls === null) return;
-    let timer: WheelTimer | null = null;
-    let timedOut = false;
-    const done = (): void => {
-      this.#handshakes.delete(giveUp);
-      if (timer !== null) wheel.cancel(timer);
-    };
-    const giveUp = acceptTls(arrival.socket, arrival.head, arrival.hello ?? NO_HELLO, chain.tls, clock, {
-      onAccepted: (secure, tls) => {
-        clock.refresh();
-        done();
-        observer.onTlsAccepted(name, tls);
+    this.#handshakes.begin(arrival, chain.tls, chain.handshakeTimeoutMs, {
+      onSecure: (secure, tls) => {
+        this.#deps.observer.onTlsAccepted(this.#listener.name, tls);
         this.#serve(arrival, secure, null, tls, chain);
       },
-      onFailed: (failure) => {
-        done();
-        observer.onTlsFailure(name, failure, arrival.sourceAddress);
-        const termination = timedOut ? "transport socket timeout was reached" : "";
-        this.#logUnserved(arrival.info(name, chain.name, null), { explanation: failure.message, termination });
-      },
+      onFailed: (failure, termination) => this.#failed(arrival, chain, failure, termination),
     });
-    this.#handshakes.add(giveUp);
-    const limit = chain.handshakeTimeoutMs;
-    if (limit > 0) {
-      timer = wheel.after(limit, () => {
-        timedOut = true;
-        giveUp("the TLS handshake took too long");
-      });
-    }
+  }
+
+  #failed(arrival: Arrival, chain: CompiledFilterChain, failure: TlsFailure, termination: string): void {
+    const { name } = this.#listener;
+    this.#deps.observer.onTlsFailure(name, failure, arrival.sourceAddress);
+    this.#logUnserved(arrival.info(name, chain.name, null), { explanation: failure.message, termination });
   }
 
   #serve(
@@ -338,19 +304,10 @@ export class InboundListener implements IntakeOwner {
     const { observer, log } = this.#deps;
     observer.onOpened(name);
     const logEnd = log === null ? null : log.begin(info);
-    const served = begin((stream) => {
-      this.#connections.delete(served);
-      this.#leaving.delete(served);
+    this.#connections.add(chain, begin, (stream, socket) => {
       observer.onClosed(name);
-      logEnd?.(stream, served.socket);
+      logEnd?.(stream, socket);
     });
-    this.#connections.set(served, chain);
-    // It was accepted before the drain: its first request is on its way, and closing at once would lose it.
-    if (this.#draining) served.drain(this.#drainGraceMs);
-    else if (!chain.inForce) {
-      this.#leaving.set(served, this.#leavingEnd);
-      served.drain(this.#leavingGraceMs);
-    }
   }
 
   #whyNoChain(arrival: Arrival): Refusal {
