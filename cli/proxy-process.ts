@@ -16,7 +16,7 @@ import { MetricsRegistry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process-metrics.ts";
 import { registerWorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { XdsMetrics } from "../telemetry/xds-metrics.ts";
-import type { DataPlaneHost } from "./data-plane-host.ts";
+import type { DataPlaneHost, DataPlaneSettings } from "./data-plane-host.ts";
 import { LocalDataPlane } from "./local-data-plane.ts";
 import type { JoinedTelemetry } from "./telemetry.ts";
 import { VERSION } from "./version.ts";
@@ -30,8 +30,6 @@ export interface ProxyOptions {
   readonly workload: string;
   readonly drainMs: number;
   readonly fileFlushIntervalMs: number;
-  /** Threads of the data plane. Absent or 1: it is in the main thread. */
-  readonly concurrency?: number;
 }
 
 const log = logger("main");
@@ -60,24 +58,19 @@ export class ProxyProcess {
   #left = false;
   readonly #stopProcessMetrics: () => void;
 
-  constructor(options: ProxyOptions) {
+  /** `workers`: the data plane, where it is in threads of its own. */
+  constructor(options: ProxyOptions, workers: Workers | null = null) {
     this.options = options;
     const { clock } = this;
     this.registry = new MetricsRegistry(clock);
     this.xds = new XdsMetrics(this.registry, clock);
-    const { bootstrap, identity, workload, drainMs, fileFlushIntervalMs } = options;
-    const settings = {
-      workload,
-      drainMs,
-      fileFlushIntervalMs,
-      tracing: bootstrap.tracing,
-      resource: { "service.instance.id": bootstrap.node.id },
-    };
-    const { concurrency = 1 } = options;
+    const { identity } = options;
+    this.workers = workers;
     this.#local =
-      concurrency > 1 ? null : new LocalDataPlane({ ...settings, clock, registry: this.registry, identity });
-    this.workers = this.#local === null ? new Workers({ clock, count: concurrency, settings, identity }) : null;
-    this.host = this.#local ?? (this.workers as Workers);
+      workers === null
+        ? new LocalDataPlane({ ...settingsOf(options), clock, registry: this.registry, identity })
+        : null;
+    this.host = workers ?? this.local;
     if (this.workers !== null) registerWorkerMetrics(this.registry, this.workers.views);
     this.#stopProcessMetrics = registerProcessMetrics(this.registry, {
       clock,
@@ -180,4 +173,21 @@ export class ProxyProcess {
     this.ready.set(true);
     this.clock.after(SETTLE_MS, () => this.host.settle());
   }
+}
+
+function settingsOf({ bootstrap, workload, drainMs, fileFlushIntervalMs }: ProxyOptions): DataPlaneSettings {
+  const resource = { "service.instance.id": bootstrap.node.id };
+  return { workload, drainMs, fileFlushIntervalMs, tracing: bootstrap.tracing, resource };
+}
+
+/**
+ * Starts a proxy with so many threads of the data plane; 1: it is in the main thread. The control plane hears nothing
+ * before they run: it takes what was acknowledged for being in force.
+ */
+export async function startProxyProcess(options: ProxyOptions, concurrency: number): Promise<ProxyProcess> {
+  if (concurrency === 1) return new ProxyProcess(options);
+  const { identity } = options;
+  const workers = new Workers({ clock: systemClock, count: concurrency, settings: settingsOf(options), identity });
+  await workers.started();
+  return new ProxyProcess(options, workers);
 }

@@ -6,7 +6,7 @@ import type { Address } from "../model/address.ts";
 import type { RunningServer } from "./admin/http-server.ts";
 import { handleSignals } from "./lifecycle.ts";
 import type { ProxyFlags } from "./proxy-command.ts";
-import { ProxyProcess } from "./proxy-process.ts";
+import { type ProxyProcess, startProxyProcess } from "./proxy-process.ts";
 import { threadsFor } from "./workers/concurrency.ts";
 
 const log = logger("main");
@@ -28,15 +28,15 @@ export async function runProxy(flags: ProxyFlags): Promise<void> {
   }
   for (const note of notes) log.debug({ ...note }, "accepted and ignored");
   const concurrency = threadsFor(flags.concurrency);
-  const proxy = new ProxyProcess({
+  const options = {
     bootstrap,
     client: { decode },
     identity: null,
     workload: bootstrap.node.cluster || "unknown",
     drainMs: flags.drainTimeS * 1000,
     fileFlushIntervalMs: flags.fileFlushIntervalMsec,
-    concurrency,
-  });
+  };
+  const proxy = await startProxyProcess(options, concurrency);
   const stop = async (): Promise<void> => {
     await proxy.drain(flags.drainTimeS * 1000);
     for (const server of servers) await server.close();

@@ -23,7 +23,7 @@ import { controlPlaneIdentity, formatIdentity, type Identity } from "../../model
 import { WORKLOAD_CERT } from "../../model/tls.ts";
 import { startServers } from "../admin/start-admin.ts";
 import { handleSignals } from "../lifecycle.ts";
-import { ProxyProcess } from "../proxy-process.ts";
+import { type ProxyOptions, startProxyProcess } from "../proxy-process.ts";
 import type { HealthProbe, WorkloadFlags } from "../sidecar-command.ts";
 import { defaultStateDir } from "../state-home.ts";
 import { VERSION } from "../version.ts";
@@ -68,7 +68,7 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
   const movesAway = (surroundings.interception?.networkNamespace ?? "") !== "";
   const lastGood = movesAway ? null : lastGoodFile(stateDir, bootstrap);
   const concurrency = threadsFor(flags.concurrency);
-  const proxy = new ProxyProcess({
+  const options: ProxyOptions = {
     bootstrap,
     client: {
       decode: processDecodeOptions(),
@@ -80,8 +80,8 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
     workload: `${flags.service}.${flags.namespace}`,
     drainMs: flags.drainTimeS * 1000,
     fileFlushIntervalMs: 1000,
-    concurrency,
-  });
+  };
+  const proxy = await startProxyProcess(options, concurrency);
   surroundings.follow(proxy.client.snapshots);
   let child: ChildProcess | null = null;
   const finish = async (): Promise<void> => {

@@ -47,6 +47,8 @@ export interface BoundAddress {
 }
 
 export type FromWorker =
+  /** It runs, and takes messages. */
+  | { readonly kind: "started" }
   /** A slice was taken, the next may come. */
   | { readonly kind: "taken" }
   | {

@@ -168,6 +168,7 @@ async function runWorker(start: WorkerStart, port: MessagePort): Promise<void> {
   const worker = new DataPlaneWorker(start, places, port);
   // Messages that came before wait in the port, and it keeps the thread alive.
   port.on("message", (message: ToWorker) => worker.take(message));
+  tell({ kind: "started" });
 }
 
 if (parentPort !== null && isWorkerStart(workerData)) void runWorker(workerData, parentPort);

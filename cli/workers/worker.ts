@@ -38,6 +38,11 @@ export class DataPlaneWorker {
   #answered: (message: FromWorker | null) => void = () => undefined;
   #collecting: Collecting | null = null;
   #lastId = 0;
+  #onStarted: () => void = () => undefined;
+  /** Resolves when it runs, or has ended. */
+  readonly started = new Promise<void>((resolve) => {
+    this.#onStarted = resolve;
+  });
   #drained: () => void = () => undefined;
   #ended: () => void = () => undefined;
   #error: Error | null = null;
@@ -57,6 +62,7 @@ export class DataPlaneWorker {
     });
     this.#thread.on("exit", (code) => {
       this.#alive = false;
+      this.#onStarted();
       this.#answered(null);
       this.#collecting?.done(null);
       this.#drained();
@@ -176,6 +182,9 @@ export class DataPlaneWorker {
 
   #take(message: FromWorker, events: WorkerEvents): void {
     switch (message.kind) {
+      case "started":
+        this.#onStarted();
+        break;
       case "taken":
       case "applied":
         this.#answered(message);

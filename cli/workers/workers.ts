@@ -90,6 +90,11 @@ export class Workers implements DataPlaneHost {
     return worker;
   }
 
+  /** Resolves when all of them run, but for those that could not. */
+  async started(): Promise<void> {
+    await Promise.all(this.slots.map(({ worker }) => worker?.started));
+  }
+
   get snapshot(): Snapshot {
     return this.#snapshot;
   }

@@ -4,7 +4,7 @@ import net from "node:net";
 import type { TestContext } from "node:test";
 import { processSource } from "../../cli/admin/process-source.ts";
 import type { IdentityWatch } from "../../cli/data-plane-host.ts";
-import { ProxyProcess } from "../../cli/proxy-process.ts";
+import { type ProxyProcess, startProxyProcess } from "../../cli/proxy-process.ts";
 import type { Workers } from "../../cli/workers/workers.ts";
 import { loadBootstrap, processDecodeOptions } from "../../control-client/bootstrap.ts";
 import type { Problem } from "../../core/errors.ts";
@@ -102,15 +102,15 @@ export async function startWorkers(
 ): Promise<RunningWorkers> {
   const decode = processDecodeOptions();
   const bootstrap = "bootstrap" in config ? config.bootstrap : bootstrapOf(config);
-  const process = new ProxyProcess({
+  const options = {
     bootstrap: loadBootstrap({ configYaml: JSON.stringify(bootstrap), decode }).bootstrap,
     client: { decode },
     identity: identity ?? null,
     workload: "test",
     drainMs,
     fileFlushIntervalMs: 10,
-    concurrency,
-  });
+  };
+  const process = await startProxyProcess(options, concurrency);
   t.after(() => process.close());
   await nextValue(process.ready, (ready) => ready);
   assert.deepEqual(process.problems, []);
