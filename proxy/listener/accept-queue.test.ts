@@ -50,6 +50,7 @@ test("who waits to be accepted is served before the socket is closed, and who co
     );
   });
   const late = outcome(port);
+  // While so many wait nobody else may.
   assert.deepEqual(new Set(await Promise.all(early)), new Set(["welcome"]));
   await closed;
   // Its first packet was dropped; the next one, a second later, finds nobody.
@@ -66,8 +67,8 @@ test("a socket at which nobody waits is closed at once", async (t) => {
 
 test("where it can't be known who waits a socket is closed as any is", async (t) => {
   const { server } = await listening(t);
-  const unable: SocketOptions = { get: () => false, setInt: () => false, refuseHandshakes: () => false };
-  const blind: SocketOptions = { ...unable, refuseHandshakes: () => true };
+  const unable: SocketOptions = { get: () => false, setInt: () => false, listen: () => false };
+  const blind: SocketOptions = { ...unable, listen: () => true };
   for (const options of [null, unable, blind]) {
     let closed = 0;
     assert.equal(

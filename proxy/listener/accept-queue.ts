@@ -1,9 +1,9 @@
 /**
  * Ends a listening socket without losing who has come already. Connections whose handshake the kernel has done wait to be
  * accepted; when the socket is closed the kernel resets them, although their clients may have sent a request. So before it
- * is closed no new handshake is let in (the client's kernel tries again a second later, and then finds the port closed),
- * and those that wait are accepted. Linux only, and where `koffi` is loaded already for interception: elsewhere a socket
- * is closed as any server's is.
+ * is closed its queue is made as short as can be (a client that finds it full is not answered, tries again a second later,
+ * and then finds the port closed), and those that wait are accepted. Linux only, and where `koffi` is loaded already for
+ * interception: elsewhere a socket is closed as any server's is.
  */
 import type { Server } from "node:net";
 import { descriptorOf, type SocketOptions } from "./socket-options.ts";
@@ -22,7 +22,7 @@ const MOST_TURNS = 100_000;
  */
 export function emptyAcceptQueue(server: Server, options: SocketOptions | null, close: () => void): boolean {
   const fd = descriptorOf(server);
-  if (fd === null || options === null || !options.refuseHandshakes(fd)) {
+  if (fd === null || options === null || !options.listen(fd, 0)) {
     close();
     return true;
   }

@@ -26,7 +26,7 @@ function kernel(translated: { 0?: Buffer; 41?: Buffer }, transparent = 0): Socke
       return address !== undefined;
     },
     setInt: () => false,
-    refuseHandshakes: () => false,
+    listen: () => false,
   };
 }
 
