@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 
 const READY_MS = 60_000;
-const END_MS = 5000;
+const END_MS = 20_000;
 /** How much of what it says is kept. */
 const KEPT = 1 << 20;
 

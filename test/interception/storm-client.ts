@@ -22,13 +22,13 @@ const [target = "", ...numbers] = process.argv.slice(2);
 const [count = 0, overMs = 0, longestMs = 0] = numbers.map(Number);
 const url = new URL(target);
 const host = url.hostname.replace(/^\[|\]$/g, "");
-const GIVE_UP_MS = 20_000;
+const GIVE_UP_MS = 40_000;
 /** In which those who were refused try once more. */
 const RETRY_MS = 2000;
 /** How long it goes on after it has been told. */
 const AFTER_MS = 800;
 /** In which it is told in any case. */
-const UNTOLD_MS = 30_000;
+const UNTOLD_MS = 60_000;
 
 let end = UNTOLD_MS;
 const mayRetry = new Promise<void>((resolve) => {

@@ -18,7 +18,7 @@ kind: ResiliencePolicy
 metadata: { name: patient }
 spec:
   targetRefs: [{ kind: Service, name: web }, { kind: Service, name: bytes }]
-  timeouts: { connect: 20s }
+  timeouts: { connect: 30s }
 ---
 apiVersion: outrigger.dev/v1alpha1
 kind: MeshPolicy
@@ -37,8 +37,13 @@ test("storms while sidecars come and go", async (t) => {
     serviceManifest("bytes", { port: 8081, protocol: "tcp" }, 1),
   ].join("---");
   const mesh = await Mesh.start(network, { services, policies: POLICIES });
-  const member = (host: Host, name: string): Workload => ({ host, service: name, port: 8080, labels: ["app=server"] });
-  const caller: Workload = { host: client, service: "client", port: 1 };
+  // Far more than the longest request takes, on a machine that has nothing else to do.
+  const patient = { sidecar: ["--drain-time-s", "15"] };
+  const member = (host: Host, name: string): Workload => ({
+    ...patient,
+    ...{ host, service: name, port: 8080, labels: ["app=server"] },
+  });
+  const caller: Workload = { ...patient, host: client, service: "client", port: 1 };
   const url = (index: number): string => `http://${serviceAddress(index)[4]}:${8080 + index}`;
   await Promise.all([intercept(client), intercept(first), intercept(second)]);
 
@@ -79,7 +84,8 @@ test("storms while sidecars come and go", async (t) => {
   await t.test("the callers' sidecar drains, and another takes its place", async (t) => {
     const report = await storm(client, url(1), async () => {
       await callers?.end();
-      await mesh.sidecar(caller);
+      // Its place in the mesh is that of the one before.
+      await (await mesh.sidecar(caller)).untilListening(15_001);
       await mesh.untilServing([caller]);
     });
     assert.deepEqual(tally(report.lost), {});

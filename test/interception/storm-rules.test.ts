@@ -36,7 +36,7 @@ test("storms while rules change", async (t) => {
     for (const [what, flags] of [
       ["applied", []],
       ["applied again", ["--exclude-outbound-ports", "443"]],
-      ["removed", ["--cleanup", "--drain-time-s", "3"]],
+      ["removed", ["--cleanup", "--drain-time-s", "15"]],
     ] as const) {
       await t.test(`the ${side}'s rules are ${what}`, async (t) => {
         const report = await storm(from, url, () => intercept(host, ...flags));
