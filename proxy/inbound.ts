@@ -304,9 +304,9 @@ export class InboundListener implements IntakeOwner {
     const { observer, log } = this.#deps;
     observer.onOpened(name);
     const logEnd = log === null ? null : log.begin(info);
-    this.#connections.add(chain, begin, (stream, socket) => {
+    this.#connections.add(chain, begin, (stream, served) => {
       observer.onClosed(name);
-      logEnd?.(stream, socket);
+      logEnd?.(stream, served);
     });
   }
 

@@ -126,6 +126,12 @@ export class HttpConnection implements ServerHandler {
     };
   }
 
+  /** For the listener's log: what was spoken, "" before the first bytes have told. */
+  get protocol(): string {
+    if (this.#connection instanceof Http2ServerConnection) return "HTTP/2";
+    return this.#http1 === null ? "" : "HTTP/1.1";
+  }
+
   #isHttp1(stats: HttpStats): void {
     this.#http1 = stats;
     stats.downstream_cx_http1_total++;

@@ -2,12 +2,12 @@
  * The listener's own access log: a line for each of its connections when it is over, also for those that no filter chain
  * took (`envoy.config.listener.v3.Listener.access_log`).
  */
-import type { Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import { HeaderMap } from "../../core/header-map.ts";
 import type { AccessLogger } from "../../telemetry/access-log.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
+import type { ServedConnection } from "./terminal.ts";
 
 /** What formats read of a request, where there is none. */
 export const NO_REQUEST: RequestView = {
@@ -56,21 +56,22 @@ export class ConnectionLog {
    * A connection is served from now on; to be called when it has ended, with what its stream knows of it. Where it was many
    * requests, its socket tells how many bytes they were.
    */
-  begin(connection: ConnectionInfo): (stream: StreamInfo | undefined, socket: Socket) => void {
+  begin(connection: ConnectionInfo): (stream: StreamInfo | undefined, served: ServedConnection) => void {
     const begun = streamOf(connection, this.#clock);
-    return (stream, socket) => {
+    return (stream, { socket, protocol = "" }) => {
       if (stream === undefined) {
         begun.bytesReceived = socket.bytesRead;
         begun.bytesSent = socket.bytesWritten;
       }
-      this.write(stream ?? begun);
+      this.write(stream ?? begun, protocol);
     };
   }
 
-  write(stream: StreamInfo): void {
+  write(stream: StreamInfo, protocol = ""): void {
     stream.logType = "NotSet";
     stream.endedAt = this.#clock.now();
-    const context: FormatContext = { info: stream, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
+    const request = protocol === "" ? NO_REQUEST : { ...NO_REQUEST, protocol };
+    const context: FormatContext = { info: stream, request, responseHeaders: null, responseTrailers: null };
     for (const log of this.#loggers) log(context);
   }
 }

@@ -1,5 +1,4 @@
 /** The connections that one version of a listener's configuration serves, from their first filter to their end or drain. */
-import type { Socket } from "node:net";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { CompiledFilterChain } from "./compile-chain.ts";
 import type { ConnectionClosed, ServedConnection } from "./terminal.ts";
@@ -31,12 +30,12 @@ export class ServedConnections {
   add(
     chain: CompiledFilterChain,
     begin: (onClosed: ConnectionClosed) => ServedConnection,
-    onEnd: (stream: StreamInfo | undefined, socket: Socket) => void,
+    onEnd: (stream: StreamInfo | undefined, served: ServedConnection) => void,
   ): void {
     const served = begin((stream) => {
       this.#all.delete(served);
       this.#leaving.delete(served);
-      onEnd(stream, served.socket);
+      onEnd(stream, served);
     });
     this.#all.set(served, chain);
     // It was accepted before the drain: its first request is on its way, and closing at once would lose it.

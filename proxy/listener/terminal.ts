@@ -5,6 +5,8 @@ import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts"
 /** A connection that was taken over. */
 export interface ServedConnection {
   readonly socket: Socket;
+  /** What it speaks: `HTTP/2`; "" while that is not known. Absent: bytes. */
+  readonly protocol?: string;
   /** Ends when nothing is under way; `graceMs` is for what may be on its way already. */
   drain(graceMs: number): void;
 }
