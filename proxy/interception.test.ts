@@ -23,12 +23,16 @@ function at(name: string, host: string, port: number, fields: Partial<Listener> 
   return listenerOf({ name, bindToPort: false, address: { kind: "tcp", host, port }, ...fields });
 }
 
-/** Clusters by name, and where their endpoints are. */
+/** Clusters by name, and where their endpoints are: `10.0.0.5:5432`, and further hosts at port 5432 after spaces. */
 function clustersOf(endpoints: Readonly<Record<string, readonly string[]>>): UpstreamClusters {
   const all = Object.entries(endpoints).map(([name, keys]) => ({
     name,
     config: cluster({ name }),
-    endpoints: keys.map((key) => ({ key })),
+    endpoints: keys.map((text) => {
+      const [key = "", ...others] = text.split(" ");
+      const additionalAddresses = others.map((host) => ({ kind: "tcp", host, port: 5432 }));
+      return { key, config: others.length === 0 ? {} : { additionalAddresses } };
+    }),
   }));
   return { own: new OwnConnections(), all: () => all } as unknown as UpstreamClusters;
 }
@@ -94,11 +98,13 @@ describe("handing over", () => {
   test("an endpoint's own address is its service's, and the connection is pinned", () => {
     const service = at("outbound|80||db", "10.96.0.1", 80, { outrigger: { ...EXTENSION, service: SERVICE } });
     const world = new World([VIRTUAL, service, at("any", "0.0.0.0", 5432)], {
-      "outbound|80||db": ["10.0.0.5:5432", "[fd77::5]:5432"],
+      "outbound|80||db": ["10.0.0.5:5432", "[fd77::5]:5432", "10.0.0.7:5432 fd77::7 fd77::8"],
       "of nobody's listener": ["10.0.0.6:5432"],
     });
     assert.equal(world.to("10.0.0.5", 5432), service.name);
     assert.equal(world.to("fd77::5", 5432), service.name);
+    assert.deepEqual(world.taken.at(-1), { by: service.name, pinned: service.name });
+    for (const host of ["10.0.0.7", "fd77::7", "fd77::8"]) assert.equal(world.to(host, 5432), service.name, host);
     assert.deepEqual(world.taken.at(-1), { by: service.name, pinned: service.name });
     assert.equal(world.to("10.0.0.6", 5432), "any");
     // By the service's own address any endpoint will do.

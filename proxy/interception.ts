@@ -127,7 +127,13 @@ export class Interception {
       yield;
       const listener = services.get(cluster.name);
       if (listener === undefined || cluster.config.discovery.kind !== "eds") continue;
-      for (const { key } of cluster.endpoints) if (!endpoints.has(key)) endpoints.set(key, listener);
+      for (const { key, config } of cluster.endpoints) {
+        if (!endpoints.has(key)) endpoints.set(key, listener);
+        for (const address of config.additionalAddresses ?? []) {
+          const more = formatAddress(address);
+          if (!endpoints.has(more)) endpoints.set(more, listener);
+        }
+      }
     }
     return { places, endpoints };
   }

@@ -87,7 +87,8 @@ export class ClusterState<P extends Pool = Pool> {
         this.#detector?.remove(endpoint);
         endpoint.pool?.drain("the endpoint was removed");
       },
-      onReconnect: (endpoint) => this.#renewPool(endpoint, "the endpoint's name or TLS settings changed"),
+      onReconnect: (endpoint) =>
+        this.#renewPool(endpoint, "the endpoint's name, additional addresses or TLS settings changed"),
     });
     this.#makeBreaker();
     this.#makeDetector();
@@ -176,8 +177,7 @@ export class ClusterState<P extends Pool = Pool> {
   #meant(destination: Destination | null): EndpointState<P> | null {
     let endpoint: EndpointState<P> | null = null;
     if (destination !== null) {
-      endpoint =
-        this.#originalDst?.at(destination) ?? this.#membership.get(formatAddress({ kind: "tcp", ...destination }));
+      endpoint = this.#originalDst?.at(destination) ?? this.#membership.at({ kind: "tcp", ...destination });
     }
     if (endpoint === null) this.stats.upstream_cx_none_healthy++;
     return endpoint;

@@ -1,6 +1,6 @@
 /** Turns endpoint sets into endpoint states and priority levels, finding again those that are known already. */
 import { isDeepStrictEqual } from "node:util";
-import { formatAddress } from "../../model/address.ts";
+import { type Address, formatAddress } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { Endpoint, EndpointSet, LocalityEndpoints } from "../../model/endpoint.ts";
 import { EndpointState } from "./endpoint-state.ts";
@@ -11,7 +11,7 @@ import type { Pool } from "./pool.ts";
 export interface MembershipListener<P extends Pool> {
   onAdded(endpoint: EndpointState<P>): void;
   onRemoved(endpoint: EndpointState<P>): void;
-  /** It stays, but connections to it are to be made differently: another name, other TLS. */
+  /** It stays, but connections to it are to be made differently: another name, other TLS, other additional addresses. */
   onReconnect(endpoint: EndpointState<P>): void;
 }
 
@@ -24,6 +24,8 @@ const NO_LOCALITY: LocalityEndpoints = {
 
 export class Membership<P extends Pool> {
   readonly #endpoints = new Map<string, EndpointState<P>>();
+  /** Endpoints by their additional addresses. */
+  #others: ReadonlyMap<string, EndpointState<P>> = new Map();
   readonly #listener: MembershipListener<P>;
   #levels: readonly PriorityLevel<EndpointState<P>>[] = [];
 
@@ -42,6 +44,12 @@ export class Membership<P extends Pool> {
 
   get(key: string): EndpointState<P> | null {
     return this.#endpoints.get(key) ?? null;
+  }
+
+  /** The endpoint that has this address among its own. */
+  at(address: Address): EndpointState<P> | null {
+    const key = formatAddress(address);
+    return this.#endpoints.get(key) ?? this.#others.get(key) ?? null;
   }
 
   values(): Iterable<EndpointState<P>> {
@@ -70,6 +78,7 @@ export class Membership<P extends Pool> {
     this.#levels = levels;
     const gone = [...this.#endpoints.values()].filter(({ key }) => !seen.has(key));
     for (const endpoint of gone) this.#remove(endpoint);
+    this.#others = othersOf(this.#endpoints.values());
     return added || gone.length > 0;
   }
 
@@ -98,7 +107,8 @@ export class Membership<P extends Pool> {
     endpoint.priority = at.priority;
     const same =
       before.hostname === config.hostname &&
-      isDeepStrictEqual(before.transportSocketMatch, config.transportSocketMatch);
+      isDeepStrictEqual(before.transportSocketMatch, config.transportSocketMatch) &&
+      isDeepStrictEqual(before.additionalAddresses, config.additionalAddresses);
     if (!same) this.#listener.onReconnect(endpoint);
     return endpoint;
   }
@@ -108,4 +118,16 @@ export class Membership<P extends Pool> {
     endpoint.removed = true;
     this.#listener.onRemoved(endpoint);
   }
+}
+
+/** Of several endpoints with one additional address the first counts. */
+function othersOf<P extends Pool>(endpoints: Iterable<EndpointState<P>>): ReadonlyMap<string, EndpointState<P>> {
+  const others = new Map<string, EndpointState<P>>();
+  for (const endpoint of endpoints) {
+    for (const address of endpoint.config.additionalAddresses ?? []) {
+      const key = formatAddress(address);
+      if (!others.has(key)) others.set(key, endpoint);
+    }
+  }
+  return others;
 }

@@ -6,6 +6,7 @@ import { seededRandom } from "../../core/random.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
 import { cluster, endpoint, endpointSet } from "../../test/support/clusters.ts";
 import { ClusterState } from "./cluster-state.ts";
+import { addressMeant } from "./destination.ts";
 import type { Destination, LbContext } from "./load-balancer/load-balancer.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
@@ -119,4 +120,51 @@ test("a pinned call goes to the endpoint that it asked for, and nowhere else", (
   assert.equal(state.choose(to(gone)), null);
   assert.match(state.why(gone), /^192\.0\.2\.3:80, which was called by its own address, is no endpoint any more$/);
   assert.equal(state.stats.upstream_cx_none_healthy, 1);
+});
+
+describe("an endpoint with several addresses", () => {
+  const two = (host: string, ...others: string[]) =>
+    endpoint(`${host}:80`, {
+      additionalAddresses: others.map((other) => ({ kind: "tcp" as const, host: other, port: 80 })),
+    });
+  const eds = (...endpoints: ReturnType<typeof endpoint>[]) => {
+    const made = make({});
+    made.state.updateEndpoints(endpointSet(...endpoints));
+    return made;
+  };
+  const at = (host: string) => ({ host, port: 80 });
+
+  test("is found by each of them, and told which of them is meant", () => {
+    const { state } = eds(two("192.0.2.1", "2001:db8::1"), endpoint("192.0.2.2:80"));
+    for (const host of ["192.0.2.1", "2001:db8::1"]) {
+      const found = state.choose(to(at(host)));
+      assert.equal(found?.name, "192.0.2.1:80");
+      assert.deepEqual(addressMeant(found, to(at(host))), { kind: "tcp", host, port: 80 });
+      assert.equal(addressMeant(found, to(null)), null);
+    }
+    const single = state.choose(to(at("192.0.2.2")));
+    assert.ok(single);
+    assert.equal(addressMeant(single, to(at("192.0.2.2"))), null);
+    assert.equal(state.choose(to({ host: "2001:db8::1", port: 81 })), null);
+    assert.equal(state.stats.membership_total, 2);
+  });
+
+  test("has an address of another's only where that is not the other's first", () => {
+    const { state } = eds(two("192.0.2.1", "192.0.2.2", "2001:db8::9"), two("192.0.2.2", "2001:db8::9"));
+    assert.equal(state.choose(to(at("192.0.2.2")))?.name, "192.0.2.2:80");
+    assert.equal(state.choose(to(at("2001:db8::9")))?.name, "192.0.2.1:80");
+  });
+
+  test("that has others from now on keeps its counts and begins its connections anew", () => {
+    const { state, drained } = eds(two("192.0.2.1", "2001:db8::1"));
+    const before = state.choose(to(at("192.0.2.1")));
+    assert.ok(before);
+    state.poolOf(before);
+    state.updateEndpoints(endpointSet({ ...two("192.0.2.1", "2001:db8::1"), weight: 2 }));
+    assert.deepEqual(drained, []);
+    state.updateEndpoints(endpointSet(two("192.0.2.1", "2001:db8::2")));
+    assert.equal(state.choose(to(at("2001:db8::2"))), before);
+    assert.equal(state.choose(to(at("2001:db8::1"))), null);
+    assert.deepEqual(drained, ["192.0.2.1:80"]);
+  });
 });

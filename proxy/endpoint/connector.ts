@@ -32,6 +32,7 @@ export interface UpstreamHandshake {
 
 export interface ConnectOptions {
   readonly address: Address;
+  /** 0: none. */
   readonly timeoutMs: number;
   readonly tls: UpstreamTlsConnector | null;
   readonly hostname: string;
@@ -59,6 +60,11 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
   ENETUNREACH: "immediate connect error: Network is unreachable",
   ENOENT: "immediate connect error: No such file or directory",
 };
+
+/** What is said of a connection that took longer than it may. */
+export function tooLate(timeoutMs: number): string {
+  return `no connection within ${timeoutMs} ms`;
+}
 
 function explainConnect(error: Error & { readonly syscall?: string; readonly address?: string }): string {
   if (error.syscall === "bind" && codeOf(error) === "EADDRNOTAVAIL") {
@@ -112,9 +118,7 @@ export function connect(options: ConnectOptions, wheel: TimerWheel, result: Conn
   const onClose = (): void => fail("connect_failure", "the connection was closed during its handshake");
 
   if (options.timeoutMs > 0) {
-    timer = wheel.after(options.timeoutMs, () =>
-      fail("connect_timeout", `no connection within ${options.timeoutMs} ms`),
-    );
+    timer = wheel.after(options.timeoutMs, () => fail("connect_timeout", tooLate(options.timeoutMs)));
   }
   if (options.tls === null) {
     raw.once("connect", succeed);

@@ -3,10 +3,11 @@
  * there is nothing to pool. What they cost and whom they count for is kept here.
  */
 import type { Socket } from "node:net";
+import type { Address } from "../../model/address.ts";
 import { OPAQUE_ALPN } from "../../model/tls.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import { bindAddressFor } from "./bind-address.ts";
-import { connect } from "./connector.ts";
+import { connectTo } from "./happy-eyeballs.ts";
 import type { EndpointPool, PoolCluster, PoolDeps } from "./pool.ts";
 
 /** What came of an attempt; one of these is called once, never from inside `open`. */
@@ -36,26 +37,29 @@ export class OpaqueConnections {
 
   /**
    * Begins a connection for which the caller has taken a place under the cluster's limit of connections; it is given back
-   * when the attempt fails or the connection ends. Returns the way to give the attempt up.
+   * when the attempt fails or the connection ends. `meant`: of the endpoint's addresses the one to connect to. Returns the way to give the attempt up.
    */
-  open(result: OpaqueResult): () => void {
+  open(result: OpaqueResult, meant: Address | null = null): () => void {
     const endpoint = this.#endpoint;
     const { stats, config, limits } = this.#cluster;
     stats.upstream_cx_total++;
     endpoint.cx_total++;
     let over = false;
-    const giveUp = connect(
-      {
-        address: endpoint.address,
+    const tls = this.#cluster.tls(endpoint);
+    const giveUp = connectTo(
+      endpoint,
+      meant,
+      (address) => ({
+        address,
         timeoutMs: config.connectTimeoutMs,
-        tls: this.#cluster.tls(endpoint),
-        hostname: endpoint.config.hostname || (endpoint.address.kind === "tcp" ? endpoint.address.host : ""),
+        tls,
+        hostname: endpoint.config.hostname || (address.kind === "tcp" ? address.host : ""),
         server: null,
         alpn: config.outrigger?.opaque === true ? OPAQUE : NONE,
-        localAddress: bindAddressFor(config, endpoint),
+        localAddress: bindAddressFor(config, { address, source: endpoint.source }),
         own: this.#deps.own,
         keepAlive: config.tcpKeepalive,
-      },
+      }),
       this.#deps.wheel,
       {
         onConnected: (socket) => {

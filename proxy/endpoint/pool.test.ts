@@ -5,6 +5,7 @@ import net from "node:net";
 import { type TestContext, test } from "node:test";
 import { EventClock, SimulatedClock, systemClock } from "../../core/clock.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
+import type { Address } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import { cluster, DEFAULT_LIMITS, endpoint, endpointSet, OWN_POLICY } from "../../test/support/clusters.ts";
 import { createClusterState } from "../cluster/cluster-state.ts";
@@ -70,8 +71,43 @@ test("names matter only where there is TLS", () => {
   assert.equal(serverNameRule({ ...named, tlsMatches: [{ name: "m", match: {}, tls: null }] }), requestSni);
 });
 
+test("each address that callers name has connections of its own, under the endpoint's counts", async (t) => {
+  const other = net.createServer((socket) => socket.on("error", () => undefined).resume()).listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const at = (server: net.Server) =>
+    ({ kind: "tcp", host: "127.0.0.1", port: (server.address() as net.AddressInfo).port }) as const;
+  const { pool, server, state } = await setup(t, {}, undefined, [at(other)]);
+  t.after(() => other.close());
+  const portOf = async (part: EndpointPool): Promise<number | undefined> => {
+    const connection = await new Waiter(part).got;
+    connection.giveBack();
+    return connection.socket.remotePort;
+  };
+  assert.equal(await portOf(pool.forAddress(at(other))), at(other).port);
+  assert.equal(await portOf(pool), at(server).port);
+  assert.equal(await portOf(pool.forAddress(at(server))), at(server).port);
+  // With a name as well, which comes second.
+  assert.equal(await portOf(pool.forAddress(at(other)).forServer(...names("a.test"))), at(other).port);
+  assert.equal(pool.forAddress(at(other)), pool.forAddress(at(other)));
+  assert.equal(state.stats.upstream_cx_active, 4);
+
+  const socket = await new Promise<net.Socket>((onConnected, reject) => {
+    const onConnectFailed = (_kind: string, detail: string): void => reject(new Error(detail));
+    pool.opaque.open({ onConnected, onConnectFailed }, at(other));
+  });
+  assert.equal(socket.remotePort, at(other).port);
+  // Any will do once the first one is gone.
+  server.close();
+  assert.equal(await portOf(pool.forServer(...names("b.test"))), at(other).port);
+});
+
 /** A pool of connections to a server of this process, on simulated time. */
-async function setup(t: TestContext, fields: Partial<Cluster> = {}, onSocket: (socket: net.Socket) => void = () => {}) {
+async function setup(
+  t: TestContext,
+  fields: Partial<Cluster> = {},
+  onSocket: (socket: net.Socket) => void = () => {},
+  more: readonly Address[] = [],
+) {
   const sockets: net.Socket[] = [];
   const server = net
     .createServer((socket) => {
@@ -85,7 +121,8 @@ async function setup(t: TestContext, fields: Partial<Cluster> = {}, onSocket: (s
   const simulated = new SimulatedClock();
   const clock = new EventClock(simulated);
   const wheel = new TimerWheel(clock);
-  const endpoints = endpointSet(endpoint(`127.0.0.1:${port}`));
+  const places = more.length === 0 ? {} : { additionalAddresses: more };
+  const endpoints = endpointSet(endpoint(`127.0.0.1:${port}`, places));
   const config = cluster({ discovery: { kind: "static", endpoints }, ...fields });
   const state = createClusterState<EndpointPool>(config, {
     clock,

@@ -7,6 +7,7 @@ import { TLSSocket } from "node:tls";
 import type { EventClock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { TimerWheel } from "../../core/timer-wheel.ts";
+import { type Address, formatAddress } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import type { ClusterStats } from "../cluster/cluster-stats.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
@@ -17,7 +18,8 @@ import { Http2ClientConnection } from "../codec/http2/client-connection.ts";
 import { MULTIPLEXED } from "../codec/http2/protocol.ts";
 import type { UpstreamFailure, UpstreamStream } from "../codec/stream.ts";
 import { bindAddressFor } from "./bind-address.ts";
-import { connect, type TlsServerName, type UpstreamTlsConnector } from "./connector.ts";
+import type { TlsServerName, UpstreamTlsConnector } from "./connector.ts";
+import { connectTo } from "./happy-eyeballs.ts";
 import { type ConnectionsOwner, Http1Connections } from "./http1-connections.ts";
 import { Http2Connections } from "./http2-connections.ts";
 import { IdleLearner } from "./idle-learner.ts";
@@ -47,6 +49,8 @@ export type PoolProtocol = "http1" | "http2" | "auto" | "multiplexed";
 interface PoolPart {
   /** null: the TLS context names the server. */
   readonly server: TlsServerName | null;
+  /** Of the endpoint's addresses the one that is meant; null: any. */
+  readonly address: Address | null;
   readonly protocol: PoolProtocol;
   readonly learner: IdleLearner;
   /** The pool that it is a part of, and its name there. */
@@ -162,6 +166,11 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     return this.#partOf(http2 ? "http2" : "http1", this.#part?.server ?? null, http2 ? "http2" : "http1");
   }
 
+  /** The connections to that one of the endpoint's addresses, which the caller asked for. */
+  forAddress(address: Address): EndpointPool {
+    return this.#partOf(`address ${formatAddress(address)}`, this.#part?.server ?? null, this.#protocol, address);
+  }
+
   /**
    * The connections that carry a call of HTTP/1 to another sidecar: streams of a few, while there are many calls, or one to
    * each.
@@ -175,10 +184,15 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     return this.#partOf("multiplexed", this.#part?.server ?? null, "multiplexed");
   }
 
-  #partOf(key: string, server: TlsServerName | null, protocol: PoolProtocol): EndpointPool {
+  #partOf(
+    key: string,
+    server: TlsServerName | null,
+    protocol: PoolProtocol,
+    address = this.#part?.address ?? null,
+  ): EndpointPool {
     let pool = this.#parts.get(key);
     if (pool === undefined) {
-      const part: PoolPart = { server, protocol, learner: this.#learner, parent: this, key };
+      const part: PoolPart = { server, address, protocol, learner: this.#learner, parent: this, key };
       pool = new EndpointPool(this.#endpoint, this.#cluster, this.#deps, part);
       this.#parts.set(key, pool);
     }
@@ -323,19 +337,20 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     stats.upstream_cx_total++;
     endpoint.cx_total++;
     const tls = this.#cluster.tls(endpoint);
-    const hostname = endpoint.config.hostname || (endpoint.address.kind === "tcp" ? endpoint.address.host : "");
-    const giveUp = connect(
-      {
-        address: endpoint.address,
+    const giveUp = connectTo(
+      endpoint,
+      this.#part?.address ?? null,
+      (address) => ({
+        address,
         timeoutMs: config.connectTimeoutMs,
         tls,
-        hostname,
+        hostname: endpoint.config.hostname || (address.kind === "tcp" ? address.host : ""),
         server: this.#part?.server ?? null,
         alpn: ALPN[this.#protocol],
-        localAddress: bindAddressFor(config, endpoint),
+        localAddress: bindAddressFor(config, { address, source: endpoint.source }),
         own: this.#deps.own,
         keepAlive: config.tcpKeepalive,
-      },
+      }),
       this.#deps.wheel,
       {
         onConnected: (socket) => {

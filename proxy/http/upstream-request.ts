@@ -4,8 +4,9 @@
  */
 import type { HeaderMap } from "../../core/header-map.ts";
 import { WheelTimer } from "../../core/timer-wheel.ts";
+import { formatAddress } from "../../model/address.ts";
 import { Flag } from "../../model/flags.ts";
-import { destinationOf } from "../cluster/destination.ts";
+import { addressMeant, destinationOf } from "../cluster/destination.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Destination, LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import type { ResourceLimits } from "../cluster/resource-limits.ts";
@@ -235,13 +236,16 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
       return;
     }
     this.#endpoint = endpoint;
-    info.upstreamHost = endpoint.name;
+    const meant = addressMeant(endpoint, this);
+    info.upstreamHost = meant === null ? endpoint.name : formatAddress(meant);
     exchange.onHostChosen(endpoint.config.hostname);
     endpoint.activeRequests++;
     endpoint.rq_total++;
     this.#retry?.onHostAttempted(endpoint);
     if (this.#requestEnded) this.#armTryDeadline();
-    const pool = poolForRequest(cluster.poolOf(endpoint), cluster.config, exchange.request, exchange.upgrading);
+    const any = cluster.poolOf(endpoint);
+    const at = meant === null ? any : any.forAddress(meant);
+    const pool = poolForRequest(at, cluster.config, exchange.request, exchange.upgrading);
     this.#waitsAt = pool;
     const connection = pool.acquire(this);
     if (connection !== null) this.onConnection(connection);

@@ -3,9 +3,10 @@
  * itself: `cluster/` does.
  */
 import type { Socket } from "node:net";
+import { formatAddress } from "../../model/address.ts";
 import { Flag } from "../../model/flags.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
-import { destinationOf } from "../cluster/destination.ts";
+import { addressMeant, destinationOf } from "../cluster/destination.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Destination, LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import { xxHash64 } from "../cluster/load-balancer/xxhash64.ts";
@@ -136,9 +137,10 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     endpoint.activeRequests++;
     this.#endpoint = endpoint;
     this.#info.attempts++;
-    this.#info.upstreamHost = endpoint.name;
+    const meant = addressMeant(endpoint, this);
+    this.#info.upstreamHost = meant === null ? endpoint.name : formatAddress(meant);
     this.#startedAt = this.#runtime.clock.now();
-    this.#giveUp = cluster.poolOf(endpoint).opaque.open(this);
+    this.#giveUp = cluster.poolOf(endpoint).opaque.open(this, meant);
   }
 
   onConnected(socket: Socket): void {
@@ -166,7 +168,7 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     this.#info.flags |= tcpFailures[failure].flags;
     // As in Envoy, that there was no time says all: nothing was heard from the transport.
     this.#info.upstreamTransportFailure = failure === "connect_failure" ? detail : "";
-    this.#explain(tcpFailures[failure], `${endpoint.name}: ${detail}`);
+    this.#explain(tcpFailures[failure], `${this.#info.upstreamHost}: ${detail}`);
     this.#attempt(cluster);
   }
 
