@@ -28,6 +28,8 @@ export interface WorkloadStatus {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly address: string;
+  /** Further addresses of the workload, without a port. */
+  readonly addresses: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly stage: RegistrationStage;
   /** null: no stream at present. */
@@ -80,6 +82,7 @@ export function controlPlaneStatus(sources: StatusSources): ControlPlaneStatus {
       namespace: workload.namespace,
       serviceAccount: workload.serviceAccount,
       address: `${workload.address}:${workload.inboundPort}`,
+      addresses: workload.addresses,
       labels: workload.labels,
       stage,
       stream: streamStatus(sessions.get(workload.id), cache),

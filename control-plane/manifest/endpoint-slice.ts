@@ -25,6 +25,17 @@ export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
  */
 export const SERVICE_ACCOUNT_LABEL = "outrigger.dev/service-account";
 
+/** `v1.ObjectReference`: whose address it is. */
+const objectReference = object({
+  kind: withDefault(string(), ""),
+  namespace: withDefault(string(), ""),
+  name: withDefault(string(), ""),
+  uid: optional(ignored),
+  apiVersion: optional(ignored),
+  resourceVersion: optional(ignored),
+  fieldPath: optional(ignored),
+});
+
 const endpoint = object({
   addresses: required(
     list(
@@ -39,7 +50,7 @@ const endpoint = object({
   hostname: optional(string()),
   zone: withDefault(string(), ""),
   nodeName: optional(ignored),
-  targetRef: optional(ignored),
+  targetRef: optional(objectReference),
   hints: optional(ignored),
   deprecatedTopology: optional(ignored),
 });

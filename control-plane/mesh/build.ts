@@ -7,7 +7,8 @@ import { findMeaningless } from "./opaque-findings.ts";
 import { callPolicy, indexPolicies, opaqueRouting, targetKey, trafficPolicy } from "./policies.ts";
 import { attachRoutes, isRoute, type RouteManifest } from "./routes.ts";
 import { defineServices } from "./services.ts";
-import { type SliceManifest, type Standing, standingBehind } from "./standing.ts";
+import type { SliceManifest } from "./slice-endpoints.ts";
+import { type Standing, standingBehind } from "./standing.ts";
 import { type Finding, type MeshState, type ServiceDefinition, type ServiceState, serviceKey } from "./state.ts";
 import type { Registration } from "./workload.ts";
 

@@ -63,3 +63,70 @@ test("one of several ports that has a name as its target is told: no workload se
     ],
   );
 });
+
+/** Endpoints of port 80, one a line: addresses, then the workload. */
+function instances(manifests: string, ...registrations: readonly ReturnType<typeof registered>[]): readonly string[] {
+  const objects = objectsOf(manifests);
+  const state = buildState({ trustDomain: "cluster.local", objects, registrations });
+  return (state.services.get("default/a")?.endpoints.get(80) ?? []).map(({ host, additionalHosts, port, workload }) =>
+    [host, ...additionalHosts, `:${port}`, workload].join(" ").trim(),
+  );
+}
+
+const slice = (name: string, type: "IPv4" | "IPv6", endpoints: string, account = ""): string => `---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: ${name}, labels: { kubernetes.io/service-name: a${account === "" ? "" : `, outrigger.dev/service-account: ${account}`} } }
+addressType: ${type}
+endpoints: [${endpoints}]
+ports: [{ name: http, port: 8080 }]
+`;
+const pod = (address: string, name: string): string =>
+  `{ addresses: ["${address}"], targetRef: { kind: Pod, namespace: default, name: ${name}, uid: "7" } }`;
+const named = (address: string, hostname: string): string => `{ addresses: ["${address}"], hostname: ${hostname} }`;
+
+test("a workload with several addresses is one instance, where rules lead its peers", () => {
+  const dual = intercepted("a", 1, { address: "10.0.0.1", addresses: ["fd77::1"] });
+  assert.deepEqual(instances(SERVICE, registered(dual)), ["10.0.0.1 fd77::1 :8080 a-1"]);
+});
+
+test("a pod that stands in slices of both families is one instance, in whatever order they are read", () => {
+  const slices = [
+    slice("x6", "IPv6", [pod("fd77::1", "p1"), pod("fd77::3", "p3")].join()),
+    slice("x4", "IPv4", [pod("10.0.0.1", "p1"), pod("10.0.0.2", "p2")].join()),
+  ];
+  const expected = ["10.0.0.1 fd77::1 :8080", "10.0.0.2 :8080", "fd77::3 :8080"];
+  assert.deepEqual(instances(SERVICE + slices.join("")), expected);
+  assert.deepEqual(instances(SERVICE + slices.toReversed().join("")), expected);
+});
+
+test("host names tell who is who where nothing refers to a pod, and who has neither is alone", () => {
+  const four = [named("10.0.0.1", "p1"), named("10.0.0.2", "p2"), '{ addresses: ["10.0.0.3"] }'].join();
+  const six = [named("fd77::1", "p1"), pod("fd77::2", "p2"), '{ addresses: ["fd77::3"] }'].join();
+  assert.deepEqual(instances(SERVICE + slice("x4", "IPv4", four) + slice("x6", "IPv6", six)), [
+    "10.0.0.1 fd77::1 :8080 p1",
+    "10.0.0.2 :8080 p2",
+    "10.0.0.3 :8080",
+    "fd77::2 :8080",
+    "fd77::3 :8080",
+  ]);
+});
+
+test("what is called in another way, or twice in one family, is another endpoint", () => {
+  const both = slice("x4", "IPv4", pod("10.0.0.1", "p")) + slice("x6", "IPv6", pod("fd77::1", "p"), "a");
+  assert.deepEqual(instances(SERVICE + both), ["10.0.0.1 :8080", "fd77::1 :8080"]);
+  const twice = slice("x4", "IPv4", [pod("10.0.0.1", "p"), pod("10.0.0.2", "p")].join());
+  assert.deepEqual(instances(SERVICE + twice + slice("x6", "IPv6", pod("fd77::1", "p"))), [
+    "10.0.0.1 fd77::1 :8080",
+    "10.0.0.2 :8080",
+  ]);
+});
+
+test("slices do not tell again of a workload that has registered, whichever of its addresses they name", () => {
+  const dual = registered(intercepted("a", 1, { address: "10.0.0.1", addresses: ["fd77::1"] }));
+  const four = slice("x4", "IPv4", [pod("10.0.0.1", "p1"), pod("10.0.0.2", "p2")].join());
+  const six = slice("x6", "IPv6", pod("fd77::1", "p1"));
+  const expected = ["10.0.0.1 fd77::1 :8080 a-1", "10.0.0.2 :8080"];
+  assert.deepEqual(instances(SERVICE + four + six, dual), expected);
+  assert.deepEqual(instances(SERVICE + six + slice("y4", "IPv4", pod("10.0.0.2", "p2")), dual), expected);
+});

@@ -1,13 +1,11 @@
 /** Who stands behind a service, under which identities, and how they are called. */
 import { formatIdentity } from "../../model/identity.ts";
 import { SERVICE_ACCOUNT_LABEL } from "../manifest/endpoint-slice.ts";
-import type { ManifestOf } from "../manifest/parse.ts";
 import { servedAt } from "./membership.ts";
 import { mtlsMode } from "./mtls.ts";
-import type { MeshEndpoint, MtlsPolicies, ServiceDefinition, ServicePeers, ServicePort } from "./state.ts";
+import { type SliceManifest, sliceEndpoints } from "./slice-endpoints.ts";
+import type { MeshEndpoint, MtlsPolicies, ServiceDefinition, ServicePeers } from "./state.ts";
 import { isInterceptedInbound, type Registration } from "./workload.ts";
-
-export type SliceManifest = ManifestOf<"EndpointSlice">;
 
 /** What else decides how those behind a service are called. */
 export interface Standing {
@@ -49,6 +47,7 @@ export function standingBehind(
       if (!serving) continue;
       registered.push({
         host: workload.address,
+        additionalHosts: workload.addresses,
         port: isInterceptedInbound(workload) ? at : workload.inboundPort,
         workload: workload.id,
         zone: "",
@@ -57,24 +56,8 @@ export function standingBehind(
     }
     endpoints.set(port.port, [
       ...registered,
-      ...slices.flatMap((slice) => sliceEndpoints(slice, port, definition.ports.length === 1)),
+      ...sliceEndpoints(slices, port, definition.ports.length === 1, registered),
     ]);
   }
   return { peers: { identities: [...identities].sort(), plaintext }, endpoints };
-}
-
-function sliceEndpoints(slice: SliceManifest, port: ServicePort, onlyPort: boolean): readonly MeshEndpoint[] {
-  const { value } = slice;
-  const target = value.ports.find(({ name }) => name === port.name) ?? (onlyPort ? value.ports[0] : undefined);
-  if (!target) return [];
-  const mtls = value.metadata.labels[SERVICE_ACCOUNT_LABEL] !== undefined;
-  return value.endpoints
-    .filter(({ conditions }) => conditions === null || (conditions.ready && !conditions.terminating))
-    .map((endpoint) => ({
-      host: endpoint.addresses[0] ?? "",
-      port: target.port,
-      workload: endpoint.hostname ?? "",
-      zone: endpoint.zone,
-      mtls,
-    }));
 }

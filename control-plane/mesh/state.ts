@@ -162,6 +162,8 @@ export interface ServicePeers {
 
 export interface MeshEndpoint {
   readonly host: string;
+  /** Further addresses of the same instance, with the same port. */
+  readonly additionalHosts: readonly string[];
   readonly port: number;
   /** For people and metrics. */
   readonly workload: string;

@@ -38,6 +38,8 @@ export interface Workload {
   readonly appPort: number;
   /** Where peers reach the sidecar's inbound listener. */
   readonly address: string;
+  /** Further addresses of the same place, which only who has intercepted peers can have. */
+  readonly addresses: readonly string[];
   readonly inboundPort: number;
   readonly outboundPort: number;
   readonly httpProxyPort: number;

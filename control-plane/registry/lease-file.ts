@@ -78,7 +78,7 @@ export class LeaseFile {
 function completed(stored: StoredRegistration): StoredRegistration {
   return {
     ...stored,
-    workload: { interception: null, probes: [], ...(stored.workload as Partial<Workload>) } as Workload,
+    workload: { interception: null, addresses: [], probes: [], ...(stored.workload as Partial<Workload>) } as Workload,
   };
 }
 

@@ -30,6 +30,7 @@ test("what is not given has its default", () => {
     appPort: 80,
     appAddress: "127.0.0.1",
     address: "127.5.1.1",
+    addresses: [],
     inboundPort: 15006,
     outboundPort: 15001,
     httpProxyPort: 15001,
@@ -62,6 +63,30 @@ test("a sidecar with interception has no addresses of its own", () => {
     "node.metadata.OUTRIGGER.probes[0].port: 0 is not a port",
     'node.metadata.OUTRIGGER.probes[1].path: "/a?b" is not a path',
     "node.metadata.OUTRIGGER.probes[2].port: null is not a port",
+  ]);
+});
+
+test("further addresses are for who has intercepted peers", () => {
+  const parse = (addresses: JsonValue, inbound: string | null = "redirect") => {
+    const interception = inbound === null ? null : { inbound };
+    const loopback = { kind: "subnet", base: "127.5.0.0/16" };
+    const given = { service: "a", appPort: 80, address: "10.0.0.1", addresses, interception, loopback };
+    const parsed = parseWorkload("n", { OUTRIGGER: given });
+    return parsed.ok ? parsed.workload.addresses : parsed.problems.map(formatProblem);
+  };
+  assert.deepEqual(parse(["FD77:0::3", "10.0.0.2"]), ["fd77::3", "10.0.0.2"]);
+  assert.deepEqual(parse([], null), []);
+  assert.deepEqual(parse(["fd77::3"], "tproxy"), ["fd77::3"]);
+  const where = "node.metadata.OUTRIGGER.addresses";
+  const nowhere = [`${where}: is only for sidecars to which rules lead their peers (interception.inbound)`];
+  assert.deepEqual(parse(["fd77::3"], "none"), nowhere);
+  assert.deepEqual(parse(["fd77::3"], null), nowhere);
+  assert.deepEqual(parse("fd77::3"), [`${where}: is not a list`]);
+  assert.deepEqual(parse(["10.0.0.1", "fd77::3", "fd77:0::3", "a", 7]), [
+    `${where}[0]: 10.0.0.1 comes twice`,
+    `${where}[2]: fd77::3 comes twice`,
+    `${where}[3]: "a" is not an IP address`,
+    `${where}[4]: 7 is not an IP address`,
   ]);
 });
 

@@ -1,6 +1,7 @@
 /** Reads what a sidecar says of its workload in its node metadata, under the key `OUTRIGGER`. */
 import { isIP, isIPv4 } from "node:net";
 import type { Problem } from "../../core/errors.ts";
+import { formatIp, parseIp } from "../../core/ip.ts";
 import type { JsonValue } from "../../model/bootstrap.ts";
 import { INBOUND_PORT, OUTBOUND_PORT } from "../../model/interception.ts";
 import type { HealthProbe, Interception, Loopback, Workload } from "../mesh/workload.ts";
@@ -55,6 +56,7 @@ export function parseWorkload(nodeId: string, metadata: JsonObject): ParsedWorkl
     appPort: port("appPort", null),
     appAddress: address("appAddress", "127.0.0.1"),
     address: address("address", null),
+    addresses: additionalAddresses(given, intercepted, complain),
     inboundPort: port("inboundPort", INBOUND_PORT),
     outboundPort,
     httpProxyPort: port("httpProxyPort", outboundPort),
@@ -125,6 +127,34 @@ function interception(value: JsonValue | undefined, complain: Complain): Interce
     return null;
   }
   return { inbound, networkNamespace, ipv6 };
+}
+
+/** In their canonical form, as callers ask for them. */
+function additionalAddresses(
+  { address, addresses }: JsonObject,
+  intercepted: Interception | null,
+  complain: Complain,
+): readonly string[] {
+  if (addresses === undefined || addresses === null) return [];
+  if (!Array.isArray(addresses)) {
+    complain("addresses", "is not a list");
+    return [];
+  }
+  if (addresses.length > 0 && (intercepted === null || intercepted.inbound === "none")) {
+    complain("addresses", "is only for sidecars to which rules lead their peers (interception.inbound)");
+  }
+  const seen = new Set<string>([typeof address === "string" ? address : ""]);
+  return (addresses as readonly JsonValue[]).flatMap((value, index): readonly string[] => {
+    const ip = typeof value === "string" ? parseIp(value) : null;
+    const host = ip === null ? "" : formatIp(ip);
+    if (ip === null) complain(`addresses[${index}]`, `${JSON.stringify(value)} is not an IP address`);
+    else if (seen.has(host)) complain(`addresses[${index}]`, `${host} comes twice`);
+    else {
+      seen.add(host);
+      return [host];
+    }
+    return [];
+  });
 }
 
 function probes(value: JsonValue | undefined, complain: Complain): readonly HealthProbe[] {

@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterEach, test } from "node:test";
 import { SimulatedClock } from "../../core/clock.ts";
 import { SILENT } from "../testing/test-mesh.ts";
-import { workload } from "../testing/workloads.ts";
+import { intercepted, workload } from "../testing/workloads.ts";
 import { LeaseFile } from "./lease-file.ts";
 import { Registry } from "./registry.ts";
 
@@ -105,6 +105,18 @@ test("an address has one holder: a lost workload is gone when another comes up t
   registry.ready("stock-1", streamA);
   registry.leave("stock-1", streamA, false);
   registry.join({ ...workload("orders"), address: first.address }, streamB);
+  assert.equal(stages(registry)["stock-1"], "departed");
+});
+
+test("any of its addresses is enough to know a place again", () => {
+  const registry = open();
+  const first = intercepted("stock", 1, { addresses: ["fd77::3"] });
+  registry.join(first, streamA);
+  registry.ready("stock-1", streamA);
+  registry.leave("stock-1", streamA, false);
+  registry.join(intercepted("orders", 1, { address: "10.9.9.9" }), {});
+  assert.equal(stages(registry)["stock-1"], "lost");
+  registry.join(intercepted("orders", 2, { address: "fd77::3", addresses: ["10.9.9.8"] }), streamB);
   assert.equal(stages(registry)["stock-1"], "departed");
 });
 

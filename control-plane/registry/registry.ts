@@ -168,9 +168,9 @@ export class Registry {
   /** Whoever has an address now is its only holder: a workload without a stream that had it before is gone. */
   #takeOver(workload: Workload): void {
     for (const [id, entry] of this.#entries) {
-      const { address, inboundPort } = entry.workload;
-      if (id === workload.id || entry.holder !== null) continue;
-      if (address === workload.address && inboundPort === workload.inboundPort) this.#depart(id, entry);
+      if (id === workload.id || entry.holder !== null || entry.workload.inboundPort !== workload.inboundPort) continue;
+      const has = addressesOf(entry.workload);
+      if (addressesOf(workload).some((address) => has.includes(address))) this.#depart(id, entry);
     }
   }
 
@@ -197,6 +197,10 @@ export class Registry {
     );
     for (const listener of this.#listeners) listener(id);
   }
+}
+
+function addressesOf({ address, addresses }: Workload): readonly string[] {
+  return [address, ...addresses];
 }
 
 function isServing({ stage }: Entry): boolean {

@@ -15,6 +15,7 @@ export function workload(service: string, index = 1, parts: Partial<Workload> = 
     appAddress: "127.0.0.1",
     appPort: 8080,
     address: `127.${octet}.${index}.1`,
+    addresses: [],
     inboundPort: 15006,
     outboundPort: 15001,
     httpProxyPort: 15001,

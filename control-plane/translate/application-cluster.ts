@@ -67,7 +67,7 @@ function atItsAddress(
   { appAddress, appPort, id, interception }: Workload,
   name: string,
 ): Pick<Cluster, "discovery"> & Partial<Cluster> {
-  const application = { host: appAddress, port: appPort, workload: id, zone: "", mtls: true };
+  const application = { host: appAddress, additionalHosts: [], port: appPort, workload: id, zone: "", mtls: true };
   const networkNamespace = interception?.networkNamespace ?? "";
   return {
     discovery: { kind: "static", endpoints: endpointSet(name, [application]) },

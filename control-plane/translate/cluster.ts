@@ -1,6 +1,6 @@
 /** The clusters of the mesh: one per service port. */
 import type { CircuitBreakerLimits, Cluster } from "../../model/cluster.ts";
-import type { EndpointSet } from "../../model/endpoint.ts";
+import type { Endpoint, EndpointSet } from "../../model/endpoint.ts";
 import { formatIdentity } from "../../model/identity.ts";
 import { type UpstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import { httpOf, mayBeOpaque } from "../manifest/port-protocol.ts";
@@ -120,7 +120,8 @@ export function endpointSet(name: string, endpoints: readonly MeshEndpoint[]): E
       endpoints: endpoints
         .filter((endpoint) => endpoint.zone === zone)
         .map((endpoint) => ({
-          address: { kind: "tcp", host: endpoint.host, port: endpoint.port },
+          address: { kind: "tcp" as const, host: endpoint.host, port: endpoint.port },
+          ...additionalAddresses(endpoint),
           weight: 1,
           health: "healthy",
           hostname: "",
@@ -129,4 +130,9 @@ export function endpointSet(name: string, endpoints: readonly MeshEndpoint[]): E
         })),
     })),
   };
+}
+
+function additionalAddresses({ additionalHosts, port }: MeshEndpoint): Pick<Endpoint, "additionalAddresses"> {
+  if (additionalHosts.length === 0) return {};
+  return { additionalAddresses: additionalHosts.map((host) => ({ kind: "tcp", host, port })) };
 }
