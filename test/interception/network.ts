@@ -35,12 +35,16 @@ export class Network {
     this.#t = t;
     this.dir = mkdtempSync(path.join(tmpdir(), "outrigger-network-"));
     chmodSync(this.dir, 0o755);
+    const remove = (): void => rmSync(this.dir, { recursive: true, force: true });
+    // Also where the test is ended from outside.
+    process.once("exit", remove);
     this.hosts = path.join(this.dir, "hosts");
     this.name({});
     // In order: nothing may write into the directory any more, nor use the namespaces.
     t.after(async () => {
       await Promise.all(this.#daemons.map((daemon) => daemon.end()));
-      rmSync(this.dir, { recursive: true, force: true });
+      process.removeListener("exit", remove);
+      remove();
     });
     this.space = new Namespace(t, "network");
     for (const [bridge, { 4: four, 6: six }] of [

@@ -50,7 +50,8 @@ test("storms while sidecars come and go", async (t) => {
   await t.test("a server's sidecar starts, and callers are strangers", async (t) => {
     const stranger = network.host("stranger");
     const report = await storm(stranger, `http://${first.addresses.mesh[4]}:8080`, async () => {
-      await mesh.sidecar(member(first, "first"));
+      // The control plane knows a moment before the sidecar listens.
+      await (await mesh.sidecar(member(first, "first"))).untilListening(15_006);
       await mesh.untilServing([member(first, "first")]);
     });
     assert.deepEqual(tally(report.lost), {});
@@ -63,6 +64,7 @@ test("storms while sidecars come and go", async (t) => {
   await t.test("the callers' sidecar starts", async (t) => {
     const report = await storm(client, url(0), async () => {
       callers = await mesh.sidecar(caller);
+      await callers.untilListening(15_001);
       await mesh.untilServing([caller]);
     });
     assert.deepEqual(tally(report.lost), {});
