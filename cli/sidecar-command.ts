@@ -30,7 +30,7 @@ export interface HealthProbe {
 
 export interface SidecarFlags extends WorkloadFlags {
   readonly interception?: "redirect" | "tproxy";
-  readonly address?: string;
+  readonly address: readonly string[];
   readonly probe: readonly HealthProbe[];
 }
 
@@ -52,10 +52,16 @@ export function probe(text: string, before: readonly HealthProbe[]): readonly He
   return [...before, { port: port(number), path }];
 }
 
-function address(text: string): string {
-  const ip = parseIp(text);
-  if (ip === null) throw new InvalidArgumentError("an IP address is needed.");
-  return formatIp(ip);
+/** Several with commas, as Kubernetes gives `status.podIPs`. */
+export function addresses(text: string, before: readonly string[]): readonly string[] {
+  const all = [...before];
+  for (const one of text.split(",")) {
+    const ip = parseIp(one.trim());
+    if (ip === null) throw new InvalidArgumentError("an IP address is needed.");
+    const host = formatIp(ip);
+    if (!all.includes(host)) all.push(host);
+  }
+  return all;
 }
 
 export function seconds(text: string): number {
@@ -103,7 +109,12 @@ export function addSidecarCommand(program: Command): void {
         "take the connections that the rules of `outrigger init` lead here; its --inbound-mode",
       ).choices(["redirect", "tproxy"]),
     )
-    .option("--address <ip>", "with --interception: what peers call; the first that is not loopback", address)
+    .option(
+      "--address <ip>",
+      "with --interception: what peers call, the best first (repeatable); the first IPv4 and the first IPv6 address",
+      addresses,
+      [],
+    )
     .option(
       "--probe <port/path>",
       "with --interception: health probe that passes without mutual TLS (repeatable)",

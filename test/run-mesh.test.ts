@@ -5,7 +5,7 @@ import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { type TestContext, test } from "node:test";
-import { firstAddress } from "../cli/sidecar/intercepted.ts";
+import { firstAddresses } from "../cli/sidecar/intercepted.ts";
 import { requireNamespaces } from "./support/network-namespace.ts";
 import { RunMesh } from "./support/run-mesh.ts";
 
@@ -106,8 +106,8 @@ test("names come and go with services, in /etc/hosts and for programs that ask a
 
 test("what is not the mesh's leaves by the machine's own network, or is refused where a policy says so", async (t) => {
   if (!requireNamespaces(t, ...TOOLS)) return;
-  const host = firstAddress(networkInterfaces());
-  if (host === null) return t.skip("this machine has no address but loopback ones");
+  const [host] = firstAddresses(networkInterfaces());
+  if (host === undefined) return t.skip("this machine has no address but loopback ones");
   const server = http.createServer((request, response) => response.end(`outside ${request.headers.host}`));
   server.listen(0, host);
   await once(server, "listening");

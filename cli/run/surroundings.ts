@@ -60,6 +60,7 @@ export async function namespaceSurroundings(flags: RunFlags): Promise<Surroundin
     });
     return {
       address: addresses.address,
+      addresses: [],
       inboundPort: addresses.inboundPort,
       outboundPort: OUTBOUND_PORT,
       loopback: null,

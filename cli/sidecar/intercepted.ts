@@ -4,6 +4,7 @@ import { networkInterfaces } from "node:os";
 import { codeOf, messageOf, UserError } from "../../core/errors.ts";
 import { parseIp } from "../../core/ip.ts";
 import { logger } from "../../core/log.ts";
+import { formatAddress } from "../../model/address.ts";
 import { INBOUND_PORT, OUTBOUND_PORT } from "../../model/interception.ts";
 import { loadSocketOptions } from "../../proxy/listener/socket-options.ts";
 import { machine, missingRights } from "../init/system.ts";
@@ -33,18 +34,7 @@ export async function interceptedSurroundings(
   platform: string = process.platform,
 ): Promise<Surroundings> {
   await mustBePossible(flags.interception, platform);
-  const address = flags.address ?? firstAddress(networkInterfaces());
-  if (address === null) {
-    throw new UserError("this machine has no address but loopback ones: say with --address what peers are to call", 2);
-  }
-  // An address that others translate to this machine's says nothing about the rules here.
-  if (isOwn(address, networkInterfaces()) && !(await reachesInbound(address, flags.port))) {
-    log.warn(
-      {},
-      `connections to ${address}:${flags.port} don't come to the sidecar: were rules made here for its user? ` +
-        `(as root: outrigger init --proxy-uid ${process.geteuid?.()}${flags.interception === "tproxy" ? " --inbound-mode tproxy" : ""})`,
-    );
-  }
+  const [address, ...addresses] = await addressesForPeers(flags);
   if (withProgram && user === null) {
     log.warn(
       {},
@@ -56,6 +46,7 @@ export async function interceptedSurroundings(
   const host = machine.read("/proc/net/if_inet6") === null ? "0.0.0.0" : "::";
   return {
     address,
+    addresses,
     inboundPort: INBOUND_PORT,
     outboundPort: OUTBOUND_PORT,
     loopback: null,
@@ -88,12 +79,46 @@ async function mustBePossible(mode: "redirect" | "tproxy", platform: string): Pr
   }
 }
 
-/** The first address of the machine that others can call, IPv4 before IPv6. */
-export function firstAddress(interfaces: ReturnType<typeof networkInterfaces>): string | null {
+/**
+ * What peers are told to call, the best first. Where an address of this machine has no rules that lead connections to the
+ * sidecar, the log says so; of those that nobody named, only the first is told all the same.
+ */
+async function addressesForPeers({
+  address: given,
+  interception,
+  port,
+}: InterceptedFlags): Promise<[string, ...string[]]> {
+  const interfaces = networkInterfaces();
+  const [first, ...others] = given.length > 0 ? given : firstAddresses(interfaces);
+  if (first === undefined) {
+    throw new UserError("this machine has no address but loopback ones: say with --address what peers are to call", 2);
+  }
+  const told: [string, ...string[]] = [first];
+  for (const address of [first, ...others]) {
+    // An address that others translate to this machine's says nothing about the rules here.
+    const comes = !isOwn(address, interfaces) || (await reachesInbound(address, port));
+    const chosen = address === first || given.length > 0;
+    if (address !== first && (comes || chosen)) told.push(address);
+    if (comes) continue;
+    const place = formatAddress({ kind: "tcp", host: address, port });
+    if (chosen) {
+      log.warn(
+        {},
+        `connections to ${place} don't come to the sidecar: were rules made here for its user? ` +
+          `(as root: outrigger init --proxy-uid ${process.geteuid?.()}${interception === "tproxy" ? " --inbound-mode tproxy" : ""})`,
+      );
+    } else log.info({}, `connections to ${place} don't come to the sidecar: peers are not told of that address`);
+  }
+  return told;
+}
+
+/** The first address of each family that others can call, IPv4 before IPv6. */
+export function firstAddresses(interfaces: ReturnType<typeof networkInterfaces>): readonly string[] {
   const all = Object.values(interfaces).flatMap((addresses) => addresses ?? []);
   const usable = all.filter(({ internal, address }) => !internal && !isLinkLocal(address));
-  const chosen = usable.find(({ family }) => family === "IPv4") ?? usable[0];
-  return chosen?.address ?? null;
+  return (["IPv4", "IPv6"] as const).flatMap((family) => {
+    return usable.find((one) => one.family === family)?.address ?? [];
+  });
 }
 
 function isOwn(address: string, interfaces: ReturnType<typeof networkInterfaces>): boolean {

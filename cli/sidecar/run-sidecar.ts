@@ -181,7 +181,7 @@ function mintToken(identity: Identity, stateDir: string): string {
 
 function sidecarNode(flags: Flags, identity: Identity, surroundings: Surroundings): NodeIdentity {
   const { service, namespace, port, probe = [] } = flags;
-  const { address, inboundPort, outboundPort, loopback, interception } = surroundings;
+  const { address, addresses, inboundPort, outboundPort, loopback, interception } = surroundings;
   const workload: Record<string, JsonValue> = {
     service,
     namespace,
@@ -196,6 +196,7 @@ function sidecarNode(flags: Flags, identity: Identity, surroundings: Surrounding
       flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
     ),
   };
+  if (addresses.length > 0) workload["addresses"] = [...addresses];
   if (loopback !== null) workload["loopback"] = { ...loopback };
   if (interception !== null) workload["interception"] = { ...interception };
   if (probe.length > 0) workload["probes"] = probe.map((one) => ({ ...one }));

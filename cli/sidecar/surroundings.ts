@@ -22,6 +22,8 @@ export interface InterceptionMetadata {
 export interface Surroundings {
   /** What peers are told. */
   readonly address: string;
+  /** Further addresses of the same place. */
+  readonly addresses: readonly string[];
   readonly inboundPort: number;
   readonly outboundPort: number;
   /** Where the listeners of services are bound; null with interception: they have the services' addresses. */
@@ -46,7 +48,7 @@ export async function surroundingsOf(flags: SidecarFlags, withProgram: boolean):
     const { interceptedSurroundings } = await import("./intercepted.ts");
     return interceptedSurroundings({ ...flags, interception: flags.interception }, user, withProgram);
   }
-  if (flags.address !== undefined || flags.probe.length > 0) {
+  if (flags.address.length > 0 || flags.probe.length > 0) {
     throw new UserError("--address and --probe go with --interception: without it the sidecar's address is its own", 2);
   }
   const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
@@ -58,6 +60,7 @@ function loopbackSurroundings(addresses: SidecarAddresses, user: ProgramUser | n
   const { address, inboundPort, outboundPort, loopback } = addresses;
   return {
     address,
+    addresses: [],
     inboundPort,
     outboundPort,
     loopback,
