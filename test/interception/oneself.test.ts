@@ -49,16 +49,21 @@ test("calls to oneself and to one instance", async (t) => {
 
   await t.test("who calls an instance gets that instance, encrypted", async () => {
     const wire = await Capture.start(one, "mesh");
-    for (const [name, host] of Object.entries({ one, other })) {
-      for (let i = 0; i < 3; i++) {
-        const answer = await get(client, host.addresses.mesh[4], 9001, "/marker-to-instance");
-        assert.equal(answer, `${name} /marker-to-instance \n`);
+    for (const family of [4, 6] as const) {
+      for (const [name, host] of Object.entries({ one, other })) {
+        const { [family]: address } = host.addresses.mesh;
+        for (let i = 0; i < 3; i++) {
+          const answer = await get(client, family === 4 ? address : `[${address}]`, 9001, "/marker-to-instance");
+          assert.equal(answer, `${name} /marker-to-instance \n`);
+        }
       }
     }
     assert.equal(await wire.saw("marker-to-instance"), false);
     // Bytes as well, and where no service but a headless one leads.
-    const script = `exec 3<>/dev/tcp/${one.addresses.mesh[4]}/9000 && echo marker-of-bytes >&3 && head -n1 <&3`;
-    assert.equal(await client.ask(["bash", "-c", script]), "marker-of-bytes\n");
+    for (const address of [one.addresses.mesh[4], one.addresses.mesh[6]]) {
+      const script = `exec 3<>/dev/tcp/${address}/9000 && echo marker-of-bytes >&3 && head -n1 <&3`;
+      assert.equal(await client.ask(["bash", "-c", script]), "marker-of-bytes\n");
+    }
     assert.equal(await wire.saw("marker-of-bytes"), false);
   });
 
