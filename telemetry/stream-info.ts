@@ -2,7 +2,7 @@
  * What is known of one request on its way: filled in by the data plane, read by access logs, header formatting, traces
  * and metrics. One flat object per exchange, reused, so that keeping it costs a few stores.
  */
-import type { HeaderMap } from "../core/header-map.ts";
+import { HeaderMap } from "../core/header-map.ts";
 
 /** The downstream connection, made once per connection. */
 export interface ConnectionInfo {
@@ -75,6 +75,11 @@ export interface RequestView {
   /** `HTTP/1.1` … */
   protocol: string;
   headers: HeaderMap;
+}
+
+/** What formats and matchers read where there is no request; each caller has its own, because its parts may be set. */
+export function noRequest(): RequestView {
+  return { method: "", path: "", authority: "", scheme: "", protocol: "", headers: new HeaderMap() };
 }
 
 /** What is known of a gRPC call beyond its being a request; its path names service and method. */

@@ -2,7 +2,7 @@
 import { HeaderMap } from "../../core/header-map.ts";
 import type { HeaderMatch } from "../../model/matcher.ts";
 import type { RetryCondition, RetryPolicy } from "../../model/route.ts";
-import type { RequestView } from "../../telemetry/stream-info.ts";
+import { noRequest } from "../../telemetry/stream-info.ts";
 import { compileHeaderMatch, type RequestTest } from "../router/compile-matcher.ts";
 import { splitList } from "./envoy-headers.ts";
 
@@ -145,14 +145,7 @@ export function compileRetryPolicy(configured: RetryPolicy | null, onlySafe: boo
 }
 
 /** A response seen through the matchers, which read requests: only its headers are there. */
-const view: RequestView = {
-  method: "",
-  path: "",
-  authority: "",
-  scheme: "",
-  protocol: "",
-  headers: new HeaderMap(),
-};
+const view = noRequest();
 
 function compileResponseMatch(match: HeaderMatch): ResponseTest {
   const test = compileHeaderMatch(match);

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import type { Address } from "../../model/address.ts";
 import { OPAQUE_ALPN } from "../../model/tls.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
-import { bindAddressFor } from "./bind-address.ts";
+import { connectOptions } from "./connect-options.ts";
 import { connectTo } from "./happy-eyeballs.ts";
 import type { EndpointPool, PoolCluster, PoolDeps } from "./pool.ts";
 
@@ -45,21 +45,12 @@ export class OpaqueConnections {
     stats.upstream_cx_total++;
     endpoint.cx_total++;
     let over = false;
-    const tls = this.#cluster.tls(endpoint);
+    const alpn = config.outrigger?.opaque === true ? OPAQUE : NONE;
+    const purpose = { tls: this.#cluster.tls(endpoint), server: null, alpn, own: this.#deps.own };
     const giveUp = connectTo(
       endpoint,
       meant,
-      (address) => ({
-        address,
-        timeoutMs: config.connectTimeoutMs,
-        tls,
-        hostname: endpoint.config.hostname || (address.kind === "tcp" ? address.host : ""),
-        server: null,
-        alpn: config.outrigger?.opaque === true ? OPAQUE : NONE,
-        localAddress: bindAddressFor(config, { address, source: endpoint.source }),
-        own: this.#deps.own,
-        keepAlive: config.tcpKeepalive,
-      }),
+      (address) => connectOptions(config, endpoint, address, purpose),
       this.#deps.wheel,
       {
         onConnected: (socket) => {

@@ -17,7 +17,7 @@ import { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import { Http2ClientConnection } from "../codec/http2/client-connection.ts";
 import { MULTIPLEXED } from "../codec/http2/protocol.ts";
 import type { UpstreamFailure, UpstreamStream } from "../codec/stream.ts";
-import { bindAddressFor } from "./bind-address.ts";
+import { connectOptions } from "./connect-options.ts";
 import type { TlsServerName, UpstreamTlsConnector } from "./connector.ts";
 import { connectTo } from "./happy-eyeballs.ts";
 import { type ConnectionsOwner, Http1Connections } from "./http1-connections.ts";
@@ -336,21 +336,13 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     if (!limits.tryAcquireConnection(only)) return false;
     stats.upstream_cx_total++;
     endpoint.cx_total++;
-    const tls = this.#cluster.tls(endpoint);
+    const { own } = this.#deps;
+    const server = this.#part?.server ?? null;
+    const purpose = { tls: this.#cluster.tls(endpoint), server, alpn: ALPN[this.#protocol], own };
     const giveUp = connectTo(
       endpoint,
       this.#part?.address ?? null,
-      (address) => ({
-        address,
-        timeoutMs: config.connectTimeoutMs,
-        tls,
-        hostname: endpoint.config.hostname || (address.kind === "tcp" ? address.host : ""),
-        server: this.#part?.server ?? null,
-        alpn: ALPN[this.#protocol],
-        localAddress: bindAddressFor(config, { address, source: endpoint.source }),
-        own: this.#deps.own,
-        keepAlive: config.tcpKeepalive,
-      }),
+      (address) => connectOptions(config, endpoint, address, purpose),
       this.#deps.wheel,
       {
         onConnected: (socket) => {

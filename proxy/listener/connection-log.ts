@@ -3,21 +3,13 @@
  * took (`envoy.config.listener.v3.Listener.access_log`).
  */
 import type { Clock } from "../../core/clock.ts";
-import { HeaderMap } from "../../core/header-map.ts";
 import type { AccessLogger } from "../../telemetry/access-log.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
-import { type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
+import { type ConnectionInfo, noRequest, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { ServedConnection } from "./terminal.ts";
 
 /** What formats read of a request, where there is none. */
-export const NO_REQUEST: RequestView = {
-  method: "",
-  path: "",
-  authority: "",
-  scheme: "",
-  protocol: "",
-  headers: new HeaderMap(),
-};
+export const NO_REQUEST = noRequest();
 
 /** Why a connection was not served. */
 export interface Unserved {

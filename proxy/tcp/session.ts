@@ -1,12 +1,12 @@
 /** One opaque connection: from an accepted socket to its end, with the upstream connection that belongs to it alone. */
 import type { Socket } from "node:net";
-import { HeaderMap } from "../../core/header-map.ts";
 import { WheelTimer } from "../../core/timer-wheel.ts";
 import { Flag } from "../../model/flags.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
-import { type AccessLogType, type ConnectionInfo, type RequestView, StreamInfo } from "../../telemetry/stream-info.ts";
+import { type AccessLogType, type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
 import { owned } from "../codec/blocks.ts";
+import { NO_REQUEST } from "../listener/connection-log.ts";
 import type { ConnectionClosed, OpaqueAttempt, ServedConnection } from "../listener/terminal.ts";
 import { newRequestId } from "../router/request-id.ts";
 import { HTTP2, looksLikeHttp2 } from "../sniff/http-version.ts";
@@ -15,16 +15,6 @@ import { Pump, type PumpOwner } from "./pump.ts";
 import { resetSocket } from "./reset.ts";
 import type { TcpRuntime } from "./runtime.ts";
 import { TcpUpstream, type UpstreamOwner } from "./upstream.ts";
-
-/** What formats read of a request, where there is none. */
-const NO_REQUEST: RequestView = {
-  method: "",
-  path: "",
-  authority: "",
-  scheme: "",
-  protocol: "",
-  headers: new HeaderMap(),
-};
 
 /** A connection of which one end is gone, and whose other end takes nothing, is cut after this where there is no idle timeout, ms. */
 const LINGER_MS = 60_000;
