@@ -1,6 +1,7 @@
 /** A sidecar to which rules of the kernel lead the connections of its machine, pod or network namespace. */
 import net from "node:net";
 import { networkInterfaces } from "node:os";
+import { sleep, stayAlive, systemClock } from "../../core/clock.ts";
 import { codeOf, messageOf, UserError } from "../../core/errors.ts";
 import { parseIp } from "../../core/ip.ts";
 import { logger } from "../../core/log.ts";
@@ -21,6 +22,8 @@ const HEALTH_PORT = 15_021;
 
 /** A connection that stays on this machine needs no longer, unless something swallows it. */
 const PROBE_MS = 1000;
+/** Between the rules for IPv4 and those for IPv6, while they are made. */
+const RULES_MS = 1000;
 
 export interface InterceptedFlags extends SidecarFlags {
   readonly interception: "redirect" | "tproxy";
@@ -81,35 +84,42 @@ async function mustBePossible(mode: "redirect" | "tproxy", platform: string): Pr
 
 /**
  * What peers are told to call, the best first. Where an address of this machine has no rules that lead connections to the
- * sidecar, the log says so; of those that nobody named, only the first is told all the same.
+ * sidecar, the log says so; it is told all the same, but for one that nobody named while the first has its rules.
  */
-async function addressesForPeers({
-  address: given,
-  interception,
-  port,
-}: InterceptedFlags): Promise<[string, ...string[]]> {
+async function addressesForPeers(flags: InterceptedFlags): Promise<[string, ...string[]]> {
+  const { address: given, port } = flags;
   const interfaces = networkInterfaces();
   const [first, ...others] = given.length > 0 ? given : firstAddresses(interfaces);
   if (first === undefined) {
     throw new UserError("this machine has no address but loopback ones: say with --address what peers are to call", 2);
   }
+  // An address that others translate to this machine's says nothing about the rules here.
+  const isLed = async (address: string): Promise<boolean> =>
+    !isOwn(address, interfaces) || (await reachesInbound(address, port));
   const told: [string, ...string[]] = [first];
-  for (const address of [first, ...others]) {
-    // An address that others translate to this machine's says nothing about the rules here.
-    const comes = !isOwn(address, interfaces) || (await reachesInbound(address, port));
-    const chosen = address === first || given.length > 0;
-    if (address !== first && (comes || chosen)) told.push(address);
-    if (comes) continue;
-    const place = formatAddress({ kind: "tcp", host: address, port });
-    if (chosen) {
-      log.warn(
-        {},
-        `connections to ${place} don't come to the sidecar: were rules made here for its user? ` +
-          `(as root: outrigger init --proxy-uid ${process.geteuid?.()}${interception === "tproxy" ? " --inbound-mode tproxy" : ""})`,
-      );
-    } else log.info({}, `connections to ${place} don't come to the sidecar: peers are not told of that address`);
+  const hasRules = await isLed(first);
+  if (!hasRules) warnOfMissingRules(first, flags);
+  for (const address of others) {
+    let led = await isLed(address);
+    if (!led && hasRules && given.length === 0) {
+      // They may be just being made, those for IPv6 after those for IPv4.
+      stayAlive();
+      await sleep(systemClock, RULES_MS);
+      led = await isLed(address);
+    }
+    if (led || !hasRules || given.length > 0) told.push(address);
+    else log.info({ address }, "connections to this address don't come to the sidecar: peers are not told of it");
+    if (!led && given.length > 0) warnOfMissingRules(address, flags);
   }
   return told;
+}
+
+function warnOfMissingRules(address: string, { interception, port }: InterceptedFlags): void {
+  log.warn(
+    {},
+    `connections to ${formatAddress({ kind: "tcp", host: address, port })} don't come to the sidecar: were rules made here for its user? ` +
+      `(as root: outrigger init --proxy-uid ${process.geteuid?.()}${interception === "tproxy" ? " --inbound-mode tproxy" : ""})`,
+  );
 }
 
 /** The first address of each family that others can call, IPv4 before IPv6. */
