@@ -9,7 +9,6 @@ export interface Hops {
   readonly server: Json;
   /** What callers beside the client's proxy ask for. */
   readonly url: string;
-  readonly intercepted: boolean;
 }
 
 const APP_PORT = 8080;
@@ -39,7 +38,6 @@ export function explicitHops(server: string, certificates: HopCertificates): Hop
       [cluster("application", "127.0.0.1", APP_PORT)],
     ),
     url: `http://127.0.0.1:${EXPLICIT_PORT}/`,
-    intercepted: false,
   };
 }
 
@@ -86,7 +84,6 @@ export function interceptedHops(server: string, certificates: HopCertificates): 
       [{ ...originalDestination("application"), upstream_bind_config: { source_address: bind(INBOUND_SOURCE[4]) } }],
     ),
     url: `http://${SERVICE}:${APP_PORT}/`,
-    intercepted: true,
   };
 }
 

@@ -2,10 +2,12 @@
  * `node bench/interception.ts [--rounds N] [--proxy outrigger|envoy]`: what interception adds to the CPU time of a
  * request. Two namespaces on one wire, a proxy in each with mutual TLS between: once with listeners that are called by
  * name, once with the rules of `outrigger init`, virtual listeners and ORIGINAL_DST clusters, all else being equal. The
- * two take turns, so that a machine that changes its speed changes it for both.
+ * variants take turns, so that a machine that changes its speed changes it for all. Rules of translation cost something by
+ * themselves, for every packet of the namespace, which the kernel charges to whoever sends it: therefore also the listeners
+ * that are called by name with the rules in force.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -14,12 +16,13 @@ import { makeCertificates } from "./certificates.ts";
 import { explicitHops, type Hops, interceptedHops } from "./interception-config.ts";
 import { saturate } from "./load.ts";
 import { bootstrapCommand } from "./peers/peers.ts";
-import { cpuMicros, LOAD_CORE, PROXY_CORE, type Running, start } from "./processes.ts";
+import { cpuMicros, LOAD_CORE, PROXY_CORE, type Running, start, userMicros } from "./processes.ts";
 import { median } from "./report.ts";
 
 const SIDECAR = 1337;
 const CONNECTIONS = 64;
 const SECONDS = 3;
+const WARMUP_SECONDS = 2;
 const root = path.dirname(import.meta.dirname);
 
 const { values: flags } = parseArgs({
@@ -49,29 +52,53 @@ async function measureAll(): Promise<void> {
     0,
   );
   ends.push(() => backend.stop());
-  const variants = {
-    explicit: explicitHops(server.addresses.mesh[4], certificates),
-    intercepted: interceptedHops(server.addresses.mesh[4], certificates),
-  };
-  const samples = { explicit: [] as number[], intercepted: [] as number[] };
-  const rates = { explicit: [] as number[], intercepted: [] as number[] };
+  const explicit = explicitHops(server.addresses.mesh[4], certificates);
+  const variants: readonly Variant[] = [
+    { name: "explicit", hops: explicit, rules: false, samples: [] },
+    { name: "explicit, with the rules in force", hops: explicit, rules: true, samples: [] },
+    {
+      name: "intercepted",
+      hops: interceptedHops(server.addresses.mesh[4], certificates),
+      rules: true,
+      samples: [],
+    },
+  ];
   for (let round = 0; round < Number(flags.rounds); round++) {
-    for (const name of ["explicit", "intercepted"] as const) {
-      const { cpu, rps } = await measure(network, client, server, variants[name], name);
-      samples[name].push(cpu);
-      rates[name].push(rps);
-      process.stderr.write(`round ${round + 1}, ${name}: ${cpu.toFixed(1)} µs, ${Math.round(rps)} requests/s\n`);
+    for (const variant of variants) {
+      const sample = await measure(network, client, server, variant);
+      variant.samples.push(sample);
+      const { user, system, rps } = sample;
+      const text = `${user.toFixed(1)} + ${system.toFixed(1)} µs, ${Math.round(rps)} requests/s`;
+      process.stderr.write(`round ${round + 1}, ${variant.name}: ${text}\n`);
     }
   }
-  console.log(
-    "\n| two hops, mutual TLS between | CPU µs per request | requests/s | ratio |\n| --- | --- | --- | --- |",
-  );
-  for (const name of ["explicit", "intercepted"] as const) {
+  console.log("\n| two hops, mutual TLS between | CPU µs per request | user | system | requests/s | ratio |");
+  console.log("| --- | --- | --- | --- | --- | --- |");
+  const base = variants[0]?.samples ?? [];
+  for (const { name, samples } of variants) {
+    const cpu = samples.map(({ user, system }) => user + system);
     // Of neighbours in time, so that what changes slowly does not count.
-    const ratio = median(samples[name].map((value, i) => value / (samples.explicit[i] ?? Number.NaN)));
-    const cells = [median(samples[name]).toFixed(1), Math.round(median(rates[name])), ratio.toFixed(3)];
-    console.log(`| ${name} | ${cells.join(" | ")} |`);
+    const ratio = median(cpu.map((value, i) => value / ((base[i]?.user ?? 0) + (base[i]?.system ?? 0))));
+    const figures = [cpu, samples.map(({ user }) => user), samples.map(({ system }) => system)];
+    const cells = figures.map((values) => median(values).toFixed(1));
+    console.log(
+      `| ${[name, ...cells, Math.round(median(samples.map(({ rps }) => rps))), ratio.toFixed(3)].join(" | ")} |`,
+    );
   }
+}
+
+interface Variant {
+  readonly name: string;
+  readonly hops: Hops;
+  readonly rules: boolean;
+  readonly samples: Sample[];
+}
+
+/** CPU of both proxies, microseconds per request. */
+interface Sample {
+  readonly user: number;
+  readonly system: number;
+  readonly rps: number;
 }
 
 /** Runs something in a host's namespace on one core. */
@@ -80,41 +107,39 @@ function within(host: Host, core: number, command: readonly string[], user: numb
   return start(["ip", "netns", "exec", host.space.name, ...ids, ...command], core);
 }
 
-async function measure(
-  network: Network,
-  client: Host,
-  server: Host,
-  hops: Hops,
-  name: string,
-): Promise<{ readonly cpu: number; readonly rps: number }> {
-  const dir = path.join(network.dir, name);
-  mkdirSync(dir, { recursive: true });
-  chmodSync(dir, 0o755);
-  const running = (
-    [
-      ["client", client],
-      ["server", server],
-    ] as const
-  ).map(([side, host]) => {
-    const file = path.join(dir, `${side}.json`);
+async function measure(network: Network, client: Host, server: Host, { hops, rules }: Variant): Promise<Sample> {
+  const hosts = [client, server];
+  if (rules) for (const host of hosts) init(host);
+  const running = (["client", "server"] as const).map((side) => {
+    const file = path.join(network.dir, `${side}.json`);
     writeFileSync(file, JSON.stringify(hops[side]));
-    if (hops.intercepted) init(host);
-    return within(host, PROXY_CORE, bootstrapCommand(proxy, file), SIDECAR);
+    return within(side === "client" ? client : server, PROXY_CORE, bootstrapCommand(proxy, file), SIDECAR);
   });
   try {
     await untilAnswered(client, hops.url, running);
     const load = (seconds: number) =>
       saturate(hops.url, CONNECTIONS, seconds, null, ["ip", "netns", "exec", client.space.name]);
-    await load(2);
-    const cpu = (): number => running.reduce((sum, { pid }) => sum + cpuMicros(pid), 0);
-    const before = cpu();
+    await load(WARMUP_SECONDS);
+    const before = cpuOf(running);
     const { requests, rps, errors } = await load(SECONDS);
     if (errors > 0) throw new Error(`${errors} of ${requests} requests failed`);
-    return { cpu: (cpu() - before) / requests, rps };
+    const after = cpuOf(running);
+    return { user: (after.user - before.user) / requests, system: (after.system - before.system) / requests, rps };
   } finally {
     await Promise.all(running.map((process) => process.stop()));
-    if (hops.intercepted) for (const host of [client, server]) init(host, "--cleanup", "--drain-time-s", "0.01");
+    if (rules) for (const host of hosts) init(host, "--cleanup", "--drain-time-s", "0.01");
   }
+}
+
+/** CPU time of processes so far, microseconds. */
+function cpuOf(running: readonly Running[]): { readonly user: number; readonly system: number } {
+  let user = 0;
+  let all = 0;
+  for (const { pid } of running) {
+    all += cpuMicros(pid);
+    user += userMicros(pid);
+  }
+  return { user, system: all - user };
 }
 
 function init(host: Host, ...args: readonly string[]): void {

@@ -61,10 +61,19 @@ export function start(command: readonly string[], core: number, env: NodeJS.Proc
 
 /** User and system CPU time of a process and all its threads, microseconds. */
 export function cpuMicros(pid: number): number {
+  return userMicros(pid) + microsOf(pid, 12);
+}
+
+/** User CPU time alone. */
+export function userMicros(pid: number): number {
+  return microsOf(pid, 11);
+}
+
+/** A field of /proc/PID/stat that is a time, counted from the one after the process's name. */
+function microsOf(pid: number, field: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  return (ticks * 1e6) / TICKS_PER_SECOND;
+  return (Number(fields[field]) * 1e6) / TICKS_PER_SECOND;
 }
 
 const TICKS_PER_SECOND = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
