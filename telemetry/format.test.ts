@@ -257,6 +257,13 @@ test("an intercepted connection has the address that was called, and the socket'
   assert.equal(compileFormat(template)({ ...forwarded(), info }), "127.0.0.1:36759 [::1]:15001 ::1 15001");
 });
 
+test("of a host with several addresses the one that was connected to is the remote end", () => {
+  const c = forwarded();
+  c.info.upstreamRemoteAddress = "[fd77::3]:80";
+  const template = "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%";
+  assert.equal(compileFormat(template)(c), "127.0.0.1:45077 [fd77::3]:80 80");
+});
+
 /** With the messages of Envoy, where it refuses a template; null where it takes it. */
 const CHECKED: readonly [template: string, refused: RegExp | null][] = [
   ["%FOO%\n", /FOO is not supported at position 0/],

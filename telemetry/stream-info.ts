@@ -122,6 +122,8 @@ export class StreamInfo {
   /** Chosen cluster, "" while there is none. */
   cluster = "";
   upstreamHost = "";
+  /** Where the connection went, where the host has several addresses; "" where it has one. */
+  upstreamRemoteAddress = "";
   upstreamLocalAddress = "";
   /** What the upstream connection speaks (`HTTP/2`), "" while there is none. */
   upstreamProtocol = "";
@@ -177,6 +179,7 @@ export class StreamInfo {
     this.virtualHost = "";
     this.cluster = "";
     this.upstreamHost = "";
+    this.upstreamRemoteAddress = "";
     this.upstreamLocalAddress = "";
     this.upstreamProtocol = "";
     this.upstreamConnectionId = 0;

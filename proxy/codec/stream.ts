@@ -149,6 +149,8 @@ export interface UpstreamStream {
   readonly answered: boolean;
   /** Own end of the connection, `host:port`; "" on a pipe. */
   readonly localAddress: string;
+  /** The other end, which is asked of the system each time. */
+  readonly remoteAddress: string;
   /** Of the connection, unique in the process. */
   readonly connectionId: number;
   /** What the connection speaks: `HTTP/1.1` or `HTTP/2`. */

@@ -280,6 +280,8 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const { info } = exchange;
     const now = this.#context?.clock.now() ?? 0;
     info.upstreamLocalAddress = connection.localAddress;
+    const isOne = this.#endpoint?.config.additionalAddresses === undefined;
+    info.upstreamRemoteAddress = isOne ? "" : connection.remoteAddress;
     info.upstreamProtocol = connection.protocol;
     info.upstreamConnectionId = connection.connectionId;
     info.upstreamFirstByteSentAt = now;

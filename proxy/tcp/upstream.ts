@@ -11,7 +11,7 @@ import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Destination, LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import { xxHash64 } from "../cluster/load-balancer/xxhash64.ts";
 import { nextConnectionId } from "../codec/connection-id.ts";
-import { localAddressOf } from "../codec/local-address.ts";
+import { localAddressOf, remoteAddressOf } from "../codec/local-address.ts";
 import type { OpaqueResult } from "../endpoint/opaque-connections.ts";
 import type { EndpointPool } from "../endpoint/pool.ts";
 import type { UpstreamCluster } from "../outbound.ts";
@@ -150,7 +150,10 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     endpoint.recordConnectSuccess(true);
     cluster.breaker?.record(true, this.#runtime.clock.now() - this.#startedAt);
     cluster.stats.upstream_rq_active++;
-    if (this.#runtime.isLogged) this.#info.upstreamLocalAddress = localAddressOf(socket);
+    if (this.#runtime.isLogged) {
+      this.#info.upstreamLocalAddress = localAddressOf(socket);
+      if (endpoint.config.additionalAddresses !== undefined) this.#info.upstreamRemoteAddress = remoteAddressOf(socket);
+    }
     this.#info.upstreamConnectionId = nextConnectionId();
     this.#owner.onUpstream(socket);
   }

@@ -58,7 +58,8 @@ const direct = (read: (address: string, port: number) => string | number | null)
   );
 
 /** The address that was connected to: a host that refused was chosen, but never became the remote end. */
-const upstreamRemote = ({ info }: FormatContext): string => (info.upstreamLocalAddress === "" ? "" : info.upstreamHost);
+const upstreamRemote = ({ info }: FormatContext): string =>
+  info.upstreamLocalAddress === "" ? "" : info.upstreamRemoteAddress || info.upstreamHost;
 
 export const CONNECTION_OPERATORS: OperatorTable = {
   CONNECTION_ID: plain((c) => c.info.connection.id),

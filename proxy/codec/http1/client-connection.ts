@@ -9,7 +9,7 @@ import type { TimerWheel, WheelTimer } from "../../../core/timer-wheel.ts";
 import { type RequestHead, ResponseHead } from "../../http/message.ts";
 import { owned } from "../blocks.ts";
 import { nextConnectionId } from "../connection-id.ts";
-import { localAddressOf } from "../local-address.ts";
+import { localAddressOf, remoteAddressOf } from "../local-address.ts";
 import { readSocket } from "../socket-reader.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import { ChunkedDecoder } from "./chunked.ts";
@@ -139,6 +139,10 @@ export class Http1ClientConnection implements UpstreamStream {
   get localAddress(): string {
     this.#localAddress ??= localAddressOf(this.socket);
     return this.#localAddress;
+  }
+
+  get remoteAddress(): string {
+    return remoteAddressOf(this.socket);
   }
 
   get answered(): boolean {

@@ -3,6 +3,7 @@ import { HeaderMap } from "../../../core/header-map.ts";
 import type { TimerWheel } from "../../../core/timer-wheel.ts";
 import { type RequestHead, ResponseHead } from "../../http/message.ts";
 import { Unchunker } from "../http1/unchunker.ts";
+import { remoteAddressOf } from "../local-address.ts";
 import { Body, type BodyKind, type UpstreamFailure, type UpstreamHandler, type UpstreamStream } from "../stream.ts";
 import type { Http2ClientConnection } from "./client-connection.ts";
 import { ErrorCode } from "./protocol.ts";
@@ -35,6 +36,10 @@ export class Http2ClientStream extends Http2Stream implements UpstreamStream {
 
   get localAddress(): string {
     return this.#client.localAddress;
+  }
+
+  get remoteAddress(): string {
+    return remoteAddressOf(this.#client.socket);
   }
 
   begin(handler: UpstreamHandler): void {

@@ -103,6 +103,17 @@ const failures: TcpCase[] = [
         .slice(0, 1),
     ],
   },
+  {
+    name: "nobody listens at the first address",
+    cluster: { load_assignment: reachable("closed", "up") },
+    steps: [...ping, { end: "half" }],
+  },
+  {
+    name: "nobody listens at any address, two tries",
+    cluster: { load_assignment: reachable("closed", "closed") },
+    proxy: { max_connect_attempts: 2 },
+    steps: [{ until: "end" }],
+  },
   { name: "no endpoint", cluster: { load_assignment: { cluster_name: "{case}" } }, steps: [{ until: "end" }] },
   {
     name: "no healthy endpoint",
@@ -123,6 +134,16 @@ const failures: TcpCase[] = [
   },
   { name: "no such cluster", proxy: { cluster: "none" }, steps: [{ until: "end" }] },
 ];
+
+/** One endpoint with the addresses of these servers. */
+function reachable(first: string, ...others: string[]): JsonObject {
+  const address = (name: string): JsonObject => ({
+    socket_address: { address: "127.0.0.1", port_value: `{port:${name}}` },
+  });
+  const additional_addresses = others.map((name) => ({ address: address(name) }));
+  const endpoint = { address: address(first), additional_addresses };
+  return { cluster_name: "{case}", endpoints: [{ lb_endpoints: [{ endpoint }] }] };
+}
 
 function assigned(...servers: string[]): JsonObject {
   return { cluster_name: "{case}", endpoints: [{ lb_endpoints: servers.map((name) => host(name)) }] };
