@@ -156,6 +156,14 @@ test("a burst is written once, and a process that dies without a word has writte
   assert.equal(open(new SimulatedClock(), directory).views().length, 50);
 });
 
+test("what an older version wrote lacks what it did not know", () => {
+  const directory = stateDir();
+  const { addresses, interception, probes, ...known } = workload("stock");
+  const registrations = [{ workload: known, servicePort: 80, serving: true, departedAt: null }];
+  writeFileSync(path.join(directory, "registrations.json"), JSON.stringify({ version: 1, registrations }));
+  assert.deepEqual(open(new SimulatedClock(), directory).get("stock-1")?.workload, workload("stock"));
+});
+
 test("a damaged file is as good as none", () => {
   for (const text of [
     "",
