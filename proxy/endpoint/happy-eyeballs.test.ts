@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { type TestContext, test } from "node:test";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { SimulatedClock } from "../../core/clock.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
 import { type Address, formatAddress } from "../../model/address.ts";
@@ -128,6 +128,17 @@ test("where all fail the best one's reason is told, once", async (t) => {
   await attempt.pass(2000);
   assert.equal(attempt.calls, 1);
   assert.equal(attempt.wheel.size, 0);
+});
+
+test("that a later address fails says nothing while an earlier one may still answer", async (t) => {
+  const silent = await listen(t);
+  const attempt = new Attempt(t, [silent, await refusing()], [silent]);
+  await attempt.pass(HEAD_START_MS + 50);
+  assert.equal(attempt.tried.length, 2);
+  const told = await Promise.race([attempt.outcome, setTimeout(100, "nothing")]);
+  assert.equal(told, "nothing");
+  await attempt.pass(1000);
+  assert.equal(await attempt.outcome, "connect_timeout: no connection within 1000 ms");
 });
 
 test("one deadline holds for all of them", async (t) => {

@@ -47,7 +47,6 @@ function connectToFirst(
   const stop = (): void => {
     for (const timer of [next, deadline]) if (timer !== null) wheel.cancel(timer);
     for (const giveUp of attempts) giveUp();
-    left.length = 0;
   };
   const begin = (): void => {
     const address = left.shift();
