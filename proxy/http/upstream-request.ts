@@ -231,8 +231,10 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     if (endpoint === null) {
       cluster.breaker?.abandon();
       cluster.stats.countStatus(failures.noHealthyUpstream.status);
+      // Before the cluster is let go, of which the destination asks.
+      const why = this.#explains ? cluster.why(this.destination) : "";
       this.#release();
-      exchange.fail(failures.noHealthyUpstream, this.#explains ? cluster.why(this.destination) : "");
+      exchange.fail(failures.noHealthyUpstream, why);
       return;
     }
     this.#endpoint = endpoint;
