@@ -257,7 +257,7 @@ const loggedHttp = (name: string, differs: Partial<TcpCase>, ...steps: TcpStep[]
 
 const without = (envoy: string, outrigger: string): Partial<TcpCase> => ({
   differs: {
-    why: "a connection's line has its bytes; what was spoken, and badly, is in the log of requests",
+    why: "a connection's line has its bytes; what was spoken badly is in the log of requests",
     envoy: [`log listener: ${envoy} chain=http`],
     outrigger: [`log listener: ${outrigger} chain=http`],
   },
@@ -265,7 +265,7 @@ const without = (envoy: string, outrigger: string): Partial<TcpCase> => ({
 
 const loggedRequests: TcpCase[] = [
   loggedHttp("no request", {}),
-  loggedHttp("a request", without("0 - rx=27 tx=90 HTTP/1.1", "0 - rx=27 tx=90 -"), { send: GET }, { bytes: 90 }),
+  loggedHttp("a request", {}, { send: GET }, { bytes: 90 }),
   loggedHttp("what is none", without("0 DPE rx=16 tx=156 -", "0 - rx=16 tx=0 -"), { send: "what is this\r\n\r\n" }),
 ];
 
