@@ -3,23 +3,9 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { FilterChain, Listener } from "../../model/listener.ts";
 import { type ConnectionFacts, compileFilterChains, needsClientHello } from "./filter-chain-match.ts";
+import { filterChain as chain } from "./testing/inbound-subject.ts";
 
 type Match = FilterChain["match"];
-
-const ANY: Match = {
-  destinationPort: null,
-  prefixRanges: [],
-  serverNames: [],
-  transportProtocol: "",
-  applicationProtocols: [],
-  sourceType: "any",
-  sourcePrefixRanges: [],
-  sourcePorts: [],
-};
-
-function chain(name: string, match: Partial<Match>): FilterChain {
-  return { name, match: { ...ANY, ...match }, tls: null, transportSocketConnectTimeoutMs: 0, filters: [] };
-}
 
 function listener(chains: readonly FilterChain[], fallback: FilterChain | null = null): Listener {
   // Only the chains are looked at.
