@@ -6,13 +6,15 @@ import type { Socket } from "node:net";
 import type { Address } from "../../model/address.ts";
 import { OPAQUE_ALPN } from "../../model/tls.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
+import type { ByteEnd } from "../codec/byte-end.ts";
+import { SocketEnd } from "../codec/socket-end.ts";
 import { connectOptions } from "./connect-options.ts";
 import { connectTo } from "./happy-eyeballs.ts";
 import type { EndpointPool, PoolCluster, PoolDeps } from "./pool.ts";
 
 /** What came of an attempt; one of these is called once, never from inside `open`. */
 export interface OpaqueResult {
-  onConnected(socket: Socket): void;
+  onConnected(end: ByteEnd): void;
   onConnectFailed(failure: "connect_failure" | "connect_timeout", detail: string): void;
 }
 
@@ -57,7 +59,7 @@ export class OpaqueConnections {
           this.#deps.clock.refresh();
           over = true;
           this.#add(socket);
-          result.onConnected(socket);
+          result.onConnected(new SocketEnd(socket));
         },
         onFailed: (failure, detail) => {
           this.#deps.clock.refresh();

@@ -6,6 +6,7 @@ import type { TcpProxy } from "../../model/tcp.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
+import { SocketEnd } from "../codec/socket-end.ts";
 import { NO_REQUEST } from "../listener/connection-log.ts";
 import type {
   ConnectionClosed,
@@ -34,7 +35,7 @@ class TcpTerminal implements Terminal {
     this.#runtime = runtime;
     this.opaque = {
       listen(socket: Socket, info: ConnectionInfo, onServerSpoke: () => void): OpaqueAttempt {
-        const session = new TcpSession(runtime, socket, info);
+        const session = new TcpSession(runtime, new SocketEnd(socket), info);
         session.listen(onServerSpoke);
         return session;
       },
@@ -42,7 +43,7 @@ class TcpTerminal implements Terminal {
   }
 
   serve(socket: Socket, head: Buffer | null, info: ConnectionInfo, onClosed: ConnectionClosed): ServedConnection {
-    return new TcpSession(this.#runtime, socket, info).commit(head, onClosed);
+    return new TcpSession(this.#runtime, new SocketEnd(socket), info).commit(head, onClosed);
   }
 
   denied(stream: StreamInfo): void {

@@ -67,7 +67,9 @@ describe("settings of a peer", () => {
 function written(options: Partial<Http2Options>): Map<number, number> {
   const socket = new WireSocket();
   const outbox = new Outbox(socket.socket);
-  new LocalSettings({ ...DEFAULT_HTTP2, ...options }, new HpackDecoder(4096)).write(outbox, [[Setting.enablePush, 0]]);
+  new LocalSettings({ ...DEFAULT_HTTP2, ...options }, 1 << 20, new HpackDecoder(4096)).write(outbox, [
+    [Setting.enablePush, 0],
+  ]);
   outbox.flush();
   while (socket.move(1000));
   const seen = new Map<number, number>();
@@ -96,7 +98,7 @@ describe("our settings", () => {
       const decoder = new HpackDecoder(4096);
       const seen: number[] = [];
       decoder.setMaxTableSize = (size) => void seen.push(size);
-      const local = new LocalSettings({ ...DEFAULT_HTTP2, hpackTableSize }, decoder);
+      const local = new LocalSettings({ ...DEFAULT_HTTP2, hpackTableSize }, 1 << 20, decoder);
       local.write(new Outbox(new WireSocket().socket), []);
       const before = [...seen];
       local.onAcknowledged();
