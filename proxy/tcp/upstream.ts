@@ -12,7 +12,7 @@ import { xxHash64 } from "../cluster/load-balancer/xxhash64.ts";
 import type { ByteEnd } from "../codec/byte-end.ts";
 import { nextConnectionId } from "../codec/connection-id.ts";
 import { localAddressOf } from "../codec/local-address.ts";
-import type { OpaqueResult } from "../endpoint/opaque-connections.ts";
+import type { OpaqueResult } from "../endpoint/opaque-attempt.ts";
 import type { EndpointPool } from "../endpoint/pool.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { type TcpFailure, tcpFailures } from "./failures.ts";

@@ -14,7 +14,7 @@ import type { UpstreamTlsConnector } from "../../proxy/endpoint/connector.ts";
 import { EndpointPool } from "../../proxy/endpoint/pool.ts";
 import type { ServedConnection, Terminal } from "../../proxy/listener/terminal.ts";
 import type { UpstreamCluster } from "../../proxy/outbound.ts";
-import { compileTcpProxy } from "../../proxy/tcp/compile-tcp.ts";
+import { compileTcp, TcpTerminal } from "../../proxy/tcp/compile-tcp.ts";
 import { MetricsRegistry } from "../../telemetry/metrics.ts";
 import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { TcpMetrics } from "../../telemetry/tcp-metrics.ts";
@@ -109,7 +109,7 @@ export class Subject {
       });
       this.clusters.set(config.name, state);
     }
-    this.terminal = compileTcpProxy(tcpProxy(options.config), {
+    const runtime = compileTcp(tcpProxy(options.config), {
       clock,
       wheel,
       random,
@@ -127,6 +127,7 @@ export class Subject {
       workload: "shop.default",
       listener: { name: "main", accessLogs: [] as readonly AccessLog[] } as Listener,
     });
+    this.terminal = new TcpTerminal({ runtime, inForce: true });
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       clock.refresh();
       if (options.accept) options.accept(this, socket);

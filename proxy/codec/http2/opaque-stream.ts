@@ -9,8 +9,8 @@ import { Http2Stream, StreamEnd } from "./stream.ts";
 export interface OpaqueOpening {
   /** The peer's head has come: the connection stands. */
   onOpen(stream: OpaqueStream): void;
-  /** The stream is over before it stood. `untouched`: nobody has begun to serve it. */
-  onRefused(untouched: boolean, detail: string): void;
+  /** The stream is over before it stood. `again`: it was not refused for what it is. */
+  onRefused(again: boolean, detail: string): void;
 }
 
 /** A frame that is cut up by TLS records comes in two parts, of which one is at least so long. */
