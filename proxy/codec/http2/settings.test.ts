@@ -6,6 +6,7 @@ import { settings } from "../../../test/support/http2-frames.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { Outbox } from "./outbox.ts";
 import { ErrorCode, FRAME_HEADER, Setting } from "./protocol.ts";
+import { firstWindow } from "./receive-window.ts";
 import { LocalSettings, PeerSettings, readSettings } from "./settings.ts";
 import { WireSocket } from "./testing/wire.ts";
 
@@ -66,8 +67,9 @@ describe("settings of a peer", () => {
 /** The settings that are written, by id. */
 function written(options: Partial<Http2Options>): Map<number, number> {
   const socket = new WireSocket();
+  const http2 = { ...DEFAULT_HTTP2, ...options };
   const outbox = new Outbox(socket.socket);
-  new LocalSettings({ ...DEFAULT_HTTP2, ...options }, 1 << 20, new HpackDecoder(4096)).write(outbox, [
+  new LocalSettings(http2, firstWindow(http2.initialStreamWindowSize), new HpackDecoder(4096)).write(outbox, [
     [Setting.enablePush, 0],
   ]);
   outbox.flush();
