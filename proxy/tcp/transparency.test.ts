@@ -142,7 +142,7 @@ test("any exchange is seen alike as a stream between two sidecars and without th
     { numRuns: 60 },
   );
   assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [4, 1]);
-  for (const socket of held) socket.destroy();
+  for (const socket of held) socket.resetAndDestroy();
   await until(() => pair.first.served.size === 0 && pair.second.ends.length === pair.first.ends.length);
   for (const { orders } of [pair.first, pair.second]) {
     assert.deepEqual([orders.stats.upstream_cx_active, orders.limits.connections], [0, 0]);
