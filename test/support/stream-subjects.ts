@@ -16,7 +16,7 @@ import { addressOf, type Subject, type SubjectOptions, startSubject } from "./tc
 export interface PairOptions {
   /** The server behind both. */
   readonly server: net.Server;
-  /** What the second takes, first choice first. */
+  /** What the second takes, first choice first; nothing is selected where it is empty. */
   readonly alpn?: readonly string[];
   /** What the cluster of the first has beside its defaults. */
   readonly cluster?: Partial<Cluster>;
@@ -85,7 +85,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       const secure = new tls.TLSSocket(socket, {
         isServer: true,
         secureContext,
-        ALPNCallback: ({ protocols }) => alpn.find((name) => protocols.includes(name)),
+        ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
       });
       secure.on("error", () => undefined);
       secure.once("secure", () => {
