@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import { startTcpSidecars } from "./support/tcp-sidecars.ts";
+import { envoyBinary } from "../scripts/envoy-binary.ts";
+import { startTcpSidecars, type TcpSidecarsConfig } from "./support/tcp-sidecars.ts";
 import { readAll, startEcho, startServer } from "./support/tcp-subject.ts";
 
 const portOf = (server: net.Server): number => (server.address() as net.AddressInfo).port;
@@ -181,4 +182,93 @@ test("an endpoint that is down costs an attempt, all of them the connection", { 
   const [line] = await linesOf(broken.logs[1], 1);
   assert.equal(line?.flags, "UF,URX");
   assert.match(String(line?.why), /could not be reached: 127\.0\.0\.1:\d+: delayed connect error: Connection refused/);
+});
+
+/** Both know streams. */
+const STREAMS = {
+  told: { opaque: true, multiplex: true },
+  alpn: ["outrigger-tcp-mux/1", "outrigger-tcp/1"],
+} as const;
+
+/** Clients that have each heard from the server. */
+async function talking(port: number, count: number): Promise<readonly net.Socket[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      const client = open(port);
+      client.write(`hello ${i}`);
+      assert.equal(String((await once(client, "data"))[0]), `hello ${i}`);
+      return client;
+    }),
+  );
+}
+
+test("many connections are few between sidecars, and each is one in the logs", { timeout: 60_000 }, async (t) => {
+  const echo = await startEcho();
+  t.after(() => echo.close());
+  await using mesh = await startTcpSidecars({ ...STREAMS, servers: [portOf(echo)] });
+  const clients = await talking(mesh.port, 100);
+  assert.ok(mesh.between() <= 6, `${mesh.between()} connections carry 100`);
+  for (const client of clients) client.end();
+  for (const log of mesh.logs) {
+    const lines = await linesOf(log, 100);
+    assert.ok(lines.every(({ flags, received, sent }) => flags === "-" && received === sent));
+  }
+  const [line] = await linesOf(mesh.logs[1], 100);
+  assert.equal(line?.["peer"], "spiffe://bench/ns/default/sa/hop");
+});
+
+test("20 MB each way over each of 16 streams, in bounded memory", { timeout: 120_000 }, async (t) => {
+  const bytes = 20_000_000;
+  const served: Promise<readonly [string, string]>[] = [];
+  const server = await startServer((socket) => {
+    const heard = read(socket);
+    const sent = write(socket, bytes).then((hash) => {
+      socket.end();
+      return hash;
+    });
+    served.push(Promise.all([heard.then(({ hash }) => hash), sent]));
+  });
+  t.after(() => server.close());
+  await using mesh = await startTcpSidecars({ ...STREAMS, servers: [portOf(server)] });
+  const before = mesh.sidecars.rss();
+  const transfers = await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      const client = open(mesh.port);
+      const heard = read(client);
+      const sent = await write(client, bytes);
+      client.end();
+      return [sent, (await heard).hash] as const;
+    }),
+  );
+  const hashes = await Promise.all(served);
+  // All send the same.
+  assert.equal(new Set([...transfers.flat(), ...hashes.flat()]).size, 1);
+  assert.equal(hashes.length, 16);
+  assert.ok(mesh.sidecars.rss() - before < 192 * 2 ** 20, `grew by ${(mesh.sidecars.rss() - before) >> 20} MiB`);
+});
+
+test("a sidecar that does not know streams, and Envoy, take connections as they are", {
+  timeout: 60_000,
+}, async (t) => {
+  const echo = await startEcho();
+  t.after(() => echo.close());
+  const envoy = envoyBinary();
+  const mixed: TcpSidecarsConfig[] = [
+    { ...STREAMS, alpn: ["outrigger-tcp/1"], servers: [portOf(echo)] },
+    { ...STREAMS, told: { opaque: true }, servers: [portOf(echo)] },
+  ];
+  if (envoy !== null) {
+    mixed.push(
+      { ...STREAMS, envoy, sides: ["envoy", "outrigger"], servers: [portOf(echo)] },
+      { ...STREAMS, alpn: [], envoy, sides: ["outrigger", "envoy"], servers: [portOf(echo)] },
+    );
+  }
+  for (const config of mixed) {
+    await using mesh = await startTcpSidecars(config);
+    const clients = await talking(mesh.port, 12);
+    assert.equal(mesh.between(), 12);
+    for (const client of clients) client.end();
+    const lines = await linesOf(mesh.logs[1], 12);
+    assert.ok(lines.every(({ flags, received, sent }) => flags === "-" && received === sent));
+  }
 });

@@ -23,7 +23,8 @@ export class OpaqueStream extends Http2Stream implements ByteEnd {
   readonly fullPiece = FULL_PART;
   broken = false;
   ended = false;
-  readonly #opening: OpaqueOpening;
+  /** null: it stands, or never will. */
+  #opening: OpaqueOpening | null;
   #onBytes: ((bytes: Buffer) => void) | null = null;
   #onEnd: (() => void) | null = null;
   #onWritten: (() => void) | null = null;
@@ -100,9 +101,11 @@ export class OpaqueStream extends Http2Stream implements ByteEnd {
   }
 
   onHeaders(endStream: boolean): void {
-    if (!this.headSeen) {
+    const opening = this.#opening;
+    if (opening !== null) {
+      this.#opening = null;
       this.headSeen = true;
-      this.#opening.onOpen(this);
+      opening.onOpen(this);
     }
     if (endStream && !this.closed) this.receiveEnd(null);
   }
@@ -140,9 +143,11 @@ export class OpaqueStream extends Http2Stream implements ByteEnd {
   }
 
   onReset(end: StreamEnd, code: number, detail: string): void {
-    if (!this.headSeen) {
+    const opening = this.#opening;
+    if (opening !== null) {
+      this.#opening = null;
       this.#gone = true;
-      this.#opening.onRefused(code === OpaqueEnd.refused || end !== StreamEnd.reset, detail);
+      opening.onRefused(code === OpaqueEnd.refused || end !== StreamEnd.reset, detail);
       return;
     }
     this.broken = end !== StreamEnd.reset || code !== OpaqueEnd.closed;
