@@ -126,13 +126,14 @@ test("an end is passed on as an end, a reset as a reset, in both directions", { 
   t.after(() => server.close());
   await using mesh = await startTcpSidecars({ servers: [portOf(server)] });
   const connect = async (): Promise<readonly [net.Socket, net.Socket]> => {
-    const accepted = once(server, "connection") as Promise<[net.Socket]>;
+    const spoken = new Promise<net.Socket>((resolve) => {
+      server.on("connection", (socket) => void speaks(socket).then((speaking) => speaking && resolve(socket)));
+    });
     const client = open(mesh.port);
-    const [remote] = await accepted;
+    client.write("x");
+    const remote = await spoken;
     remote.write("x");
     await once(client, "data");
-    client.write("x");
-    await once(remote, "data");
     return [client, remote];
   };
 
