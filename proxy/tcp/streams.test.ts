@@ -7,7 +7,7 @@ import tls from "node:tls";
 import { SimulatedClock } from "../../core/clock.ts";
 import { OPAQUE_ALPN, OPAQUE_STREAMS_ALPN } from "../../model/tls.ts";
 import { certificate } from "../../test/envoy/harness/certificates.ts";
-import { DEFAULT_LIMITS, OWN_POLICY } from "../../test/support/clusters.ts";
+import { cluster, DEFAULT_LIMITS, OWN_POLICY } from "../../test/support/clusters.ts";
 import { type Pair, type PairOptions, startPair, until } from "../../test/support/stream-subjects.ts";
 import { readAll, startEcho, startServer, startSubject } from "../../test/support/tcp-subject.ts";
 import { resetSocket } from "../codec/reset.ts";
@@ -58,6 +58,24 @@ test("few connections have one to themselves, the others are streams of one", { 
   assert.equal(new Set(pair.second.ends.map(({ info }) => info.connection.id)).size, 40);
   assert.deepEqual([pair.active, pair.first.orders.limits.connections], [4, 4]);
   assert.equal(pair.open(OPAQUE_STREAMS_ALPN), 1);
+});
+
+test("a shared connection that is full is followed by another, and both end when they are idle", {
+  timeout: 60_000,
+}, async (t) => {
+  const clock = new SimulatedClock();
+  const http = { ...cluster().http, idleTimeoutMs: 60_000 };
+  const pair = await start(t, { first: { clock }, cluster: { outrigger: POLICY, http } });
+  await pair.hold();
+  const clients = await Promise.all(Array.from({ length: 300 }, () => talking(pair)));
+  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [4, 2]);
+  for (const client of clients) client.end();
+  await until(() => pair.active === 4);
+  await clock.run(59_000, 1000);
+  assert.equal(pair.open(OPAQUE_STREAMS_ALPN), 2);
+  await clock.run(3000, 1000);
+  await until(() => pair.open(OPAQUE_STREAMS_ALPN) === 0);
+  assert.equal(pair.first.orders.stats.opaque.protocol_errors, 0);
 });
 
 test("a peer that does not know streams is given connections, and not asked each time", {
