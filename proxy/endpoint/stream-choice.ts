@@ -5,7 +5,7 @@
  */
 
 /** More than so many that are open, or were opened within the time, are many. */
-const FEW = 4;
+export const FEW = 8;
 const WITHIN_MS = 1000;
 
 export class StreamChoice {

@@ -11,6 +11,7 @@ import { cluster, DEFAULT_LIMITS, OWN_POLICY } from "../../test/support/clusters
 import { type Pair, type PairOptions, startPair, until } from "../../test/support/stream-subjects.ts";
 import { readAll, startEcho, startServer, startSubject } from "../../test/support/tcp-subject.ts";
 import { resetSocket } from "../codec/reset.ts";
+import { FEW } from "../endpoint/stream-choice.ts";
 
 const POLICY = { ...OWN_POLICY, multiplex: true, opaque: true } as const;
 
@@ -43,12 +44,12 @@ async function talking(pair: Pair): Promise<net.Socket> {
 test("few connections have one to themselves, the others are streams of one", { timeout: 60_000 }, async (t) => {
   const pair = await start(t);
   await pair.hold();
-  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [4, 0]);
+  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [FEW, 0]);
   const clients = await Promise.all(Array.from({ length: 40 }, () => talking(pair)));
-  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [4, 1]);
+  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [FEW, 1]);
   // Each is a connection to those who count.
-  assert.deepEqual([pair.active, pair.first.orders.limits.connections], [44, 44]);
-  assert.equal(pair.second.orders.stats.upstream_cx_active, 44);
+  assert.deepEqual([pair.active, pair.first.orders.limits.connections], [FEW + 40, FEW + 40]);
+  assert.equal(pair.second.orders.stats.upstream_cx_active, FEW + 40);
   for (const client of clients) client.end();
   await until(() => pair.second.ends.length === 40 && pair.first.ends.length === 40);
   assert.deepEqual(
@@ -56,7 +57,7 @@ test("few connections have one to themselves, the others are streams of one", { 
     ["- 5 5"],
   );
   assert.equal(new Set(pair.second.ends.map(({ info }) => info.connection.id)).size, 40);
-  assert.deepEqual([pair.active, pair.first.orders.limits.connections], [4, 4]);
+  assert.deepEqual([pair.active, pair.first.orders.limits.connections], [FEW, FEW]);
   assert.equal(pair.open(OPAQUE_STREAMS_ALPN), 1);
 });
 
@@ -68,9 +69,9 @@ test("a shared connection that is full is followed by another, and both end when
   const pair = await start(t, { first: { clock }, cluster: { outrigger: POLICY, http } });
   await pair.hold();
   const clients = await Promise.all(Array.from({ length: 300 }, () => talking(pair)));
-  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [4, 2]);
+  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [FEW, 2]);
   for (const client of clients) client.end();
-  await until(() => pair.active === 4);
+  await until(() => pair.active === FEW);
   await clock.run(59_000, 1000);
   assert.equal(pair.open(OPAQUE_STREAMS_ALPN), 2);
   await clock.run(3000, 1000);
@@ -86,7 +87,7 @@ test("a peer that does not know streams is given connections, and not asked each
     await pair.hold();
     for (let i = 0; i < 3; i++) (await talking(pair)).end();
     const many = await Promise.all(Array.from({ length: 8 }, () => talking(pair)));
-    assert.deepEqual([pair.active, pair.open(alpn[0] ?? "")], [12, 12]);
+    assert.deepEqual([pair.active, pair.open(alpn[0] ?? "")], [FEW + 8, FEW + 8]);
     for (const client of many) client.destroy();
   }
 });
@@ -97,12 +98,12 @@ test("one side that is told not to, and callers of plain Envoy clusters", { time
     await pair.hold();
     await Promise.all(Array.from({ length: 4 }, () => talking(pair)));
     assert.equal(pair.open(OPAQUE_STREAMS_ALPN), 0);
-    assert.equal(pair.active, 8);
+    assert.equal(pair.active, FEW + 4);
   }
 });
 
 test("streams count under the limit of connections", { timeout: 60_000 }, async (t) => {
-  const limits = { ...DEFAULT_LIMITS, maxConnections: 6 };
+  const limits = { ...DEFAULT_LIMITS, maxConnections: FEW + 2 };
   const pair = await start(t, { cluster: { outrigger: POLICY, limits: { default: limits, high: limits } } });
   await pair.hold();
   await talking(pair);
@@ -112,7 +113,7 @@ test("streams count under the limit of connections", { timeout: 60_000 }, async 
   await until(() => pair.first.ends.length === 1);
   assert.deepEqual([pair.first.ends[0]?.flags, pair.first.orders.stats.upstream_cx_overflow], ["UO", 1]);
   last.end();
-  await until(() => pair.active === 5);
+  await until(() => pair.active === FEW + 1);
   await talking(pair);
 });
 
@@ -140,7 +141,7 @@ test("who does not read holds up nobody but himself", { timeout: 60_000 }, async
     client.write("pour");
     return client.pause();
   });
-  await until(() => pair.active === 34);
+  await until(() => pair.active === FEW + 30);
   const carried = (): number => pair.first.orders.stats.upstream_cx_rx_bytes_total;
   for (let before = -1; carried() === 0 || carried() > before; ) {
     before = carried();
@@ -269,11 +270,11 @@ test("who is not let in is refused as on a connection of its own", { timeout: 60
     socket.end();
   });
   const subject = await caller(t, server);
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < FEW + 2; i++) {
     const client = net.connect({ port: subject.port, host: "127.0.0.1" });
     assert.equal(await readAll(client), "");
   }
-  await until(() => subject.ends.length === 6);
+  await until(() => subject.ends.length === FEW + 2);
   assert.deepEqual([...new Set(subject.ends.map(({ flags }) => flags))], ["-"]);
   assert.equal(seen.filter((alpn) => alpn === OPAQUE_STREAMS_ALPN).length, 1);
 });
@@ -285,8 +286,8 @@ test("a peer that does not answer costs an attempt, as one that is not there", {
     if (socket.alpnProtocol === OPAQUE_STREAMS_ALPN) socket.resume().write(settings);
   });
   const subject = await caller(t, server, clock);
-  const held = Array.from({ length: 4 }, () => net.connect({ port: subject.port, host: "127.0.0.1" }));
-  await until(() => subject.orders.stats.upstream_cx_active === 4);
+  const held = Array.from({ length: FEW }, () => net.connect({ port: subject.port, host: "127.0.0.1" }));
+  await until(() => subject.orders.stats.upstream_cx_active === FEW);
   const client = net.connect({ port: subject.port, host: "127.0.0.1" });
   const ended = readAll(client);
   await until(() => subject.orders.stats.opaque.streams_active === 1);
@@ -295,6 +296,6 @@ test("a peer that does not answer costs an attempt, as one that is not there", {
   await until(() => subject.ends.length === 1);
   assert.deepEqual([subject.ends[0]?.flags, subject.orders.stats.upstream_cx_connect_timeout], ["UF,URX", 1]);
   // Whoever comes next is not to wait for the same peer's answer on the same connection.
-  assert.equal(subject.orders.limits.connections, 4);
+  assert.equal(subject.orders.limits.connections, FEW);
   for (const socket of held) socket.destroy();
 });

@@ -8,6 +8,7 @@ import tls from "node:tls";
 import type { Cluster } from "../../model/cluster.ts";
 import { OPAQUE_ALPN, OPAQUE_STREAMS_ALPN } from "../../model/tls.ts";
 import type { UpstreamTlsConnector } from "../../proxy/endpoint/connector.ts";
+import { FEW } from "../../proxy/endpoint/stream-choice.ts";
 import type { ConnectionTls } from "../../telemetry/stream-info.ts";
 import { certificate } from "../envoy/harness/certificates.ts";
 import { OWN_POLICY } from "./clusters.ts";
@@ -47,7 +48,7 @@ export class Pair {
   }
 
   /** Opens as many connections as have one to themselves: whatever is opened after that is a stream. */
-  async hold(count = 4): Promise<readonly net.Socket[]> {
+  async hold(count = FEW): Promise<readonly net.Socket[]> {
     const held: net.Socket[] = [];
     while (held.length < count) {
       const accepted = once(this.#server, "connection");
