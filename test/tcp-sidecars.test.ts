@@ -211,18 +211,20 @@ test("many connections are few between sidecars, and each is one in the logs", {
   assert.ok(mesh.between() <= 10, `${mesh.between()} connections carry 100`);
   for (const client of clients) client.end();
   for (const log of mesh.logs) {
-    const lines = await linesOf(log, 100);
+    const lines = (await linesOf(log, 100)).filter(({ received }) => received !== 0);
     assert.ok(lines.every(({ flags, received, sent }) => flags === "-" && received === sent));
   }
-  const [line] = await linesOf(mesh.logs[1], 100);
-  assert.equal(line?.["peer"], "spiffe://bench/ns/default/sa/hop");
+  const peers = new Set((await linesOf(mesh.logs[1], 100)).map(({ peer }) => peer));
+  assert.deepEqual(peers, new Set(["spiffe://bench/ns/default/sa/hop"]));
 });
 
 test("12 MB each way over each of 24 connections, in bounded memory", { timeout: 120_000 }, async (t) => {
   const bytes = 12_000_000;
   const served: Promise<readonly [string, string]>[] = [];
-  const server = await startServer((socket) => {
+  const server = await startServer(async (socket) => {
     const heard = read(socket);
+    heard.catch(() => undefined);
+    if (!(await speaks(socket))) return;
     const sent = write(socket, bytes).then((hash) => {
       socket.end();
       return hash;
@@ -269,7 +271,7 @@ test("a sidecar that does not know streams, and Envoy, take connections as they 
     const clients = await talking(mesh.port, 20);
     assert.equal(mesh.between(), 20);
     for (const client of clients) client.end();
-    const lines = await linesOf(mesh.logs[1], 20);
+    const lines = (await linesOf(mesh.logs[1], 20)).filter(({ received }) => received !== 0);
     assert.ok(lines.every(({ flags, received, sent }) => flags === "-" && received === sent));
   }
 });
