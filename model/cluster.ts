@@ -161,7 +161,7 @@ export interface ClusterExtension {
   readonly mode: "enforce" | "dry_run";
   /** An idle connection that the upstream was seen to close is closed earlier by us from then on. */
   readonly learnIdleTimeout: boolean;
-  /** HTTP/1.1 calls to other Outrigger sidecars may travel as streams of few connections. */
+  /** HTTP/1.1 calls and opaque connections to other Outrigger sidecars may travel as streams of few connections. */
   readonly multiplex: boolean;
   /** Opaque connections offer `OPAQUE_ALPN`, so that the peer's sidecar knows them for what they are. */
   readonly opaque?: true;

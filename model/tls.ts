@@ -20,6 +20,9 @@ export const WORKLOAD_ROOTS = "ROOTCA";
 /** ALPN between sidecars for a connection whose bytes are not looked into. */
 export const OPAQUE_ALPN = "outrigger-tcp/1";
 
+/** ALPN between sidecars for a connection that carries many of those as streams. */
+export const OPAQUE_STREAMS_ALPN = "outrigger-tcp-mux/1";
+
 export interface TlsParams {
   /** e.g. `TLSv1.2`; null: the default. */
   readonly minVersion: TlsVersion | null;

@@ -31,7 +31,8 @@ import type { UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import type { CompiledRouteTable } from "./router/compile-routes.ts";
 import { newRequestId } from "./router/request-id.ts";
-import { compileTcpProxy } from "./tcp/compile-tcp.ts";
+import { compileTcp, TcpTerminal } from "./tcp/compile-tcp.ts";
+import type { TcpRuntime } from "./tcp/runtime.ts";
 import type { ContextCache } from "./tls/context-cache.ts";
 import type { SecretsView } from "./tls/secrets-view.ts";
 import { ServerTlsContext } from "./tls/server-context.ts";
@@ -60,8 +61,10 @@ export interface ListenerDeps {
 
 /** What connections of a chain run on, one for all versions of the chain that mean the same to a connection. */
 interface SharedRuntime {
-  /** null: opaque bytes, whose connections keep what they began with. */
+  /** null: opaque bytes. */
   runtime: HttpRuntime | null;
+  /** What new opaque connections begin with, and keep; null: HTTP. */
+  tcp: TcpRuntime | null;
   /** Whether that runtime's configuration is the one in force. */
   standing: { inForce: boolean };
 }
@@ -213,6 +216,7 @@ export class ListenerRuntime implements TakingListener {
       return;
     }
     slot.shared.runtime = heir.shared.runtime;
+    slot.shared.tcp = heir.shared.tcp;
     slot.shared.standing = heir.shared.standing;
     heir.shared = slot.shared;
   }
@@ -265,23 +269,33 @@ export class ListenerRuntime implements TakingListener {
     const filter = chain.filters.at(-1);
     const standing = { inForce: true };
     if (filter?.kind === "tcp_proxy") {
-      const slot: ChainSlot = { config: chain, shared: { runtime: null, standing } };
+      const slot: ChainSlot = { config: chain, shared: { runtime: null, tcp: null, standing } };
+      const tcp = this.#compileTcp(listener, filter.config, slot);
+      slot.shared.tcp = tcp;
       this.#slots.push(slot);
-      return { terminal: this.#compileTcp(listener, filter.config, slot), slot };
+      const source = {
+        get runtime() {
+          return slot.shared.tcp ?? tcp;
+        },
+        get inForce() {
+          return slot.shared.standing.inForce;
+        },
+      };
+      return { terminal: new TcpTerminal(source), slot };
     }
     if (filter?.kind !== "http_connection_manager") return null;
     const { config } = filter;
     const runtime = this.#compileRuntime(listener, config, standing);
-    const shared = { runtime, standing };
+    const shared = { runtime, tcp: null, standing };
     const slot: ChainSlot & { shared: { runtime: HttpRuntime } } = { config: chain, shared };
     this.#slots.push(slot);
     const terminal = new HttpTerminal(config.codecType, serverOptions(config), () => slot.shared.runtime);
     return { terminal, slot };
   }
 
-  #compileTcp(listener: Listener, config: TcpProxy, slot: ChainSlot): Terminal {
+  #compileTcp(listener: Listener, config: TcpProxy, slot: ChainSlot): TcpRuntime {
     const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
-    return compileTcpProxy(config, {
+    return compileTcp(config, {
       clock,
       wheel,
       random,

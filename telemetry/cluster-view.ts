@@ -86,7 +86,11 @@ export interface ClusterView {
   readonly name: string;
   /** False while its first endpoints are not known. */
   readonly ready: boolean;
-  readonly stats: ClusterNumbers & { readonly http2?: Http2Numbers; readonly multiplexed?: Http2Numbers };
+  readonly stats: ClusterNumbers & {
+    readonly http2?: Http2Numbers;
+    readonly multiplexed?: Http2Numbers;
+    readonly opaque?: Http2Numbers;
+  };
   readonly limits: { readonly default: LimitsView; readonly high: LimitsView };
   /** null: the cluster has no breaker. */
   readonly breaker: { readonly state: "closed" | "half_open" | "open" } | null;

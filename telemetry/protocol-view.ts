@@ -56,6 +56,8 @@ export interface UpstreamNumbers {
   readonly upstream_cx_http1_total: number;
   readonly http2: Http2Numbers;
   readonly multiplexed: Http2Numbers;
+  /** Connections to other sidecars whose streams are opaque connections, and are counted as such. */
+  readonly opaque: Http2Numbers;
 }
 
 /** Gives what has been spoken by now. */
@@ -70,7 +72,7 @@ export function downstreamView(name: string, numbers: DownstreamNumbers): Protoc
   return { side: "downstream", name, http1, http2, multiplexed };
 }
 
-export function upstreamView(name: string, numbers: UpstreamNumbers): ProtocolView {
+export function upstreamView(name: string, numbers: Omit<UpstreamNumbers, "opaque">): ProtocolView {
   const { http2, multiplexed } = numbers;
   const http1 = {
     connections_total: numbers.upstream_cx_http1_total,

@@ -12,4 +12,7 @@ export class TcpStats {
   downstream_cx_active = 0;
   /** Outrigger's own: connections whose bytes turned out to be HTTP/2. */
   http2_preface_total = 0;
+  /** Outrigger's own: connections of other sidecars that carry several of those above. */
+  shared_cx_total = 0;
+  shared_cx_active = 0;
 }

@@ -27,6 +27,7 @@ spec:
 const ARRIVALS = {
   "mesh HTTP": { tls: true, sni: true, protocols: ["outrigger-mux/1", "h2", "http/1.1"] },
   "mesh bytes": { tls: true, sni: true, protocols: ["outrigger-tcp/1"] },
+  "mesh bytes, many": { tls: true, sni: true, protocols: ["outrigger-tcp-mux/1", "outrigger-tcp/1"] },
   "own TLS": { tls: true, sni: false, protocols: ["h2", "http/1.1"] },
   "own TLS, no name": { tls: true, sni: null, protocols: [] },
   "HTTP/1": { tls: false, sni: null, protocols: ["http/1.1"] },
@@ -96,6 +97,7 @@ describe("a STRICT port takes mutual TLS alone", () => {
   const all = (what: string, bytes = what) => ({
     "mesh HTTP": what,
     "mesh bytes": bytes,
+    "mesh bytes, many": bytes,
     "own TLS": what,
     "own TLS, no name": what,
   });
@@ -131,6 +133,7 @@ describe("a PERMISSIVE port takes plaintext and the application's own TLS beside
       assert.deepEqual(outcomes(listener, port, servicePort), {
         "mesh HTTP": mesh,
         "mesh bytes": bytes,
+        "mesh bytes, many": bytes,
         ...ownTls,
         ...plaintext,
       });

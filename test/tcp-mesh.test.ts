@@ -166,6 +166,28 @@ describe("bytes in a mesh on loopback addresses", { timeout: 120_000 }, () => {
     assert.equal(await call(db, "hello"), "v1 hello");
   });
 
+  test("many connections share few, and rules that change hold for each that is opened then", async () => {
+    const access = (from: string) =>
+      mesh.apply(
+        "access",
+        policy("AccessPolicy", `{ targetRefs: [{ kind: Service, name: db-v1 }], rules: [{ from: [${from}] }] }`),
+      );
+    const many = async () => new Set(await Promise.all(Array.from({ length: 20 }, () => call(db, "hello"))));
+    const open = connect(db);
+    open.write("before");
+    const heard = received(open, "v1 before and after".length);
+    assert.deepEqual(await many(), new Set(["v1 hello"]));
+    await access("{ serviceAccounts: [other] }");
+    assert.deepEqual(await many(), new Set([""]));
+    await access("{ serviceAccounts: [client] }");
+    assert.deepEqual(await many(), new Set(["v1 hello"]));
+    // What was let in before stays.
+    open.write(" and after");
+    assert.equal(await heard, "v1 before and after");
+    await mesh.apply("access", null);
+    assert.deepEqual(await many(), new Set(["v1 hello"]));
+  });
+
   test("a port that nothing declares takes HTTP, servers that speak first, and clients that do", async () => {
     const any = await mesh.addressFor("client", "any");
     assert.match(await received(request(any), 1000), /^HTTP\/1\.1 200 OK\r\n.*an$/s);

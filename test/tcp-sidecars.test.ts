@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import { startTcpSidecars } from "./support/tcp-sidecars.ts";
+import { envoyBinary } from "../scripts/envoy-binary.ts";
+import { startTcpSidecars, type TcpSidecarsConfig } from "./support/tcp-sidecars.ts";
 import { readAll, startEcho, startServer } from "./support/tcp-subject.ts";
 
 const portOf = (server: net.Server): number => (server.address() as net.AddressInfo).port;
@@ -121,17 +122,16 @@ test("a slow reader gets everything, and holds its sender up", { timeout: 60_000
 });
 
 test("an end is passed on as an end, a reset as a reset, in both directions", { timeout: 60_000 }, async (t) => {
-  // Those that ask whether the sidecars are ready say nothing.
-  let onSpoken: (socket: net.Socket) => void = () => undefined;
-  const server = await startServer((socket) => socket.once("data", () => onSpoken(socket)));
+  const server = await startServer(() => undefined);
   t.after(() => server.close());
   await using mesh = await startTcpSidecars({ servers: [portOf(server)] });
   const connect = async (): Promise<readonly [net.Socket, net.Socket]> => {
-    const spoken = Promise.withResolvers<net.Socket>();
-    onSpoken = spoken.resolve;
+    const spoken = new Promise<net.Socket>((resolve) => {
+      server.on("connection", (socket) => void speaks(socket).then((speaking) => speaking && resolve(socket)));
+    });
     const client = open(mesh.port);
     client.write("x");
-    const remote = await spoken.promise;
+    const remote = await spoken;
     remote.write("x");
     await once(client, "data");
     return [client, remote];
@@ -153,10 +153,7 @@ test("an end is passed on as an end, a reset as a reset, in both directions", { 
   breaking.resetAndDestroy();
   assert.equal(((await atClient)[0] as NodeJS.ErrnoException).code, "ECONNRESET");
 
-  let lines: Awaited<ReturnType<typeof linesOf>> = [];
-  for (let count = 3; lines.length < 3; count++) {
-    lines = (await linesOf(mesh.logs[1], count)).filter(({ received }) => received !== 0);
-  }
+  const lines = await linesOf(mesh.logs[1], 3);
   assert.deepEqual(
     lines.map(({ flags }) => flags),
     ["-", "-", "UR"],
@@ -186,4 +183,95 @@ test("an endpoint that is down costs an attempt, all of them the connection", { 
   const [line] = await linesOf(broken.logs[1], 1);
   assert.equal(line?.flags, "UF,URX");
   assert.match(String(line?.why), /could not be reached: 127\.0\.0\.1:\d+: delayed connect error: Connection refused/);
+});
+
+/** Both know streams. */
+const STREAMS = {
+  told: { opaque: true, multiplex: true },
+  alpn: ["outrigger-tcp-mux/1", "outrigger-tcp/1"],
+} as const;
+
+/** Clients that have each heard from the server. */
+async function talking(port: number, count: number): Promise<readonly net.Socket[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      const client = open(port);
+      client.write(`hello ${i}`);
+      assert.equal(String((await once(client, "data"))[0]), `hello ${i}`);
+      return client;
+    }),
+  );
+}
+
+test("many connections are few between sidecars, and each is one in the logs", { timeout: 60_000 }, async (t) => {
+  const echo = await startEcho();
+  t.after(() => echo.close());
+  await using mesh = await startTcpSidecars({ ...STREAMS, servers: [portOf(echo)] });
+  const clients = await talking(mesh.port, 100);
+  assert.ok(mesh.between() <= 10, `${mesh.between()} connections carry 100`);
+  for (const client of clients) client.end();
+  for (const log of mesh.logs) {
+    const lines = (await linesOf(log, 100)).filter(({ received }) => received !== 0);
+    assert.ok(lines.every(({ flags, received, sent }) => flags === "-" && received === sent));
+  }
+  const peers = new Set((await linesOf(mesh.logs[1], 100)).map(({ peer }) => peer));
+  assert.deepEqual(peers, new Set(["spiffe://bench/ns/default/sa/hop"]));
+});
+
+test("12 MB each way over each of 24 connections, in bounded memory", { timeout: 120_000 }, async (t) => {
+  const bytes = 12_000_000;
+  const served: Promise<readonly [string, string]>[] = [];
+  const server = await startServer(async (socket) => {
+    const heard = read(socket);
+    heard.catch(() => undefined);
+    if (!(await speaks(socket))) return;
+    const sent = write(socket, bytes).then((hash) => {
+      socket.end();
+      return hash;
+    });
+    served.push(Promise.all([heard.then(({ hash }) => hash), sent]));
+  });
+  t.after(() => server.close());
+  await using mesh = await startTcpSidecars({ ...STREAMS, servers: [portOf(server)] });
+  const before = mesh.sidecars.rss();
+  const transfers = await Promise.all(
+    Array.from({ length: 24 }, async () => {
+      const client = open(mesh.port);
+      const heard = read(client);
+      const sent = await write(client, bytes);
+      client.end();
+      return [sent, (await heard).hash] as const;
+    }),
+  );
+  const hashes = await Promise.all(served);
+  // All send the same.
+  assert.equal(new Set([...transfers.flat(), ...hashes.flat()]).size, 1);
+  assert.equal(hashes.length, 24);
+  assert.ok(mesh.sidecars.rss() - before < 192 * 2 ** 20, `grew by ${(mesh.sidecars.rss() - before) >> 20} MiB`);
+});
+
+test("a sidecar that does not know streams, and Envoy, take connections as they are", {
+  timeout: 60_000,
+}, async (t) => {
+  const echo = await startEcho();
+  t.after(() => echo.close());
+  const envoy = envoyBinary();
+  const mixed: TcpSidecarsConfig[] = [
+    { ...STREAMS, alpn: ["outrigger-tcp/1"], servers: [portOf(echo)] },
+    { ...STREAMS, told: { opaque: true }, servers: [portOf(echo)] },
+  ];
+  if (envoy !== null) {
+    mixed.push(
+      { ...STREAMS, envoy, sides: ["envoy", "outrigger"], servers: [portOf(echo)] },
+      { ...STREAMS, alpn: [], envoy, sides: ["outrigger", "envoy"], servers: [portOf(echo)] },
+    );
+  }
+  for (const config of mixed) {
+    await using mesh = await startTcpSidecars(config);
+    const clients = await talking(mesh.port, 20);
+    assert.equal(mesh.between(), 20);
+    for (const client of clients) client.end();
+    const lines = (await linesOf(mesh.logs[1], 20)).filter(({ received }) => received !== 0);
+    assert.ok(lines.every(({ flags, received, sent }) => flags === "-" && received === sent));
+  }
 });

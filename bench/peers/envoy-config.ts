@@ -20,10 +20,12 @@ const ALPN: Readonly<Record<HopProtocol, readonly string[]>> = {
   "http/1.1": [],
   h2: ["h2"],
   multiplexed: ["outrigger-mux/1", "http/1.1"],
-  tcp: [],
+  tcp: ["outrigger-tcp-mux/1", "outrigger-tcp/1"],
 };
 
 const MULTIPLEX = { metadata: { filter_metadata: { outrigger: { multiplex: true } } } };
+/** As clusters of Outrigger's control plane are told of another sidecar; Envoy leaves it aside. */
+const OPAQUE = { metadata: { filter_metadata: { outrigger: { opaque: true, multiplex: true } } } };
 
 const EXPLICIT_HTTP2 = {
   typed_extension_protocol_options: {
@@ -73,6 +75,7 @@ function cluster(
     ...(protocol === "h2" ? EXPLICIT_HTTP2 : {}),
     ...(protocol === "multiplexed" ? MULTIPLEX : {}),
     ...(protocol === "tcp" ? NO_LIMITS : {}),
+    ...(protocol === "tcp" && tls !== null ? OPAQUE : {}),
     ...(tls === null
       ? {}
       : {

@@ -26,24 +26,25 @@ export function* downstreamStats(managers: ReadonlyMap<string, DownstreamNumbers
     yield [`${scope}.downstream_cx_protocol_error`, errors];
     const premature = http2.premature_reset_flood + multiplexed.premature_reset_flood;
     yield [`${scope}.downstream_rq_too_many_premature_resets`, premature];
-    yield* multiplexedStats(scope, multiplexed);
+    yield* streamStats(`${scope}.multiplexed`, multiplexed);
   }
 }
 
 /** Of the connections to a cluster's endpoints, beyond what is a number of the cluster itself. */
 export function* upstreamStats(cluster: string, numbers: Partial<UpstreamNumbers>): Generator<Stat> {
-  const { http2, multiplexed } = numbers;
+  const { http2, multiplexed, opaque } = numbers;
   if (http2 === undefined || multiplexed === undefined) return;
   const scope = `cluster.${cluster}`;
   yield [`${scope}.upstream_cx_http2_total`, http2.connections_total];
   for (const name of HTTP2_NUMBERS) yield [`${scope}.http2.${name}`, http2[name]];
-  yield* multiplexedStats(scope, multiplexed);
+  yield* streamStats(`${scope}.multiplexed`, multiplexed);
+  if (opaque !== undefined && opaque.connections_total > 0) yield* streamStats(`${scope}.opaque_streams`, opaque);
 }
 
 /** Outrigger's own: what carries HTTP/1 between sidecars is not counted as HTTP/2, whose numbers it would hide. */
-function* multiplexedStats(scope: string, numbers: Http2Numbers): Generator<Stat> {
-  yield [`${scope}.multiplexed.connections_active`, numbers.connections_active];
-  yield [`${scope}.multiplexed.connections_total`, numbers.connections_total];
-  yield [`${scope}.multiplexed.streams_total`, numbers.streams_total];
-  for (const name of HTTP2_NUMBERS) yield [`${scope}.multiplexed.${name}`, numbers[name]];
+function* streamStats(scope: string, numbers: Http2Numbers): Generator<Stat> {
+  yield [`${scope}.connections_active`, numbers.connections_active];
+  yield [`${scope}.connections_total`, numbers.connections_total];
+  yield [`${scope}.streams_total`, numbers.streams_total];
+  for (const name of HTTP2_NUMBERS) yield [`${scope}.${name}`, numbers[name]];
 }

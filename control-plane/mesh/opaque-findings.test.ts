@@ -40,7 +40,7 @@ test("what a ResiliencePolicy says of calls has no meaning where there are only 
   const spec =
     "{ targetRefs: [{ kind: Service, name: db }, { kind: Service, name: mixed }], timeouts: { connect: 1s, request: 2s, idle: 1m }, retry: { on: [connect-failure, 5xx], budget: {} }, limits: { connections: 5, requests: 7 }, connection: {} }";
   assert.deepEqual(findingsOf(DB + MIXED + policy("ResiliencePolicy", spec)), [
-    "ResiliencePolicy/default/p: timeouts.request, retry.on, retry.budget, limits.requests, connection.multiplex: no meaning for Service default/db, whose connections are carried as bytes: port 3306 (tcp), 443 (tls)",
+    "ResiliencePolicy/default/p: timeouts.request, retry.on, retry.budget, limits.requests: no meaning for Service default/db, whose connections are carried as bytes: port 3306 (tcp), 443 (tls)",
   ]);
 });
 

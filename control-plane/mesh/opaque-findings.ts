@@ -61,14 +61,13 @@ function meaninglessSections(
 }
 
 /** The fields that speak of single calls. */
-function ofCalls({ timeouts, retry, limits, connection }: ResilienceSpec): readonly string[] {
+function ofCalls({ timeouts, retry, limits }: ResilienceSpec): readonly string[] {
   const given: Readonly<Record<string, boolean>> = {
     "timeouts.request": timeouts?.request != null,
     "timeouts.perTry": timeouts?.perTry != null,
     "retry.on": retry?.on.some((condition) => condition !== "connect-failure" && !UNSEEN.includes(condition)) ?? false,
     "retry.budget": retry?.budget != null,
     "limits.requests": limits?.requests != null,
-    "connection.multiplex": connection !== null,
   };
   return Object.keys(given).filter((field) => given[field]);
 }

@@ -1,7 +1,7 @@
 /** Where peers arrive: what a port takes (mutual TLS, plaintext, the application's own TLS), access policy, the application. */
 import type { HttpConnectionManager, HttpFilter } from "../../model/http.ts";
 import type { FilterChain, FilterChainMatch, Listener, NetworkFilter } from "../../model/listener.ts";
-import { type DownstreamTls, OPAQUE_ALPN, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
+import { type DownstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import { DEFAULT_CALL } from "../mesh/defaults.ts";
 import type { MeshSettings } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
@@ -11,7 +11,7 @@ import { ANY_CONNECTION, HTTP_CONNECTION_MANAGER, LISTENER, RETRY, TLS_PARAMS } 
 import { connectionManager, http1Options, ROUTER } from "./http-manager.ts";
 import type { InboundPort } from "./inbound-port.ts";
 import { clientOf, detecting, SPEAKS_HTTP, watching } from "./listener.ts";
-import { INBOUND_ALPN, PEER_HTTP2 } from "./mesh-protocol.ts";
+import { INBOUND_ALPN, INBOUND_OPAQUE_ALPN, PEER_HTTP2 } from "./mesh-protocol.ts";
 import { authority, inboundClusterName } from "./names.ts";
 import { probeFilter, probeLogs } from "./probes.ts";
 import { forward, route } from "./route.ts";
@@ -93,10 +93,10 @@ function meshChains(
 ): readonly FilterChain[] {
   const tls = (alpn: readonly string[]) => downstreamTls(context.trustDomain, alpn);
   const match = { ...at, transportProtocol: "tls" };
-  const opaque = chain("opaque", match, opaqueFilters(port, cluster, context), tls([OPAQUE_ALPN]));
+  const opaque = chain("opaque", match, opaqueFilters(port, cluster, context), tls(INBOUND_OPAQUE_ALPN));
   if (port.http === null) return [opaque];
   const http = chain("http", match, [applicationManager(port, cluster, context)], tls(INBOUND_ALPN));
-  return port.opaque ? [{ ...opaque, match: { ...match, applicationProtocols: [OPAQUE_ALPN] } }, http] : [http];
+  return port.opaque ? [{ ...opaque, match: { ...match, applicationProtocols: INBOUND_OPAQUE_ALPN } }, http] : [http];
 }
 
 /** Plaintext, and TLS that is the application's own affair. */

@@ -2,6 +2,7 @@
 
 import type { UpstreamHttp } from "../../model/cluster.ts";
 import { DEFAULT_HTTP2, type Http2Options } from "../../model/http.ts";
+import { OPAQUE_ALPN, OPAQUE_STREAMS_ALPN } from "../../model/tls.ts";
 import type { HttpProtocol } from "../manifest/port-protocol.ts";
 
 /**
@@ -9,6 +10,9 @@ import type { HttpProtocol } from "../manifest/port-protocol.ts";
  * sidecars alone), HTTP/2, HTTP/1.1. A peer that offers none of them is taken too, and what it speaks is detected.
  */
 export const INBOUND_ALPN = ["outrigger-mux/1", "h2", "http/1.1"];
+
+/** What it takes of them where bytes are not looked into: many connections as streams of one, or one as it is. */
+export const INBOUND_OPAQUE_ALPN = [OPAQUE_STREAMS_ALPN, OPAQUE_ALPN];
 
 /** WebSockets pass through HTTP/2 as extended CONNECT (RFC 8441). */
 export const HTTP2: Http2Options = { ...DEFAULT_HTTP2, allowConnect: true };

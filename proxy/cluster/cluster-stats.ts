@@ -58,6 +58,8 @@ export class ClusterStats {
   readonly http2 = new Http2Stats();
   /** Of connections to other sidecars that carry HTTP/1 as streams. */
   readonly multiplexed = new Http2Stats();
+  /** Of connections to other sidecars whose streams are opaque connections. */
+  readonly opaque = new Http2Stats();
 
   /** Counts a finished response by status class. */
   countStatus(status: number): void {

@@ -27,15 +27,17 @@ export class ByteQueue {
       bytes.copy(last.memory, last.end, 0, from);
       last.end += from;
     }
-    const rest = length - from;
-    if (rest === 0) return;
-    if (rest < WORTH_A_BLOCK) {
-      this.#segments.push({ memory: Buffer.from(bytes.subarray(from)), pooled: false, start: 0, end: rest });
-      return;
+    while (from < length) {
+      const rest = length - from;
+      if (rest < WORTH_A_BLOCK) {
+        this.#segments.push({ memory: Buffer.from(bytes.subarray(from)), pooled: false, start: 0, end: rest });
+        return;
+      }
+      const memory = takeBlock();
+      const end = bytes.copy(memory, 0, from);
+      this.#segments.push({ memory, pooled: true, start: 0, end });
+      from += end;
     }
-    const memory = takeBlock();
-    bytes.copy(memory, 0, from, length);
-    this.#segments.push({ memory, pooled: true, start: 0, end: rest });
   }
 
   /** The first bytes, as many as lie together; valid until they are consumed. Empty if there are none. */

@@ -19,6 +19,8 @@ export interface TlsServerName {
 export interface UpstreamTlsConnector {
   /** One connection; `host` is the endpoint's host name or address. Throws when there is no usable certificate. */
   begin(host: string, server: TlsServerName | null, alpn: readonly string[]): UpstreamHandshake;
+  /** What connections that begin now are made with, the same object as long as it is in force. Absent: always the same. */
+  current?(): object | null;
 }
 
 /** One connection's handshake: remembers the material that it began with, whatever is rotated meanwhile. */

@@ -9,6 +9,7 @@ import type { Address } from "../../model/address.ts";
 import type { Cluster } from "../../model/cluster.ts";
 import { cluster, DEFAULT_LIMITS, endpoint, endpointSet, OWN_POLICY } from "../../test/support/clusters.ts";
 import { createClusterState } from "../cluster/cluster-state.ts";
+import type { ByteEnd } from "../codec/byte-end.ts";
 import type { Http1ClientConnection } from "../codec/http1/client-connection.ts";
 import type { UpstreamStream } from "../codec/stream.ts";
 import { EndpointPool, type PoolWaiter } from "./pool.ts";
@@ -91,7 +92,7 @@ test("each address that callers name has connections of its own, under the endpo
   assert.equal(pool.forAddress(at(other)), pool.forAddress(at(other)));
   assert.equal(state.stats.upstream_cx_active, 4);
 
-  const socket = await new Promise<net.Socket>((onConnected, reject) => {
+  const { socket } = await new Promise<ByteEnd>((onConnected, reject) => {
     const onConnectFailed = (_kind: string, detail: string): void => reject(new Error(detail));
     pool.opaque.open({ onConnected, onConnectFailed }, at(other));
   });

@@ -277,6 +277,7 @@ export class EndpointPool implements Pool, ConnectionsOwner {
     for (const pool of this.#parts.values()) pool.drain(reason);
     this.#http1.retireAll();
     this.#http2.retireAll();
+    this.#opaque?.drain();
   }
 
   close(): void {

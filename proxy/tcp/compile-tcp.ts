@@ -3,9 +3,12 @@ import type { Socket } from "node:net";
 import { logger } from "../../core/log.ts";
 import { parseIdentity } from "../../model/identity.ts";
 import type { TcpProxy } from "../../model/tcp.ts";
+import { OPAQUE_STREAMS_ALPN } from "../../model/tls.ts";
 import type { FormatContext } from "../../telemetry/format/context.ts";
 import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
+import { Http2Stats } from "../codec/http2/stats.ts";
+import { SocketEnd } from "../codec/socket-end.ts";
 import { NO_REQUEST } from "../listener/connection-log.ts";
 import type {
   ConnectionClosed,
@@ -14,27 +17,22 @@ import type {
   ServedConnection,
   Terminal,
 } from "../listener/terminal.ts";
-import type { TcpDeps, TcpRuntime } from "./runtime.ts";
+import type { TcpDeps, TcpRuntime, TcpSource } from "./runtime.ts";
 import { TcpSession } from "./session.ts";
-
-export type { TcpDeps } from "./runtime.ts";
+import { SharedCallers } from "./shared-callers.ts";
 
 const log = logger("tcp");
 
-/** Compiles the filter; connections keep what they were accepted with. */
-export function compileTcpProxy(config: TcpProxy, deps: TcpDeps): Terminal {
-  return new TcpTerminal(compileRuntime(config, deps));
-}
-
-class TcpTerminal implements Terminal {
+/** The end of a filter chain; connections keep what was in force when they came. */
+export class TcpTerminal implements Terminal {
   readonly opaque: OpaqueTerminal;
-  readonly #runtime: TcpRuntime;
+  readonly #source: TcpSource;
 
-  constructor(runtime: TcpRuntime) {
-    this.#runtime = runtime;
+  constructor(source: TcpSource) {
+    this.#source = source;
     this.opaque = {
       listen(socket: Socket, info: ConnectionInfo, onServerSpoke: () => void): OpaqueAttempt {
-        const session = new TcpSession(runtime, socket, info);
+        const session = new TcpSession(source.runtime, new SocketEnd(socket), info);
         session.listen(onServerSpoke);
         return session;
       },
@@ -42,25 +40,29 @@ class TcpTerminal implements Terminal {
   }
 
   serve(socket: Socket, head: Buffer | null, info: ConnectionInfo, onClosed: ConnectionClosed): ServedConnection {
-    return new TcpSession(this.#runtime, socket, info).commit(head, onClosed);
+    if (info.tls?.alpn === OPAQUE_STREAMS_ALPN) return new SharedCallers(this.#source, socket, head, info, onClosed);
+    return new TcpSession(this.#source.runtime, new SocketEnd(socket), info).commit(head, onClosed);
   }
 
   denied(stream: StreamInfo): void {
     stream.logType = "TcpConnectionEnd";
     const context: FormatContext = { info: stream, request: NO_REQUEST, responseHeaders: null, responseTrailers: null };
-    for (const log of this.#runtime.accessLogs) log(context);
+    for (const log of this.#source.runtime.accessLogs) log(context);
   }
 }
 
-function compileRuntime(config: TcpProxy, deps: TcpDeps): TcpRuntime {
-  const { clock, wheel, cluster, bufferLimit, telemetry } = deps;
+/** Compiles the filter. */
+export function compileTcp(config: TcpProxy, deps: TcpDeps): TcpRuntime {
+  const { clock, wheel, random, cluster, bufferLimit, telemetry } = deps;
   return {
     config,
     clock,
     wheel,
+    random,
     cluster,
     bufferLimit,
     stats: telemetry.tcp.stats(config.statPrefix),
+    sharedStats: new Http2Stats(),
     accessLogs: telemetry.accessLogs(config.accessLogs),
     isLogged: config.accessLogs.length + deps.listener.accessLogs.length > 0,
     chooseCluster: compileChoice(config.cluster, deps),

@@ -2,10 +2,8 @@
  * One direction of an opaque connection: bytes as they come, an end as an end. What was read is written before more is
  * read, so that no more waits here than one read, and memory is the same few blocks for all connections.
  */
-import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
 import { BLOCK_SIZE, releaseBlock, takeBlock } from "../codec/blocks.ts";
-import { readInto } from "../codec/socket-reader.ts";
+import type { ByteEnd } from "../codec/byte-end.ts";
 
 /** What a pump's connection wants to know. */
 export interface PumpOwner {
@@ -17,12 +15,6 @@ export interface PumpOwner {
   onEnd(pump: Pump): void;
 }
 
-/** Where all connections are read into; what is encrypted leaves in pieces of this size, which cost less the larger. */
-const landing = Buffer.allocUnsafeSlow(262_144);
-
-/** TLS hands records over one by one; behind a full one there is nearly always another. */
-const FULL_RECORD = 16_384;
-
 /** Bytes that wait to be written, in a block of their own. */
 interface Held {
   readonly block: Buffer;
@@ -30,12 +22,14 @@ interface Held {
 }
 
 export class Pump {
-  readonly from: Socket;
+  readonly from: ByteEnd;
   /** null: what comes is held. */
-  #to: Socket | null = null;
+  #to: ByteEnd | null = null;
   readonly #owner: PumpOwner;
-  readonly #fromTls: boolean;
-  #toTls = false;
+  readonly #fullPiece: number;
+  #toCopies = false;
+  /** What comes may be given to the target where it lies. */
+  #direct = false;
   /** The source has sent its last byte. */
   ended = false;
   /** A write is under way, and its bytes are not ours to change. */
@@ -46,10 +40,10 @@ export class Pump {
   #writing: Buffer | null = null;
   #collecting = false;
 
-  constructor(from: Socket, owner: PumpOwner) {
+  constructor(from: ByteEnd, owner: PumpOwner) {
     this.from = from;
     this.#owner = owner;
-    this.#fromTls = from instanceof TLSSocket;
+    this.#fullPiece = from.fullPiece;
   }
 
   /** Something has come, and waits to be handed on. */
@@ -60,23 +54,22 @@ export class Pump {
   /** Begins to read; without a target nothing is read after the first bytes. */
   read(): void {
     // An end that comes with no bytes before it is told at once, whoever may be listening.
-    if (this.from.readableEnded) {
-      this.ended = true;
-      this.#pass();
+    if (this.from.ended) {
+      this.#onEnd();
       return;
     }
-    this.from.on("end", () => {
-      this.ended = true;
-      this.#pass();
-    });
-    readInto(this.from, landing, (bytes) => this.#onBytes(bytes));
+    this.from.read(
+      (bytes) => this.#onBytes(bytes),
+      () => this.#onEnd(),
+    );
     if (this.#stopped) this.from.pause();
   }
 
   /** Hands on to `to`, first what was read before: `head`, null for nothing, then what is held. */
-  connect(to: Socket, head: Buffer | null): void {
+  connect(to: ByteEnd, head: Buffer | null): void {
     this.#to = to;
-    this.#toTls = to instanceof TLSSocket;
+    this.#toCopies = to.copies;
+    this.#direct = to.copies && !(to.shared && this.from.fleeting);
     if (head !== null) this.#take(head);
     this.#pass();
   }
@@ -87,8 +80,13 @@ export class Pump {
     this.#stop();
   }
 
+  #onEnd(): void {
+    this.ended = true;
+    this.#pass();
+  }
+
   readonly #onWritten = (): void => {
-    if (!this.#busy || (this.#to?.writableLength ?? 0) > 0) return;
+    if (!this.#busy || this.#to?.waiting === true) return;
     this.#busy = false;
     if (this.#writing !== null) {
       releaseBlock(this.#writing);
@@ -106,8 +104,7 @@ export class Pump {
       return;
     }
     if (to.destroyed) return;
-    // A write that TLS encrypts is done with the bytes when it returns.
-    if (this.#toTls && !this.#busy && this.#held.length === 0) {
+    if (this.#direct && !this.#busy && this.#held.length === 0) {
       this.#owner.onMoved(this, bytes);
       this.#write(to, bytes);
       if (this.#busy) this.#stop();
@@ -115,7 +112,7 @@ export class Pump {
     }
     this.#take(bytes);
     if (this.#busy) this.#stop();
-    else if (!this.#fromTls || bytes.length < FULL_RECORD || (this.#held[0]?.length ?? 0) === BLOCK_SIZE) this.#pass();
+    else if (bytes.length < this.#fullPiece || (this.#held[0]?.length ?? 0) === BLOCK_SIZE) this.#pass();
     else if (!this.#collecting) {
       this.#collecting = true;
       setImmediate(this.#passCollected);
@@ -150,9 +147,9 @@ export class Pump {
     while (this.#held.length > 0) {
       const { block, length } = this.#held.shift() as Held;
       this.#write(to, block.subarray(0, length));
-      if (!this.#busy) releaseBlock(block);
-      else {
-        this.#writing = block;
+      if (!this.#busy || this.#toCopies) releaseBlock(block);
+      else this.#writing = block;
+      if (this.#busy) {
         this.#stop();
         return;
       }
@@ -163,9 +160,9 @@ export class Pump {
     } else this.#resume();
   }
 
-  #write(to: Socket, bytes: Buffer): void {
+  #write(to: ByteEnd, bytes: Buffer): void {
     to.write(bytes, this.#onWritten);
-    this.#busy = to.writableLength > 0;
+    this.#busy = to.waiting;
   }
 
   #stop(): void {

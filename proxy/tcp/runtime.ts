@@ -8,6 +8,7 @@ import type { AccessLogger } from "../../telemetry/access-log.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
 import type { TcpStats } from "../../telemetry/tcp-stats.ts";
+import type { Http2Stats } from "../codec/http2/stats.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import type { ProxyTelemetry } from "../proxy-telemetry.ts";
 
@@ -27,9 +28,18 @@ export interface TcpDeps {
   readonly listener: Listener;
 }
 
-export interface TcpRuntime extends Pick<TcpDeps, "clock" | "wheel" | "cluster" | "bufferLimit"> {
+/** Where connections find what is configured when they come. */
+export interface TcpSource {
+  readonly runtime: TcpRuntime;
+  /** Whether the filter chain is still part of the configuration, with the same rules. */
+  readonly inForce: boolean;
+}
+
+export interface TcpRuntime extends Pick<TcpDeps, "clock" | "wheel" | "random" | "cluster" | "bufferLimit"> {
   readonly config: TcpProxy;
   readonly stats: TcpStats;
+  /** What the codec counts of connections that carry several. */
+  readonly sharedStats: Http2Stats;
   readonly accessLogs: readonly AccessLogger[];
   /** Somebody writes down what connections were like, here or in the listener: what only logs want is found out. */
   readonly isLogged: boolean;

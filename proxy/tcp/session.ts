@@ -6,13 +6,13 @@ import type { FormatContext } from "../../telemetry/format/context.ts";
 import { type AccessLogType, type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { TcpRecorder } from "../../telemetry/tcp-metrics.ts";
 import { owned } from "../codec/blocks.ts";
+import type { ByteEnd } from "../codec/byte-end.ts";
 import { NO_REQUEST } from "../listener/connection-log.ts";
 import type { ConnectionClosed, OpaqueAttempt, ServedConnection } from "../listener/terminal.ts";
 import { newRequestId } from "../router/request-id.ts";
 import { HTTP2, looksLikeHttp2 } from "../sniff/http-version.ts";
 import { type TcpFailure, tcpFailures } from "./failures.ts";
 import { Pump, type PumpOwner } from "./pump.ts";
-import { resetSocket } from "./reset.ts";
 import type { TcpRuntime } from "./runtime.ts";
 import { TcpUpstream, type UpstreamOwner } from "./upstream.ts";
 
@@ -20,12 +20,12 @@ import { TcpUpstream, type UpstreamOwner } from "./upstream.ts";
 const LINGER_MS = 60_000;
 
 export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, UpstreamOwner {
-  readonly socket: Socket;
   readonly #runtime: TcpRuntime;
+  readonly #caller: ByteEnd;
   readonly #info: StreamInfo;
   readonly #upstream: TcpUpstream;
   #recorder: TcpRecorder | null = null;
-  #remote: Socket | null = null;
+  #remote: ByteEnd | null = null;
   #toUpstream: Pump | null = null;
   #toCaller: Pump | null = null;
   /** null: not committed yet. */
@@ -34,7 +34,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   #head: Buffer | null = null;
   /** No upstream was to be had, or it ended, while the connection was only listened to. */
   #failed = false;
-  /** Sockets that are open. */
+  /** Ends that are open. */
   #open = 1;
   #onServerSpoke: (() => void) | null = null;
   #lastMoved = 0;
@@ -42,9 +42,9 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   #maxDuration: WheelTimer | null = null;
   #interval: WheelTimer | null = null;
 
-  constructor(runtime: TcpRuntime, socket: Socket, connection: ConnectionInfo) {
+  constructor(runtime: TcpRuntime, caller: ByteEnd, connection: ConnectionInfo) {
     this.#runtime = runtime;
-    this.socket = socket;
+    this.#caller = caller;
     const { clock } = runtime;
     const info = new StreamInfo(connection);
     info.startTime = clock.wallTime();
@@ -52,6 +52,10 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#info = info;
     this.#upstream = new TcpUpstream(runtime, info, this);
     this.#upstream.start();
+  }
+
+  get socket(): Socket {
+    return this.#caller.socket;
   }
 
   /** Tells when the server speaks before the caller does. */
@@ -62,7 +66,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   commit(head: Buffer | null, onClosed: ConnectionClosed): ServedConnection {
     const { stats, config, wheel } = this.#runtime;
     // Nothing is read before there is somewhere to put it.
-    this.socket.pause();
+    this.#caller.pause();
     this.#onServerSpoke = null;
     this.#onClosed = onClosed;
     if (head !== null && head.length > 0) this.#head = owned(head);
@@ -70,9 +74,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     stats.downstream_cx_active++;
     this.#recorder = this.#runtime.recorder(this.#info, this.#upstream.name);
     this.#recorder.opened();
-    this.socket.on("error", ignore);
-    if (this.socket.closed) queueMicrotask(() => this.#onSocketClosed(this.socket));
-    else this.socket.once("close", () => this.#onSocketClosed(this.socket));
+    this.#caller.watch(() => this.#onEndClosed(this.#caller));
     if (config.maxDownstreamConnectionDurationMs > 0) {
       this.#maxDuration = wheel.after(config.maxDownstreamConnectionDurationMs, () => {
         stats.max_downstream_connection_duration++;
@@ -98,21 +100,20 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   /** Bytes have no natural end to wait for: the connection lives until the drain's deadline. */
   drain(): void {}
 
-  onUpstream(socket: Socket): void {
-    this.#remote = socket;
+  onUpstream(remote: ByteEnd): void {
+    this.#remote = remote;
     this.#open++;
-    socket.on("error", ignore);
-    socket.once("close", () => this.#onSocketClosed(socket));
-    if (this.#onClosed !== null) this.#join(socket);
+    remote.watch(() => this.#onEndClosed(remote));
+    if (this.#onClosed !== null) this.#join(remote);
     else {
-      this.#toCaller = new Pump(socket, this);
+      this.#toCaller = new Pump(remote, this);
       this.#toCaller.read();
     }
   }
 
   onNoUpstream(): void {
     this.#failed = true;
-    if (this.#onClosed !== null) this.socket.destroy();
+    if (this.#onClosed !== null) this.#caller.destroy();
   }
 
   onHeld(): void {
@@ -147,13 +148,13 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#lastMoved = this.#runtime.clock.now();
   }
 
-  /** Joins the two sockets: both directions flow from here on. */
-  #join(remote: Socket): void {
+  /** Joins the two ends: both directions flow from here on. */
+  #join(remote: ByteEnd): void {
     const { config, wheel, clock } = this.#runtime;
     this.#lastMoved = clock.now();
     if (config.idleTimeoutMs > 0) wheel.arm(this.#idle, config.idleTimeoutMs);
     if (config.logOnConnected) this.#log("TcpUpstreamConnected");
-    const up = new Pump(this.socket, this);
+    const up = new Pump(this.#caller, this);
     const listened = this.#toCaller;
     const down = listened ?? new Pump(remote, this);
     this.#toUpstream = up;
@@ -162,7 +163,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#head = null;
     up.connect(remote, head);
     up.read();
-    down.connect(this.socket, null);
+    down.connect(this.#caller, null);
     if (listened === null) down.read();
   }
 
@@ -174,7 +175,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     this.#runtime.onHttp2(this.#info.cluster);
   }
 
-  #onSocketClosed(socket: Socket): void {
+  #onEndClosed(end: ByteEnd): void {
     const { clock, config, wheel } = this.#runtime;
     clock.refresh();
     // A reset below closes the other one at once: the last to close is not the last to be told.
@@ -185,14 +186,14 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
       this.#failed = true;
       return;
     }
-    const isCaller = socket === this.socket;
-    const other = isCaller ? this.#remote : this.socket;
-    const broken = socket.errored !== null;
+    const isCaller = end === this.#caller;
+    const other = isCaller ? this.#remote : this.#caller;
+    const { broken } = end;
     if (broken && !isCaller) this.#info.flags |= Flag.UR;
     if (other !== null && !other.destroyed) {
       const pump = isCaller ? this.#toUpstream : this.#toCaller;
       // After its end what it sent is still on its way to the other side, which must get it.
-      if (broken && pump?.ended !== true) resetSocket(other);
+      if (broken && pump?.ended !== true) other.reset();
       else {
         other.destroySoon();
         if (config.idleTimeoutMs === 0) wheel.arm(this.#idle, LINGER_MS);
@@ -204,10 +205,10 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
 
   /** Nothing was to be had for the caller, or its server has broken off before it was known to be the caller's. */
   #closeCaller(): void {
-    if (this.#remote?.errored) {
+    if (this.#remote?.broken) {
       this.#info.flags |= Flag.UR;
-      resetSocket(this.socket);
-    } else this.socket.destroy();
+      this.#caller.reset();
+    } else this.#caller.destroy();
   }
 
   #onIdle(): void {
@@ -229,7 +230,7 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
   #cut(failure: TcpFailure): void {
     this.#info.flags |= failure.flags;
     this.#info.explanation = failure.sentence;
-    this.socket.destroy();
+    this.#caller.destroy();
     if (this.#remote === null) this.#upstream.release();
     else this.#remote.destroy();
   }
@@ -239,6 +240,8 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     wheel.cancel(this.#idle);
     if (this.#maxDuration !== null) wheel.cancel(this.#maxDuration);
     if (this.#interval !== null) wheel.cancel(this.#interval);
+    this.#toUpstream?.abandon();
+    this.#toCaller?.abandon();
     this.#upstream.release();
     stats.downstream_cx_active--;
     const info = this.#info;
@@ -260,5 +263,3 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     for (const log of accessLogs) log(context);
   }
 }
-
-function ignore(): void {}

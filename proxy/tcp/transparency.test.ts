@@ -4,7 +4,10 @@ import { once } from "node:events";
 import net from "node:net";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { OPAQUE_ALPN, OPAQUE_STREAMS_ALPN } from "../../model/tls.ts";
+import { startPair, until } from "../../test/support/stream-subjects.ts";
 import { addressOf, startServer, startSubject } from "../../test/support/tcp-subject.ts";
+import { FEW } from "../endpoint/stream-choice.ts";
 
 type Side = "client" | "server";
 type Step =
@@ -124,6 +127,30 @@ test("any exchange is seen alike through the proxy and without it", async (t) =>
       ({ activeRequests, activeConnections }) => activeRequests + activeConnections === 0,
     ),
   );
+});
+
+test("any exchange is seen alike as a stream between two sidecars and without them", async (t) => {
+  const server = await startServer(() => undefined);
+  t.after(() => server.close());
+  const pair = await startPair({ server });
+  t.after(() => pair.close());
+  const { port: direct } = server.address() as net.AddressInfo;
+  const held = await pair.hold();
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+      assert.deepEqual(await play(steps, pair.first.port, server), await play(steps, direct, server));
+    }),
+    { numRuns: 60 },
+  );
+  assert.deepEqual([pair.open(OPAQUE_ALPN), pair.open(OPAQUE_STREAMS_ALPN)], [FEW, 1]);
+  for (const socket of held) socket.resetAndDestroy();
+  await until(() => pair.first.served.size === 0 && pair.second.ends.length === pair.first.ends.length);
+  for (const { orders } of [pair.first, pair.second]) {
+    assert.deepEqual([orders.stats.upstream_cx_active, orders.limits.connections], [0, 0]);
+    assert.ok(
+      [...orders.endpoints].every(({ activeRequests, activeConnections }) => activeRequests + activeConnections === 0),
+    );
+  }
 });
 
 test("a server's reset is told from its end in the log, a caller's is not the upstream's fault", async (t) => {

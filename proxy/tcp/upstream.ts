@@ -2,7 +2,6 @@
  * The way of one opaque connection to a cluster: limits, breaker, balancer, and attempts to connect. It decides nothing by
  * itself: `cluster/` does.
  */
-import type { Socket } from "node:net";
 import { formatAddress } from "../../model/address.ts";
 import { Flag } from "../../model/flags.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
@@ -10,9 +9,10 @@ import { addressMeant, destinationOf } from "../cluster/destination.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Destination, LbContext } from "../cluster/load-balancer/load-balancer.ts";
 import { xxHash64 } from "../cluster/load-balancer/xxhash64.ts";
+import type { ByteEnd } from "../codec/byte-end.ts";
 import { nextConnectionId } from "../codec/connection-id.ts";
 import { localAddressOf, remoteAddressOf } from "../codec/local-address.ts";
-import type { OpaqueResult } from "../endpoint/opaque-connections.ts";
+import type { OpaqueResult } from "../endpoint/opaque-attempt.ts";
 import type { EndpointPool } from "../endpoint/pool.ts";
 import type { UpstreamCluster } from "../outbound.ts";
 import { type TcpFailure, tcpFailures } from "./failures.ts";
@@ -20,7 +20,7 @@ import type { TcpRuntime } from "./runtime.ts";
 
 /** Told what came of it, never from inside `start`. */
 export interface UpstreamOwner {
-  onUpstream(socket: Socket): void;
+  onUpstream(end: ByteEnd): void;
   /** No attempt is left; why is in the stream's info. */
   onNoUpstream(): void;
 }
@@ -143,7 +143,7 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     this.#giveUp = cluster.poolOf(endpoint).opaque.open(this, meant);
   }
 
-  onConnected(socket: Socket): void {
+  onConnected(end: ByteEnd): void {
     const cluster = this.#cluster as UpstreamCluster;
     const endpoint = this.#endpoint as EndpointState<EndpointPool>;
     this.#leaveQueue(cluster);
@@ -151,11 +151,12 @@ export class TcpUpstream implements LbContext, OpaqueResult {
     cluster.breaker?.record(true, this.#runtime.clock.now() - this.#startedAt);
     cluster.stats.upstream_rq_active++;
     if (this.#runtime.isLogged) {
+      const { socket } = end;
       this.#info.upstreamLocalAddress = localAddressOf(socket);
       if (endpoint.config.additionalAddresses !== undefined) this.#info.upstreamRemoteAddress = remoteAddressOf(socket);
     }
     this.#info.upstreamConnectionId = nextConnectionId();
-    this.#owner.onUpstream(socket);
+    this.#owner.onUpstream(end);
   }
 
   onConnectFailed(failure: "connect_failure" | "connect_timeout", detail: string): void {

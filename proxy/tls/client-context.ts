@@ -94,6 +94,15 @@ export class ClientTlsContext implements UpstreamTlsConnector {
     };
   }
 
+  /** null while a secret is missing or unusable. */
+  current(): object | null {
+    try {
+      return this.#material();
+    } catch {
+      return null;
+    }
+  }
+
   #verify(
     socket: TLSSocket,
     { context, trust }: ClientMaterial,

@@ -39,6 +39,7 @@ test("material that OpenSSL refuses is named when the connection would begin", (
   assert.throws(() => context.begin(""), /the cluster's TLS certificate cannot be used: .*mismatch/);
   const missing = upstream(null, { certificates: [{ kind: "sds", name: "default" }] });
   const waiting = new ClientTlsContext(missing, NO_SECRETS, new ContextCache(), systemClock);
+  assert.equal(waiting.current(), null);
   assert.throws(() => waiting.begin(""), /the certificate "default" has not arrived yet/);
 });
 

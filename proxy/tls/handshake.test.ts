@@ -261,7 +261,10 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     assert.deepEqual(await call(), [null, false, false, WEB, true]);
     assert.deepEqual(await call(), [null, true, true, WEB, true]);
     assert.deepEqual(await call(), [null, true, true, WEB, true]);
+    const before = caller.current();
+    assert.equal(caller.current(), before);
     publish(mesh.orders, ORDERS);
+    assert.ok(before !== null && caller.current() !== before);
     assert.deepEqual(await call(), [null, false, false, ORDERS, true]);
     assert.deepEqual(await call(), [null, true, true, ORDERS, true]);
   });

@@ -2,13 +2,13 @@
  * Two Outrigger processes with mutual TLS between them, as a mesh puts them around opaque bytes: caller → first → second →
  * server.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type HopCertificates, makeCertificates } from "../../bench/certificates.ts";
 import { address, any, chain, type Json, listener, named } from "../../xds/testing/bootstrap-json.ts";
 import { reservePorts } from "../envoy/harness/ports.ts";
-import { startProxy, untilReady } from "../envoy/harness/proxy.ts";
+import { type Side, startProxy, untilReady } from "../envoy/harness/proxy.ts";
 import { TwoSidecars } from "./two-sidecars.ts";
 
 export interface TcpSidecarsConfig {
@@ -18,6 +18,14 @@ export interface TcpSidecarsConfig {
   readonly proxy?: Json;
   /** Fields of the second's cluster. */
   readonly cluster?: Json;
+  /** What the second takes of the first. Default: `outrigger-tcp/1`. */
+  readonly alpn?: readonly string[];
+  /** What the first is told of the second (`filter_metadata.outrigger`). Default: `opaque`. */
+  readonly told?: Json;
+  /** Who plays each of them. Default: Outrigger. */
+  readonly sides?: readonly [Side, Side];
+  /** Where Envoy is, if it plays. */
+  readonly envoy?: string;
 }
 
 /** Both ends of what is `TwoSidecars` for HTTP, with the files of their access logs. */
@@ -26,6 +34,8 @@ export interface TcpSidecars extends AsyncDisposable {
   readonly port: number;
   /** Access logs of the first and the second: one JSON object a line. */
   readonly logs: readonly [string, string];
+  /** Connections that stand between the two. */
+  between(): number;
 }
 
 export async function startTcpSidecars(config: TcpSidecarsConfig): Promise<TcpSidecars> {
@@ -33,24 +43,39 @@ export async function startTcpSidecars(config: TcpSidecarsConfig): Promise<TcpSi
   const [port = 0, between = 0] = await reservePorts(2);
   const certificates = makeCertificates(folder);
   const logs = [path.join(folder, "first.log"), path.join(folder, "second.log")] as const;
-  const start = (name: string, bootstrap: Json) => {
+  const { told = { opaque: true }, alpn = ["outrigger-tcp/1"], envoy = "" } = config;
+  const [firstSide, secondSide] = config.sides ?? ["outrigger", "outrigger"];
+  const start = (side: Side, name: string, bootstrap: Json) => {
     const file = path.join(folder, `${name}.json`);
     writeFileSync(file, JSON.stringify(bootstrap));
-    return startProxy("outrigger", "", file);
+    return startProxy(side, envoy, file);
   };
-  const opaque = { metadata: { filter_metadata: { outrigger: { opaque: true } } } };
+  const opaque = { metadata: { filter_metadata: { outrigger: told } } };
   const first = start(
+    firstSide,
     "first",
-    bootstrapOf(config, port, {}, [between], logs[0], { ...opaque, transport_socket: upstreamTls(certificates) }),
+    bootstrapOf(config, firstSide, port, {}, [between], logs[0], {
+      ...opaque,
+      transport_socket: upstreamTls(certificates),
+    }),
   );
   const second = start(
+    secondSide,
     "second",
-    bootstrapOf(config, between, downstreamTls(certificates), config.servers, logs[1], config.cluster ?? {}),
+    bootstrapOf(
+      config,
+      secondSide,
+      between,
+      downstreamTls(certificates, alpn),
+      config.servers,
+      logs[1],
+      config.cluster ?? {},
+    ),
   );
   const sidecars = new TwoSidecars(port, first, second, folder);
   try {
-    await untilReady("outrigger", first, [port]);
-    await untilReady("outrigger", second, [between]);
+    await untilReady(firstSide, first, [port]);
+    await untilReady(secondSide, second, [between]);
   } catch (error) {
     await sidecars.stop();
     throw error;
@@ -59,6 +84,7 @@ export async function startTcpSidecars(config: TcpSidecarsConfig): Promise<TcpSi
     sidecars,
     port,
     logs,
+    between: () => connectionsTo(between),
     async [Symbol.asyncDispose]() {
       await sidecars.stop();
       rmSync(folder, { recursive: true, force: true });
@@ -87,13 +113,21 @@ function upstreamTls(files: HopCertificates): Json {
   );
 }
 
-function downstreamTls(files: HopCertificates): Json {
+/** Established connections of this machine to a port on 127.0.0.1. */
+function connectionsTo(port: number): number {
+  const there = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 01`;
+  return readFileSync("/proc/net/tcp", "latin1")
+    .split("\n")
+    .filter((line) => line.includes(` ${there} `)).length;
+}
+
+function downstreamTls(files: HopCertificates, alpn: readonly string[]): Json {
   return {
     transport_socket: named(
       "envoy.transport_sockets.tls",
       any("extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
         require_client_certificate: true,
-        common_tls_context: { ...commonTls(files), alpn_protocols: ["outrigger-tcp/1"] },
+        common_tls_context: { ...commonTls(files), alpn_protocols: alpn },
       }),
     ),
   };
@@ -101,6 +135,7 @@ function downstreamTls(files: HopCertificates): Json {
 
 function bootstrapOf(
   { proxy }: TcpSidecarsConfig,
+  side: Side,
   port: number,
   chainFields: Json,
   to: readonly number[],
@@ -121,7 +156,7 @@ function bootstrapOf(
               received: "%BYTES_RECEIVED%",
               sent: "%BYTES_SENT%",
               peer: "%DOWNSTREAM_PEER_URI_SAN%",
-              why: "%OUTRIGGER_EXPLANATION%",
+              ...(side === "outrigger" ? { why: "%OUTRIGGER_EXPLANATION%" } : {}),
             },
           },
         }),

@@ -14,7 +14,8 @@ import type { UpstreamTlsConnector } from "../../proxy/endpoint/connector.ts";
 import { EndpointPool } from "../../proxy/endpoint/pool.ts";
 import type { ServedConnection, Terminal } from "../../proxy/listener/terminal.ts";
 import type { UpstreamCluster } from "../../proxy/outbound.ts";
-import { compileTcpProxy } from "../../proxy/tcp/compile-tcp.ts";
+import { compileTcp, TcpTerminal } from "../../proxy/tcp/compile-tcp.ts";
+import type { TcpRuntime } from "../../proxy/tcp/runtime.ts";
 import { MetricsRegistry } from "../../telemetry/metrics.ts";
 import type { ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { TcpMetrics } from "../../telemetry/tcp-metrics.ts";
@@ -70,7 +71,9 @@ export class Subject {
   readonly metrics: TcpMetrics;
   readonly clock: EventClock;
   readonly wheel: TimerWheel;
-  readonly terminal: Terminal;
+  terminal: Terminal;
+  /** What the terminal serves with. */
+  source: { readonly runtime: TcpRuntime; inForce: boolean };
   readonly served = new Set<ServedConnection>();
   readonly #server: net.Server;
   #connectionId = 0;
@@ -109,7 +112,7 @@ export class Subject {
       });
       this.clusters.set(config.name, state);
     }
-    this.terminal = compileTcpProxy(tcpProxy(options.config), {
+    const runtime = compileTcp(tcpProxy(options.config), {
       clock,
       wheel,
       random,
@@ -127,6 +130,8 @@ export class Subject {
       workload: "shop.default",
       listener: { name: "main", accessLogs: [] as readonly AccessLog[] } as Listener,
     });
+    this.source = { runtime, inForce: true };
+    this.terminal = new TcpTerminal(this.source);
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       clock.refresh();
       if (options.accept) options.accept(this, socket);
@@ -145,6 +150,13 @@ export class Subject {
   /** The end of each connection in the access log. */
   get ends(): readonly Line[] {
     return this.lines.filter(({ type }) => type === "TcpConnectionEnd");
+  }
+
+  /** The configuration has changed: what was accepted before is of a chain that is not in force any more. */
+  replaceSource(): void {
+    this.source.inForce = false;
+    this.source = { ...this.source, inForce: true };
+    this.terminal = new TcpTerminal(this.source);
   }
 
   infoOf(socket: net.Socket): ConnectionInfo {

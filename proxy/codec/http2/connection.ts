@@ -21,6 +21,7 @@ import type { HpackDecoder } from "./hpack/decoder.ts";
 import { Keepalive } from "./keepalive.ts";
 import { Outbox } from "./outbox.ts";
 import { DEFAULT_MAX_FRAME, ErrorCode, errorName, FrameFlag, FrameType } from "./protocol.ts";
+import { firstWindow } from "./receive-window.ts";
 import { LocalSettings, type PeerSettings, readSettings } from "./settings.ts";
 import type { Http2Stats } from "./stats.ts";
 import { type Http2Stream, StreamEnd } from "./stream.ts";
@@ -30,6 +31,8 @@ export interface Http2ConnectionOptions {
   /** Bytes of a head's names and values. */
   readonly maxHeadBytes: number;
   readonly maxFields: number;
+  /** What an adaptive window of a stream begins with, bytes. Absent: as is usual for calls. */
+  readonly firstWindow?: number;
 }
 
 export interface ConnectionTime {
@@ -89,8 +92,9 @@ export abstract class Http2Connection implements FrameSink, HeaderBlockOwner, Co
     this.heads = heads(this.outbox);
     this.flood = new FloodGuard(http2, stats, time.clock);
     this.#control = new ControlWriter(this.outbox, stats);
-    this.flow = new FlowControl(http2, this.outbox, this.#control, this.flood, time.clock);
-    this.#local = new LocalSettings(http2, decoder);
+    const first = options.firstWindow ?? firstWindow(http2.initialStreamWindowSize);
+    this.flow = new FlowControl(http2, first, this.outbox, this.#control, this.flood, time.clock);
+    this.#local = new LocalSettings(http2, first, decoder);
     this.#headers = new HeaderFrames(this, this.flood, options.maxHeadBytes);
     this.#controls = new ControlFrames(this, this.flood, this.flow);
     this.#reader = new FrameReader(this, new DataFrames(this, this.flood, this.flow));

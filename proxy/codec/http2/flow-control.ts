@@ -23,6 +23,7 @@ const GIVE_BACK_PART = 2;
 
 export class FlowControl {
   readonly #streamWindow: number;
+  readonly #firstWindow: number;
   readonly #connectionWindow: number;
   readonly #clock: EventClock;
   readonly #outbox: Outbox;
@@ -36,7 +37,16 @@ export class FlowControl {
   readonly #waiting = new Set<Http2Stream>();
   #closed = false;
 
-  constructor(options: Http2Options, outbox: Outbox, control: ControlWriter, flood: FloodGuard, clock: EventClock) {
+  /** `firstWindow`: what streams begin with, as SETTINGS say. */
+  constructor(
+    options: Http2Options,
+    firstWindow: number,
+    outbox: Outbox,
+    control: ControlWriter,
+    flood: FloodGuard,
+    clock: EventClock,
+  ) {
+    this.#firstWindow = firstWindow;
     this.#clock = clock;
     this.#outbox = outbox;
     this.#control = control;
@@ -146,7 +156,7 @@ export class FlowControl {
 
   /** What a new stream grants the peer. */
   newWindow(): ReceiveWindow {
-    return new ReceiveWindow(this.#streamWindow, this.#clock.now());
+    return new ReceiveWindow(this.#streamWindow, this.#clock.now(), this.#firstWindow);
   }
 
   /** DATA with so many bytes, padding included, have come. False: beyond the connection's window. */

@@ -19,16 +19,22 @@ export class ReceiveWindow {
   /** How much the peer may still send. */
   left: number;
   #size: number;
+  /** What it begins with, and never shrinks below. */
+  readonly #first: number;
   readonly #largest: number;
   /** Passed on, and not given back yet. */
   #passedOn = 0;
   #givenAt: number;
   #heldUp = false;
 
-  /** `configured`: what the configuration says, which an adaptive window grows up to; `now` is monotonic ms. */
-  constructor(configured: number, now: number) {
+  /**
+   * `configured`: what the configuration says, which an adaptive window grows up to; `now` is monotonic ms; `first`: what
+   * it begins with, as SETTINGS have said.
+   */
+  constructor(configured: number, now: number, first = firstWindow(configured)) {
     this.#largest = configured;
-    this.#size = firstWindow(configured);
+    this.#first = first;
+    this.#size = first;
     this.left = this.#size;
     this.#givenAt = now;
   }
@@ -45,7 +51,7 @@ export class ReceiveWindow {
     let increment = this.#passedOn;
     this.#passedOn = 0;
     if (this.#heldUp) {
-      const excess = Math.min(increment, (this.#size - Math.min(FIRST, this.#largest)) >> 1);
+      const excess = Math.min(increment, (this.#size - this.#first) >> 1);
       this.#size -= excess;
       increment -= excess;
     } else if (this.#size < this.#largest && now - this.#givenAt < FAST_MS) {

@@ -9,7 +9,8 @@ import type { HeadWriter, RequestReader } from "./heads.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { HpackWriter } from "./hpack-writer.ts";
 import type { Outbox } from "./outbox.ts";
-import { ErrorCode, MAX_STREAM_ID, PREFACE, Setting } from "./protocol.ts";
+import { Preface } from "./preface.ts";
+import { ErrorCode, MAX_STREAM_ID, Setting } from "./protocol.ts";
 import { RequestFields } from "./request-fields.ts";
 import { RequestText } from "./request-text.ts";
 import { Http2ServerStream } from "./server-stream.ts";
@@ -42,8 +43,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   readonly serverOptions: Http2ServerOptions;
   readonly fields: RequestReader;
   readonly wheel: TimerWheel;
-  /** Bytes of the preface that have come; -1: all of it. */
-  #preface = 0;
+  readonly #preface = new Preface();
   /** 0: serving; 1: the peer was asked to open no more; 2: what it opens is refused. */
   #draining = 0;
   #opened = 0;
@@ -91,19 +91,9 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
   }
 
   override feed(bytes: Buffer): void {
-    if (this.#preface < 0) {
-      super.feed(bytes);
-      return;
-    }
-    const take = Math.min(PREFACE.length - this.#preface, bytes.length);
-    if (bytes.latin1Slice(0, take) !== PREFACE.slice(this.#preface, this.#preface + take)) {
-      this.fail(ErrorCode.protocolError, "the connection does not begin with the preface of HTTP/2");
-      return;
-    }
-    this.#preface += take;
-    if (this.#preface < PREFACE.length) return;
-    this.#preface = -1;
-    if (take < bytes.length) super.feed(bytes.subarray(take));
+    const rest = this.#preface.take(bytes);
+    if (rest === null) this.fail(ErrorCode.protocolError, "the connection does not begin with the preface of HTTP/2");
+    else if (rest.length > 0) super.feed(rest);
   }
 
   /**

@@ -6,6 +6,7 @@ import { settings } from "../../../test/support/http2-frames.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { Outbox } from "./outbox.ts";
 import { ErrorCode, FRAME_HEADER, Setting } from "./protocol.ts";
+import { firstWindow } from "./receive-window.ts";
 import { LocalSettings, PeerSettings, readSettings } from "./settings.ts";
 import { WireSocket } from "./testing/wire.ts";
 
@@ -66,8 +67,11 @@ describe("settings of a peer", () => {
 /** The settings that are written, by id. */
 function written(options: Partial<Http2Options>): Map<number, number> {
   const socket = new WireSocket();
+  const http2 = { ...DEFAULT_HTTP2, ...options };
   const outbox = new Outbox(socket.socket);
-  new LocalSettings({ ...DEFAULT_HTTP2, ...options }, new HpackDecoder(4096)).write(outbox, [[Setting.enablePush, 0]]);
+  new LocalSettings(http2, firstWindow(http2.initialStreamWindowSize), new HpackDecoder(4096)).write(outbox, [
+    [Setting.enablePush, 0],
+  ]);
   outbox.flush();
   while (socket.move(1000));
   const seen = new Map<number, number>();
@@ -96,7 +100,7 @@ describe("our settings", () => {
       const decoder = new HpackDecoder(4096);
       const seen: number[] = [];
       decoder.setMaxTableSize = (size) => void seen.push(size);
-      const local = new LocalSettings({ ...DEFAULT_HTTP2, hpackTableSize }, decoder);
+      const local = new LocalSettings({ ...DEFAULT_HTTP2, hpackTableSize }, 1 << 20, decoder);
       local.write(new Outbox(new WireSocket().socket), []);
       const before = [...seen];
       local.onAcknowledged();

@@ -12,7 +12,6 @@ import {
   Setting,
   writeUint32,
 } from "./protocol.ts";
-import { firstWindow } from "./receive-window.ts";
 
 const ENTRY = 6;
 const DEFAULT_TABLE_SIZE = 4096;
@@ -80,17 +79,20 @@ export function readSettings(buf: Buffer, start: number, end: number, peer: Peer
 /** What we tell the peer. Larger tables hold at once, smaller ones from its acknowledgement on. */
 export class LocalSettings {
   readonly #options: Http2Options;
+  readonly #firstWindow: number;
   readonly #decoder: HpackDecoder;
 
-  constructor(options: Http2Options, decoder: HpackDecoder) {
+  /** `firstWindow`: what the peer may send on a new stream. */
+  constructor(options: Http2Options, firstWindow: number, decoder: HpackDecoder) {
     this.#options = options;
+    this.#firstWindow = firstWindow;
     this.#decoder = decoder;
   }
 
   /** Writes the SETTINGS frame: what both sides tell, and what only one does. */
   write(outbox: Outbox, more: readonly (readonly [number, number])[]): void {
     const { hpackTableSize } = this.#options;
-    const window = firstWindow(this.#options.initialStreamWindowSize);
+    const window = this.#firstWindow;
     const settings: (readonly [number, number])[] = [...more];
     if (hpackTableSize !== DEFAULT_TABLE_SIZE) settings.push([Setting.headerTableSize, hpackTableSize]);
     if (window !== DEFAULT_WINDOW) settings.push([Setting.initialWindowSize, window]);
