@@ -6,6 +6,8 @@ import { test } from "node:test";
 import tls from "node:tls";
 import { certificate } from "../../test/envoy/harness/certificates.ts";
 import { addressOf, readAll, startServer, startSubject } from "../../test/support/tcp-subject.ts";
+import { TcpSession } from "./session.ts";
+import { ManualEnd } from "./testing/manual-end.ts";
 
 test("bytes go both ways, and an end of one way leaves the other open", async (t) => {
   const server = await startServer(async (socket) => {
@@ -130,4 +132,32 @@ test("a caller that ends before it has said anything", async (t) => {
   client.end();
   assert.equal(await readAll(client), "goodbye");
   while (subject.ends.length === 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test("what a slow caller has not taken yet is not lost when its server's end is closed", async (t) => {
+  const server = await startServer((socket) => void socket.resume());
+  t.after(() => server.close());
+  const subject = await startSubject({ endpoints: [addressOf(server)] });
+  t.after(() => subject.close());
+  const caller = new ManualEnd();
+  const remote = new ManualEnd(4096);
+  const session = new TcpSession(subject.source.runtime, caller, subject.infoOf(new net.Socket()));
+  session.commit(null, () => undefined);
+  // Before the connection that it asks for can stand.
+  session.onUpstream(remote);
+  caller.bringEnd();
+  assert.equal(remote.ending, "end");
+
+  caller.isSlow = true;
+  const bytes = Buffer.alloc(120_000, "0123456789");
+  for (let at = 0; at < bytes.length; at += 15_000) remote.bring(bytes.subarray(at, at + 15_000));
+  remote.bringEnd();
+  remote.close();
+  assert.ok(Buffer.concat(caller.written).length < bytes.length, "the caller takes one write at a time");
+  assert.equal(caller.ending, null);
+  caller.isSlow = false;
+  caller.drain();
+  assert.deepEqual(Buffer.concat(caller.written), bytes);
+  assert.equal(caller.ending, "end");
+  caller.close();
 });

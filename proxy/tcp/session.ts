@@ -143,9 +143,11 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
     }
   }
 
-  onEnd(): void {
+  onEnd(pump: Pump): void {
     this.#runtime.clock.refresh();
     this.#lastMoved = this.#runtime.clock.now();
+    const other = pump === this.#toUpstream ? this.#remote : this.#caller;
+    if (pump.from.destroyed) other?.destroySoon();
   }
 
   /** Joins the two ends: both directions flow from here on. */
@@ -195,7 +197,8 @@ export class TcpSession implements ServedConnection, OpaqueAttempt, PumpOwner, U
       // After its end what it sent is still on its way to the other side, which must get it.
       if (broken && pump?.ended !== true) other.reset();
       else {
-        other.destroySoon();
+        // What the pump still holds was not written yet: it ends the other side behind that, in `onEnd`.
+        if (pump?.holds !== true) other.destroySoon();
         if (config.idleTimeoutMs === 0) wheel.arm(this.#idle, LINGER_MS);
       }
     }
