@@ -35,6 +35,7 @@ export class FlowControl {
   #consumed = 0;
   /** Streams that wait for windows or the socket. */
   readonly #waiting = new Set<Http2Stream>();
+  #pumping = false;
   #closed = false;
 
   /** `firstWindow`: what streams begin with, as SETTINGS say. */
@@ -72,9 +73,11 @@ export class FlowControl {
     const outbox = this.#outbox;
     let pos = 0;
     while (pos < bytes.length && !outbox.blocked) {
-      const size = Math.min(bytes.length - pos, DEFAULT_MAX_FRAME, this.#sendWindow, stream.sendWindow);
-      if (size <= 0) break;
-      const buf = outbox.reserve(FRAME_HEADER + size);
+      const most = Math.min(bytes.length - pos, DEFAULT_MAX_FRAME);
+      const buf = outbox.reserve(FRAME_HEADER + most);
+      // To reserve may write, which may read: windows and the stream are only now what they are.
+      const size = Math.min(most, this.#sendWindow, stream.sendWindow);
+      if (size <= 0 || stream.closed) break;
       const { at } = outbox;
       writeFrameHeader(buf, at, size, FrameType.data, 0, stream.id);
       bytes.copy(buf, at + FRAME_HEADER, pos, pos + size);
@@ -132,6 +135,14 @@ export class FlowControl {
 
   /** One frame of each stream in turn, until the windows or the socket are full. */
   pump(): void {
+    // What is read in the middle of a write may give room: whoever is at it goes on with it.
+    if (this.#pumping) return;
+    this.#pumping = true;
+    this.#pumpWaiting();
+    this.#pumping = false;
+  }
+
+  #pumpWaiting(): void {
     const waiting = this.#waiting;
     let moved = true;
     while (moved && waiting.size > 0) {

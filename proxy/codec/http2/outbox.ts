@@ -44,10 +44,10 @@ export class Outbox {
 
   /** Memory in which the next frame is written from `at` on; then `advance`. `size` is at most a block. */
   reserve(size: number): Buffer {
-    if (this.#at + size > this.#block.length) {
+    while (this.#at + size > this.#block.length) {
+      // A write to a TLS socket may read from it: frames in answer to those may be in a new block when it returns.
       if (this.#at > 0) this.#write();
-      this.#block = takeBlock();
-      this.#at = 0;
+      else this.#block = takeBlock();
     }
     if (!this.#listed) {
       this.#listed = true;

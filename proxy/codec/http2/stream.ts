@@ -87,7 +87,7 @@ export abstract class Http2Stream {
     let sent = 0;
     if (!this.hasPending) {
       sent = connection.flow.writeData(this, bytes);
-      if (sent === bytes.length && !connection.blocked) return true;
+      if ((sent === bytes.length && !connection.blocked) || this.closed) return true;
     }
     if (sent < bytes.length) {
       this.#pending ??= new ByteQueue();

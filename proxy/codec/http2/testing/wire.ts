@@ -18,6 +18,8 @@ export class WireSocket extends EventEmitter {
   writableLength = 0;
   writableEnded = false;
   destroyed = false;
+  /** Each write reads a piece of what is on its way here, as one to a TLS socket may. */
+  readsOnWrite = false;
   readonly localAddress = "127.0.0.1";
   readonly localPort = 1;
   readonly #queue: Written[] = [];
@@ -33,6 +35,7 @@ export class WireSocket extends EventEmitter {
     if (this.destroyed || this.writableEnded) throw new Error("a write after the end");
     this.#queue.push({ bytes: Buffer.from(bytes), done });
     this.writableLength += bytes.length;
+    if (this.readsOnWrite) this.peer?.move(30_000);
     if (this.writableLength < HIGH_WATER) return true;
     this.#needDrain = true;
     return false;
