@@ -18,16 +18,22 @@ import { bindGrpc, type GrpcPort, plaintext, plaintextPeer, tlsPeer } from "./gr
 import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { Finding } from "./mesh/state.ts";
+import type { Workload } from "./mesh/workload.ts";
 import { ControlPlaneMetrics } from "./metrics.ts";
 import { LeaseFile } from "./registry/lease-file.ts";
 import { Registry } from "./registry/registry.ts";
 import { serverIdentity } from "./server-credentials.ts";
+import type { MeshSource } from "./source.ts";
 import { type ControlPlaneStatus, controlPlaneStatus } from "./status.ts";
 import { StatusServer } from "./status-server.ts";
 
 export interface ControlPlaneOptions {
-  /** Directory of manifests; null: none, and every service follows from its workloads. */
+  /** Directory of manifests; null: none, and every service follows from its workloads, unless `source` is given. */
   readonly configDir: string | null;
+  /** Takes the place of `configDir`: where else configuration comes from. */
+  readonly source?: MeshSource;
+  /** What is known besides of a workload that registers. Default: nothing. */
+  readonly describe?: (workload: Workload) => Workload;
   /** CA, join tokens and registrations are kept here. */
   readonly stateDir: string;
   /** Default: `cluster.local`. */
@@ -135,16 +141,17 @@ async function assemble(
   });
 
   const source =
-    options.configDir === null
+    options.source ??
+    (options.configDir === null
       ? null
-      : new DirectorySource({ directory: options.configDir, clock, log: logOf("manifests") });
-  const manifests = (): ManifestSet => source?.manifests.get() ?? NO_MANIFESTS;
+      : new DirectorySource({ directory: options.configDir, clock, log: logOf("manifests") }));
+  const manifests = (): ManifestSet => source?.content.get()?.manifests ?? NO_MANIFESTS;
   if (source) {
     cleanups.push(() => source.close());
     await source.start();
     const tell = findingsTeller(log);
-    source.manifests.subscribe((set) => {
-      mesh.setManifests(set.objects);
+    source.content.subscribe((content) => {
+      mesh.apply(content);
       tell(mesh.state.findings);
       refresh();
     });
@@ -152,7 +159,15 @@ async function assemble(
   refresh();
 
   const metrics = new ControlPlaneMetrics({ manifests, registry: () => registry, cache: () => cache });
-  const ads = new AdsServer({ cache, registry, trustDomain, clock, log: logOf("ads"), observer: metrics });
+  const ads = new AdsServer({
+    cache,
+    registry,
+    trustDomain,
+    clock,
+    log: logOf("ads"),
+    observer: metrics,
+    ...(options.describe ? { describe: options.describe } : {}),
+  });
   const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
   cleanups.push(() => identity.stop());
 

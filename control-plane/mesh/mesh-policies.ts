@@ -2,7 +2,7 @@
  * What MeshPolicies say: one holds for the mesh (of several the oldest), others for the workloads behind single Services;
  * where two of these claim the same, the older holds and the younger is told.
  */
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import {
   DEFAULT_SETTINGS,
   type Finding,
@@ -29,8 +29,8 @@ export function readMeshPolicies(
   const policies = objects.filter((object) => object.kind === "MeshPolicy");
   const [first, ...others] = policies.filter(({ value }) => value.spec.targetRefs.length === 0);
   for (const other of others) {
-    const message = `a mesh has one MeshPolicy without targetRefs: ${first?.file}:${first?.line} is in force`;
-    findings.push({ key: other.key, source: `${other.file}:${other.line}`, message });
+    const message = `a mesh has one MeshPolicy without targetRefs: ${first && positionOf(first)} is in force`;
+    findings.push({ key: other.key, source: positionOf(other), message });
   }
   return {
     settings: first ? settings(first) : DEFAULT_SETTINGS,
@@ -69,7 +69,7 @@ function targeted(
   return policies.flatMap((policy) =>
     policy.value.spec.targetRefs.flatMap(({ name }): MtlsPolicies["services"] => {
       const tell = (message: string): void => {
-        findings.push({ key: policy.key, source: `${policy.file}:${policy.line}`, message });
+        findings.push({ key: policy.key, source: positionOf(policy), message });
       };
       const service = serviceKey(policy.value.metadata.namespace, name);
       if (!definitions.has(service)) {
@@ -82,7 +82,7 @@ function targeted(
         const claim = `${service}:${port ?? ""}`;
         const older = claims.get(claim);
         const what = port === null ? "the mode" : `the mode of port ${port}`;
-        if (older) tell(`${what} for Service ${service} is already set by ${older.key} (${older.file}:${older.line})`);
+        if (older) tell(`${what} for Service ${service} is already set by ${older.key} (${positionOf(older)})`);
         else claims.set(claim, policy);
       }
       return [{ service, ...given }];

@@ -1,5 +1,5 @@
 /** Which ResiliencePolicy holds where: the most specific target wins, of equals the older; the loser is told. */
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import type { ResilienceSpec } from "../manifest/resilience-policy.ts";
 import { DEFAULT_CALL, DEFAULT_OPAQUE_IDLE_MS, DEFAULT_TRAFFIC } from "./defaults.ts";
 import type { CallPolicy, Finding, OpaqueRouting, TrafficPolicy } from "./state.ts";
@@ -27,7 +27,7 @@ export function indexPolicies(
     if (object.kind !== "ResiliencePolicy") continue;
     const { metadata, spec } = object.value;
     const tell = (message: string): void => {
-      findings.push({ key: object.key, source: `${object.file}:${object.line}`, message });
+      findings.push({ key: object.key, source: positionOf(object), message });
     };
     for (const ref of spec.targetRefs) {
       const key = targetKey(ref.kind, metadata.namespace, ref.name, ref.sectionName);
@@ -39,7 +39,7 @@ export function indexPolicies(
       for (const section of SECTIONS) {
         const older = others.find((other) => other.value.spec[section] !== null);
         if (spec[section] === null || older === undefined) continue;
-        tell(`${section} for ${describeTarget(key)} is already set by ${older.key} (${older.file}:${older.line})`);
+        tell(`${section} for ${describeTarget(key)} is already set by ${older.key} (${positionOf(older)})`);
       }
       index.set(key, [...others, object]);
     }
@@ -105,7 +105,7 @@ export function trafficPolicy(policies: readonly PolicyManifest[]): TrafficPolic
     balancing: first((spec) => spec.loadBalancing)?.policy ?? base.balancing,
     multiplex: connection === null ? base.multiplex : connection.multiplex === "On",
     mode: dryRun ? "dry_run" : "enforce",
-    source: used.map((policy) => `${policy.file}:${policy.line}`).join(" "),
+    source: used.map((policy) => positionOf(policy)).join(" "),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Routes joined with the Services that they belong to and the backends that they name (Gateway API, GAMMA). */
 
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { parentPorts, parentProblem, portProblem, resolveBackend } from "./backends.ts";
 import { callPolicy, type PolicyIndex, targetKey } from "./policies.ts";
@@ -52,7 +52,7 @@ export function attachRoutes(
   };
   for (const kind of KINDS) {
     for (const route of olderFirst(routes.filter((candidate) => candidate.kind === kind))) {
-      const tell: Tell = (message, source = `${route.file}:${route.line}`) => {
+      const tell: Tell = (message, source = positionOf(route)) => {
         findings.push({ key: route.key, source, message });
       };
       const resolve: Resolve = (ref, source) => {
@@ -115,7 +115,7 @@ function attach(
         if (spec.rules.length > 0) claims.set(claim, owner);
         if (owner.kind === route.kind && (route.kind !== "TCPRoute" || owner === route)) return true;
         const why = owner.kind === route.kind ? ONE_TCP_ROUTE : ONE_KIND;
-        tell(`port ${port} of Service ${key} is routed by ${owner.key} (${owner.file}:${owner.line}): ${why}`);
+        tell(`port ${port} of Service ${key} is routed by ${owner.key} (${positionOf(owner)}): ${why}`);
         return false;
       });
     return ports.length === 0 ? [] : [{ key, parent, ports, clientNamespace }];
@@ -163,7 +163,7 @@ function unclaimedNames(
     claims.set(`${place}#${name}`, owner ?? route);
     if (!owner) return true;
     const what = name === "*" ? "connections to any other name" : `connections to ${name}`;
-    tell(`${what} are led by ${owner.key} (${owner.file}:${owner.line}) already`);
+    tell(`${what} are led by ${owner.key} (${positionOf(owner)}) already`);
     return false;
   });
   return names.length === 0 ? null : names;

@@ -1,0 +1,40 @@
+/** The seam between where a mesh's configuration is kept (a directory, a Kubernetes API) and what is made of it. */
+import type { Watch } from "../core/watch.ts";
+import type { ManifestSet } from "./manifest/merge.ts";
+import type { Cluster } from "./mesh/cluster.ts";
+
+/** All that a source knows at one moment. */
+export interface MeshContent {
+  /** Counts the contents that a source gave out. */
+  readonly revision: number;
+  /** A source may keep one map for all contents and edit it: `change` tells what is different. */
+  readonly manifests: ManifestSet;
+  /** null: there is no cluster, and the mesh's workloads are those that register. */
+  readonly cluster: Cluster | null;
+  /** What differs from the content of revision `since`; null: anything may. */
+  readonly change: ContentChange | null;
+}
+
+/** Keys that came, went or stand for something else than before. */
+export interface ContentChange {
+  readonly since: number;
+  /** Keys of manifests (`HTTPRoute/shop/orders`). */
+  readonly objects: ReadonlySet<string>;
+  /** `namespace/name` of pods. */
+  readonly pods: ReadonlySet<string>;
+  /** Whether other facts of the cluster differ (nodes' zones, service accounts). */
+  readonly surroundings: boolean;
+}
+
+export interface MeshSource {
+  /** The newest content; none until all of it was read once. */
+  readonly content: Watch<MeshContent>;
+  /**
+   * Reads everything, gives it out and goes on to follow it. Resolves with the first content given out, or once the
+   * source was closed; rejects with a `UserError` for what will not get better by waiting.
+   */
+  start(): Promise<void>;
+  /** Looks again without waiting for an event. */
+  rescan(): Promise<void>;
+  close(): Promise<void>;
+}
