@@ -11,7 +11,14 @@ import { defineServices } from "./services.ts";
 import type { SliceManifest } from "./slice-endpoints.ts";
 import { serviceOfSlice } from "./slice-index.ts";
 import { type Standing, standingBehind } from "./standing.ts";
-import { type Finding, type MeshState, type ServiceDefinition, type ServiceState, serviceKey } from "./state.ts";
+import {
+  type Finding,
+  type MeshState,
+  type ServiceDefinition,
+  type ServiceState,
+  serviceKey,
+  targetNotFound,
+} from "./state.ts";
 import type { Registration } from "./workload.ts";
 
 export interface MeshInputs {
@@ -110,10 +117,11 @@ function groupAccess(
   for (const object of objects) {
     if (object.kind !== "AccessPolicy") continue;
     const { metadata, spec } = object.value;
-    for (const { name } of spec.targetRefs) {
+    for (const [index, { name }] of spec.targetRefs.entries()) {
       const key = serviceKey(metadata.namespace, name);
-      if (!definitions.has(key))
-        findings.push({ ...at(object), message: `targets Service ${key}, which does not exist` });
+      if (definitions.has(key)) continue;
+      const message = `targets Service ${key}, which does not exist`;
+      findings.push({ ...at(object), message, failure: targetNotFound(index) });
     }
     groups.set(metadata.namespace, [...(groups.get(metadata.namespace) ?? []), object.value]);
   }

@@ -22,10 +22,12 @@ export interface Standing {
 export function standingBehind(
   definition: ServiceDefinition,
   members: readonly Registration[],
-  slices: readonly SliceManifest[],
+  given: readonly SliceManifest[],
   standing: Standing,
 ): { readonly peers: ServicePeers; readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]> } {
   const { trustDomain } = standing;
+  // A directory's order is its author's; a cluster's is that in which its events came.
+  const slices = standing.cluster === null ? given : [...given].sort((a, b) => (a.key < b.key ? -1 : 1));
   const identities = new Set<string>();
   const known = (namespace: string, serviceAccount: string): void => {
     identities.add(formatIdentity({ trustDomain, namespace, serviceAccount }));

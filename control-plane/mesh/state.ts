@@ -28,6 +28,29 @@ export interface Finding {
   /** `file:line` */
   readonly source: string;
   readonly message: string;
+  /** Set where it keeps the object, or what it refers to, from being in force. */
+  readonly failure?: Failure;
+}
+
+/** In the words of Gateway API's conditions. */
+export interface Failure {
+  readonly condition: "Accepted" | "ResolvedRefs";
+  readonly reason: FailureReason;
+  /** Index among the object's parentRefs or targetRefs; null: all of them. */
+  readonly ref: number | null;
+}
+
+export type FailureReason =
+  | "NoMatchingParent"
+  | "UnsupportedProtocol"
+  | "Conflicted"
+  | "TargetNotFound"
+  | "BackendNotFound"
+  | "InvalidKind"
+  | "RefNotPermitted";
+
+export function targetNotFound(ref: number): Failure {
+  return { condition: "Accepted", reason: "TargetNotFound", ref };
 }
 
 export interface ServiceState {
