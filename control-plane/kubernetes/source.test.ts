@@ -1,0 +1,487 @@
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import fc from "fast-check";
+import { SimulatedClock } from "../../core/clock.ts";
+import { seededRandom } from "../../core/random.ts";
+import { Mesh } from "../mesh/mesh.ts";
+import type { MeshEndpoint } from "../mesh/state.ts";
+import type { MeshContent } from "../source.ts";
+import { SILENT } from "../testing/test-mesh.ts";
+import { intercepted } from "../testing/workloads.ts";
+import { ApiError, type JsonObject } from "./api.ts";
+import { KubernetesSource } from "./source.ts";
+import { FakeApi } from "./testing/fake-api.ts";
+import { httpRoute, node, pod, resiliencePolicy, service, serviceRef, slice } from "./testing/objects.ts";
+
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+interface Fixture {
+  readonly api: FakeApi;
+  readonly clock: SimulatedClock;
+  readonly source: KubernetesSource;
+  readonly mesh: Mesh;
+  readonly contents: MeshContent[];
+  readonly endpoints: (of: string) => readonly MeshEndpoint[];
+}
+
+/** A source that follows `api`, and the mesh that is made of it. */
+function follow(api = new FakeApi(), clock = new SimulatedClock()): Fixture {
+  const source = new KubernetesSource({ api, clock, random: seededRandom(7), log: SILENT });
+  cleanups.push(() => source.close());
+  const mesh = new Mesh("cluster.local");
+  const contents: MeshContent[] = [];
+  source.content.subscribe((content) => {
+    contents.push(content);
+    mesh.apply(content);
+  });
+  void source.start();
+  const endpoints = (of: string) => mesh.state.services.get(`shop/${of}`)?.endpoints.get(80) ?? [];
+  return { api, clock, source, mesh, contents, endpoints };
+}
+
+function shop(api: FakeApi): void {
+  api.put("Node", node("node-1", "zone-a"));
+  api.put("Service", service("orders"));
+  api.put("Pod", pod("orders-1", "10.1.0.1", true));
+  api.put("Pod", pod("orders-2", "10.1.0.2", false));
+  api.put(
+    "EndpointSlice",
+    slice("orders-x", "orders", [
+      { pod: "orders-1", address: "10.1.0.1" },
+      { pod: "orders-2", address: "10.1.0.2" },
+    ]),
+  );
+}
+
+test("pods with a sidecar are called with mutual TLS under their account, others in plaintext, in their zone", async () => {
+  const { api, clock, mesh, endpoints } = follow();
+  shop(api);
+  await clock.run(100);
+  assert.deepEqual(
+    endpoints("orders").map(({ host, port, mtls, zone, workload }) => [host, port, mtls, zone, workload]),
+    [
+      ["10.1.0.1", 8080, true, "zone-a", "orders-1"],
+      ["10.1.0.2", 8080, false, "zone-a", "orders-2"],
+    ],
+  );
+  const peers = mesh.state.services.get("shop/orders")?.peers;
+  assert.deepEqual(peers, { identities: ["spiffe://cluster.local/ns/shop/sa/orders-sa"], plaintext: true });
+});
+
+test("nothing is given out until every kind was read once", async () => {
+  const { api, clock, source, contents } = follow();
+  shop(api);
+  const forbidden = new ApiError(403, "Forbidden", "pods is forbidden");
+  api.fault = (_, path) => (path.endsWith("/pods") ? forbidden : null);
+  await clock.run(120_000, 200);
+  assert.equal(contents.length, 0);
+  assert.match(source.report().find(({ kind }) => kind === "Pod")?.error ?? "", /pods is forbidden/);
+  api.fault = () => null;
+  await clock.run(40_000, 200);
+  assert.equal(contents.length, 1);
+  assert.equal(contents[0]?.manifests.objects.size, 2);
+});
+
+test("kinds whose definitions are not installed hold nothing up", async () => {
+  const { api, clock, contents, source } = follow();
+  for (const kind of ["tlsroutes", "tcproutes", "meshpolicies"]) api.unknown.add(kind);
+  shop(api);
+  await clock.run(200);
+  assert.equal(contents.length, 1);
+  assert.deepEqual(
+    source.report().flatMap(({ kind, phase }) => (phase === "missing" ? [kind] : [])),
+    ["TLSRoute", "TCPRoute", "MeshPolicy"],
+  );
+});
+
+test("a change of one endpoint tells that slice alone and leaves every other service as it is", async () => {
+  const { api, clock, mesh, contents } = follow();
+  shop(api);
+  for (let index = 0; index < 30; index++) {
+    api.put("Service", service(`other${index}`));
+    api.put("EndpointSlice", slice(`other${index}-x`, `other${index}`, []));
+  }
+  await clock.run(200);
+  const before = mesh.state;
+  api.put("EndpointSlice", slice("orders-x", "orders", [{ pod: "orders-1", address: "10.1.0.1" }]));
+  await clock.run(50);
+  const change = contents.at(-1)?.change;
+  assert.deepEqual([...(change?.objects ?? [])], ["EndpointSlice/shop/orders-x"]);
+  assert.equal(contents.at(-1)?.manifests.objects, contents.at(-2)?.manifests.objects);
+  const changed = [...mesh.state.services].filter(([key, state]) => before.services.get(key) !== state);
+  assert.deepEqual(
+    changed.map(([key]) => key),
+    ["shop/orders"],
+  );
+  // Not rebuilt: what is made anew by each rebuild is still the same.
+  assert.equal(mesh.state.findings, before.findings);
+});
+
+test("what changes within a moment is given out at once, and what means nothing is not given out", async () => {
+  const { api, clock, contents } = follow();
+  shop(api);
+  await clock.run(200);
+  const given = contents.length;
+  api.put("Service", service("a"));
+  api.put("Service", service("b"));
+  api.put("Pod", pod("orders-1", "10.1.0.9", true));
+  await clock.run(100);
+  assert.equal(contents.length, given + 1);
+  api.put("Pod", {
+    ...pod("orders-1", "10.1.0.9", true),
+    status: { ...(pod("orders-1", "10.1.0.9", true)["status"] as JsonObject), conditions: [{ type: "Ready" }] },
+  });
+  api.put("Service", { ...service("a"), status: { loadBalancer: { ingress: [] } } });
+  await clock.run(100);
+  assert.equal(contents.length, given + 1);
+});
+
+test("a slice that comes before its pod is not called until it is known how", async () => {
+  const { api, clock, mesh, endpoints } = follow();
+  api.put("Service", service("orders"));
+  api.put("EndpointSlice", slice("orders-x", "orders", [{ pod: "orders-1", address: "10.1.0.1" }]));
+  await clock.run(100);
+  assert.deepEqual(endpoints("orders"), []);
+  assert.equal(mesh.state.services.get("shop/orders")?.peers.plaintext, false);
+  api.put("Pod", pod("orders-1", "10.1.0.1", true));
+  await clock.run(100);
+  assert.deepEqual(
+    endpoints("orders").map(({ mtls }) => mtls),
+    [true],
+  );
+});
+
+test("objects that come before what they refer to are found to lack it, and then not", async () => {
+  const { api, clock, mesh } = follow();
+  api.put("EndpointSlice", slice("orders-x", "orders", [{ pod: "orders-1", address: "10.1.0.1" }]));
+  api.put("HTTPRoute", httpRoute("r", serviceRef("orders"), serviceRef("orders")));
+  await clock.run(100);
+  assert.deepEqual(mesh.state.findings.map(({ key }) => key).sort(), [
+    "EndpointSlice/shop/orders-x",
+    "HTTPRoute/shop/r",
+    "HTTPRoute/shop/r",
+  ]);
+  api.put("Service", service("orders"));
+  await clock.run(100);
+  assert.deepEqual(mesh.state.findings, []);
+});
+
+test("instances that leave are called only when no other is left; those that don't serve are not", async () => {
+  const { api, clock, endpoints } = follow();
+  shop(api);
+  const leaving = { pod: "orders-1", address: "10.1.0.1", ready: false, serving: true, terminating: true };
+  const hosts = () => endpoints("orders").map(({ host }) => host);
+  api.put("EndpointSlice", slice("orders-x", "orders", [leaving, { pod: "orders-2", address: "10.1.0.2" }]));
+  await clock.run(100);
+  assert.deepEqual(hosts(), ["10.1.0.2"]);
+  api.put(
+    "EndpointSlice",
+    slice("orders-x", "orders", [leaving, { pod: "orders-2", address: "10.1.0.2", ready: false }]),
+  );
+  await clock.run(100);
+  assert.deepEqual(hosts(), ["10.1.0.1"]);
+  api.put("EndpointSlice", slice("orders-x", "orders", [{ ...leaving, serving: false }]));
+  await clock.run(100);
+  assert.deepEqual(hosts(), []);
+});
+
+test("both addresses of a pod are one instance", async () => {
+  const { api, clock, endpoints } = follow();
+  shop(api);
+  api.put(
+    "EndpointSlice",
+    slice("orders-6", "orders", [{ pod: "orders-1", address: "fd00::1" }], { addressType: "IPv6" }),
+  );
+  await clock.run(100);
+  assert.deepEqual(
+    endpoints("orders").map(({ host, additionalHosts }) => [host, additionalHosts]),
+    [
+      ["10.1.0.1", ["fd00::1"]],
+      ["10.1.0.2", []],
+    ],
+  );
+});
+
+test("what the mesh does not carry is left out without a word", async () => {
+  const { api, clock, mesh, contents } = follow();
+  api.put("Service", service("names", { type: "ExternalName", externalName: "example.com", ports: [] }));
+  api.put(
+    "Service",
+    service("dns", {
+      clusterIP: "None",
+      clusterIPs: ["None"],
+      ports: [
+        { name: "dns", port: 53, protocol: "UDP" },
+        { name: "dns-tcp", port: 53, protocol: "TCP", appProtocol: "example.com/dns" },
+      ],
+    }),
+  );
+  api.put("EndpointSlice", slice("udp", "dns", [], { ports: [{ name: "dns", port: 53, protocol: "UDP" }] }));
+  api.put("EndpointSlice", slice("none", "dns", [], { endpoints: null, ports: null }));
+  const gateway = { group: "gateway.networking.k8s.io", kind: "Gateway", name: "front" };
+  const route = httpRoute("front", gateway, serviceRef("dns", 53));
+  api.put("HTTPRoute", { ...route, spec: { ...(route["spec"] as JsonObject), hostnames: ["a.example"] } });
+  await clock.run(100);
+  assert.deepEqual(contents.at(-1)?.manifests.rejections, []);
+  assert.deepEqual([...mesh.state.services.keys()], ["shop/dns"]);
+  const definition = mesh.state.services.get("shop/dns")?.definition;
+  assert.equal(definition?.headless, true);
+  assert.deepEqual(
+    definition?.ports.map(({ name, protocol }) => [name, protocol]),
+    [["dns-tcp", "detected"]],
+  );
+});
+
+test("an object that breaks its schema is refused alone, and its last good version stays", async () => {
+  const { api, clock, contents } = follow();
+  shop(api);
+  api.put("ResiliencePolicy", resiliencePolicy("good", "orders", { timeouts: { request: "1s" } }));
+  await clock.run(100);
+  api.put("ResiliencePolicy", resiliencePolicy("good", "orders", { timeouts: { request: "never" } }));
+  api.put("ResiliencePolicy", resiliencePolicy("bad", "orders", { timouts: {} }));
+  api.put("ResiliencePolicy", { metadata: { namespace: "shop", name: "empty" } });
+  api.put("Service", service("other"));
+  await clock.run(100);
+  const manifests = contents.at(-1)?.manifests;
+  assert.deepEqual(
+    manifests?.rejections.map(({ key, inForce }) => [key, inForce]),
+    [
+      ["ResiliencePolicy/shop/good", "last good version"],
+      ["ResiliencePolicy/shop/bad", "nothing"],
+      ["ResiliencePolicy/shop/empty", "nothing"],
+    ],
+  );
+  const good = manifests?.objects.get("ResiliencePolicy/shop/good");
+  assert.equal(good?.kind === "ResiliencePolicy" && good.value.spec.timeouts?.request, 1000);
+  assert.ok(manifests?.objects.has("Service/shop/other"));
+});
+
+test("of two that claim the same the older wins, in whatever order they come", async () => {
+  const { api, clock, contents } = follow();
+  const at = (name: string, creationTimestamp: string): JsonObject => {
+    const policy = resiliencePolicy(name, "orders", {});
+    return { ...policy, metadata: { ...(policy["metadata"] as JsonObject), creationTimestamp } };
+  };
+  api.put("ResiliencePolicy", at("young", "2026-03-01T00:00:00Z"));
+  api.put("ResiliencePolicy", at("b", "2026-02-01T00:00:00Z"));
+  await clock.run(100);
+  api.put("ResiliencePolicy", at("a", "2026-02-01T00:00:00Z"));
+  api.put("ResiliencePolicy", at("old", "2026-01-01T00:00:00Z"));
+  await clock.run(100);
+  const keys = [...(contents.at(-1)?.manifests.objects.keys() ?? [])].map((key) => key.split("/")[2]);
+  assert.deepEqual(keys, ["old", "a", "b", "young"]);
+});
+
+test("a workload that registers is described by its pod, once that is known", async () => {
+  const { api, clock, source } = follow();
+  await clock.run(100);
+  const registered = intercepted("orders", 1, { namespace: "shop", address: "10.1.0.1", labels: { own: "1" } });
+  const unknown = source.describe(registered);
+  assert.deepEqual([unknown.pod, unknown.labels, unknown.namedPorts], ["orders-1", { own: "1" }, {}]);
+  api.put("Pod", { ...pod("done-1", "10.1.0.1", true), status: { phase: "Succeeded", podIP: "10.1.0.1" } });
+  api.put("Pod", pod("orders-abc", "10.1.0.1", true));
+  await clock.run(100);
+  const known = source.describe(unknown);
+  assert.deepEqual([known.pod, known.labels, known.namedPorts], ["orders-abc", { app: "orders" }, { web: 8080 }]);
+  assert.equal(source.describe({ ...registered, namespace: "elsewhere" }).pod, registered.id);
+});
+
+test("ten minutes without an API server change nothing, and then all is made up for", async () => {
+  const { api, clock, contents, endpoints } = follow();
+  shop(api);
+  await clock.run(100);
+  const given = contents.length;
+  api.fault = () => new Error("connect ECONNREFUSED");
+  api.endWatches(new Error("reset"));
+  await clock.run(600_000, 500);
+  assert.equal(contents.length, given);
+  assert.equal(endpoints("orders").length, 2);
+  api.put("EndpointSlice", slice("orders-x", "orders", [{ pod: "orders-2", address: "10.1.0.2" }]));
+  api.delete("Pod", "shop/orders-1");
+  api.compact();
+  api.fault = () => null;
+  await clock.run(40_000, 500);
+  assert.deepEqual(
+    endpoints("orders").map(({ host }) => host),
+    ["10.1.0.2"],
+  );
+});
+
+test("a source that is closed before it was ready ends its start", async () => {
+  const api = new FakeApi();
+  api.fault = () => new Error("unreachable");
+  const clock = new SimulatedClock();
+  const source = new KubernetesSource({ api, clock, random: seededRandom(7), log: SILENT });
+  const started = source.start();
+  await clock.run(100);
+  await source.close();
+  await started;
+  assert.equal(source.content.get(), undefined);
+});
+
+type Step = (fixture: Fixture) => void | Promise<void>;
+
+const name = fc.constantFrom("a", "b", "c");
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.tuple(name, fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z")).map(
+      ([of, born]): Step =>
+        ({ api }) => {
+          const object = service(of);
+          api.put("Service", {
+            ...object,
+            metadata: { ...(object["metadata"] as JsonObject), creationTimestamp: born },
+          });
+        },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: name.map(
+      (of): Step =>
+        ({ api }) =>
+          api.delete("Service", `shop/${of}`),
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(name, fc.constantFrom("x", "y"), fc.subarray(["a", "b", "c"]), fc.boolean()).map(
+      ([of, which, pods, ready]): Step =>
+        ({ api }) => {
+          api.put(
+            "EndpointSlice",
+            slice(
+              `slice-${which}`,
+              of,
+              pods.map((one) => ({ pod: `${one}-1`, address: `10.0.0.${one.charCodeAt(0)}`, ready })),
+            ),
+          );
+        },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("x", "y").map(
+      (which): Step =>
+        ({ api }) =>
+          api.delete("EndpointSlice", `shop/slice-${which}`),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(name, fc.boolean()).map(
+      ([of, mesh]): Step =>
+        ({ api }) =>
+          api.put("Pod", pod(`${of}-1`, `10.0.0.${of.charCodeAt(0)}`, mesh)),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: name.map(
+      (of): Step =>
+        ({ api }) =>
+          api.delete("Pod", `shop/${of}-1`),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("zone-a", "zone-b").map(
+      (zone): Step =>
+        ({ api }) =>
+          api.put("Node", node("node-1", zone)),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(name, name, name).map(
+      ([route, parent, backend]): Step =>
+        ({ api }) =>
+          api.put("HTTPRoute", httpRoute(route, serviceRef(parent), serviceRef(backend))),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: name.map(
+      (of): Step =>
+        ({ api }) =>
+          api.delete("HTTPRoute", `shop/${of}`),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(name, name).map(
+      ([policy, target]): Step =>
+        ({ api }) =>
+          api.put("ResiliencePolicy", resiliencePolicy(policy, target, { timeouts: { request: "1s" } })),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: name.map(
+      (of): Step =>
+        ({ api }) =>
+          api.put("AccessPolicy", { metadata: { namespace: "shop", name: of }, spec: { targetRefs: [], rules: 3 } }),
+    ),
+  },
+  { weight: 2, arbitrary: fc.constant<Step>(({ api }) => api.endWatches()) },
+  { weight: 2, arbitrary: fc.constant<Step>(({ api }) => api.endWatches(new Error("reset"))) },
+  { weight: 2, arbitrary: fc.constant<Step>(({ api }) => api.compact()) },
+  { weight: 1, arbitrary: fc.constant<Step>(({ api }) => void (api.cut = () => "end")) },
+  { weight: 1, arbitrary: fc.constant<Step>(({ api }) => api.bookmark("Pod")) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(0, 410, 429, 500, 503).map(
+      (status): Step =>
+        ({ api }) =>
+          void (api.fault = () => new ApiError(status, "", "fault")),
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>(({ api }) => void (api.fault = () => null)) },
+  {
+    weight: 4,
+    arbitrary: fc.nat({ max: 60 }).map(
+      (ms): Step =>
+        ({ clock }) =>
+          clock.run(ms),
+    ),
+  },
+);
+
+test("any sequence of events, cuts and lists ends in the state of a fresh list", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 30 }), async (sequence) => {
+      const fixture = follow();
+      try {
+        for (const step of sequence) await step(fixture);
+        fixture.api.fault = () => null;
+        fixture.api.cut = () => null;
+        await fixture.clock.run(70_000, 1000);
+        await fixture.clock.run(100, 10);
+        const fresh = follow(fixture.api);
+        await fresh.clock.run(200, 10);
+        const [followed, listed] = [fixture.contents.at(-1)?.manifests, fresh.contents.at(-1)?.manifests];
+        assert.ok(followed && listed);
+        assert.deepEqual(new Map(followed.objects), new Map(listed.objects));
+        const ordered = (objects: typeof listed.objects) =>
+          [...objects.values()].flatMap(({ key, kind }) => (kind === "EndpointSlice" ? [] : [key]));
+        assert.deepEqual(ordered(followed.objects), ordered(listed.objects));
+        assert.deepEqual(
+          followed.rejections.map(({ key }) => key).sort(),
+          listed.rejections.map(({ key }) => key).sort(),
+        );
+        const sorted = ({ findings, ...state }: Mesh["state"]) => ({
+          ...state,
+          findings: findings.map((finding) => JSON.stringify(finding)).sort(),
+        });
+        assert.deepEqual(sorted(fixture.mesh.state), sorted(fresh.mesh.state));
+      } finally {
+        for (const cleanup of cleanups.splice(0)) await cleanup();
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
