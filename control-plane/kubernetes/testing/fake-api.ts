@@ -111,7 +111,7 @@ export class FakeApi implements KubernetesApi {
     this.#check("list", path);
     let page = this.#pages.get(token);
     if (token !== "" && !page) throw new ApiError(410, "Expired", "the continue token is too old");
-    page ??= { items: [...this.#collection(path).values()], version: this.#version, from: 0 };
+    page ??= { items: inOrder(this.#collection(path)), version: this.#version, from: 0 };
     const end = limit === 0 ? page.items.length : page.from + limit;
     const items = page.items.slice(page.from, end);
     const resourceVersion = String(page.version);
@@ -195,4 +195,9 @@ function pathOf(kind: SourceKind): string {
 async function turn(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   signal.throwIfAborted();
+}
+
+/** As etcd has its keys. */
+function inOrder(objects: ReadonlyMap<string, JsonObject>): readonly JsonObject[] {
+  return [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
 }
