@@ -90,6 +90,11 @@ export class ResourceCache {
     this.#publish(change);
   }
 
+  /** As `addNode`, for a sidecar whose resources are wanted already. */
+  changeNode(workload: Workload): void {
+    if (this.#nodes.has(workload.id)) this.addNode(workload);
+  }
+
   removeNode(nodeId: string): void {
     const node = this.#nodes.get(nodeId);
     if (!node) return;

@@ -13,12 +13,12 @@ import { AdsServer } from "./ads/server.ts";
 import { adsServiceDefinition } from "./ads/service.ts";
 import { CaService, caServiceDefinition } from "./ca/ca-service.ts";
 import { ResourceCache } from "./cache.ts";
+import { describeAgain } from "./describe-again.ts";
 import { DirectorySource } from "./directory.ts";
 import { bindGrpc, type GrpcPort, plaintext, plaintextPeer, tlsPeer } from "./grpc-ports.ts";
 import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { Finding } from "./mesh/state.ts";
-import type { Workload } from "./mesh/workload.ts";
 import { ControlPlaneMetrics } from "./metrics.ts";
 import { LeaseFile } from "./registry/lease-file.ts";
 import { Registry } from "./registry/registry.ts";
@@ -32,8 +32,6 @@ export interface ControlPlaneOptions {
   readonly configDir: string | null;
   /** Takes the place of `configDir`: where else configuration comes from. */
   readonly source?: MeshSource;
-  /** What is known besides of a workload that registers. Default: nothing. */
-  readonly describe?: (workload: Workload) => Workload;
   /** CA, join tokens and registrations are kept here. */
   readonly stateDir: string;
   /** Default: `cluster.local`. */
@@ -152,6 +150,7 @@ async function assemble(
     const tell = findingsTeller(log);
     source.content.subscribe((content) => {
       mesh.apply(content);
+      describeAgain(source, content, registry, cache);
       tell(mesh.state.findings);
       refresh();
     });
@@ -166,7 +165,7 @@ async function assemble(
     clock,
     log: logOf("ads"),
     observer: metrics,
-    ...(options.describe ? { describe: options.describe } : {}),
+    ...(source ? { describe: (workload) => source.describe(workload) } : {}),
   });
   const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
   cleanups.push(() => identity.stop());

@@ -2,6 +2,7 @@
 import type { Watch } from "../core/watch.ts";
 import type { ManifestSet } from "./manifest/merge.ts";
 import type { Cluster } from "./mesh/cluster.ts";
+import type { Workload } from "./mesh/workload.ts";
 
 /** All that a source knows at one moment. */
 export interface MeshContent {
@@ -37,4 +38,6 @@ export interface MeshSource {
   /** Looks again without waiting for an event. */
   rescan(): Promise<void>;
   close(): Promise<void>;
+  /** A workload that registers, with what the source knows of it; the same for one that was described already. */
+  describe(workload: Workload): Workload;
 }

@@ -205,6 +205,19 @@ test("both addresses of a pod are one instance", async () => {
   );
 });
 
+test("instances are in the order of their slices' names, whichever of these changed last", async () => {
+  const { api, clock, endpoints } = follow();
+  shop(api);
+  await clock.run(100);
+  api.put("Pod", pod("orders-3", "10.1.0.3", true));
+  api.put("EndpointSlice", slice("orders-a", "orders", [{ pod: "orders-3", address: "10.1.0.3" }]));
+  await clock.run(100);
+  assert.deepEqual(
+    endpoints("orders").map(({ host }) => host),
+    ["10.1.0.3", "10.1.0.1", "10.1.0.2"],
+  );
+});
+
 test("what the mesh does not carry is left out without a word", async () => {
   const { api, clock, mesh, contents } = follow();
   api.put("Service", service("names", { type: "ExternalName", externalName: "example.com", ports: [] }));

@@ -134,7 +134,7 @@ export class KubernetesSource implements MeshSource {
     return this.#manifests.get(kind)?.values() ?? [];
   }
 
-  /** What the cluster says of a workload that registers: its labels, and names of its ports. */
+  /** By its pod: labels, and names of ports. */
   describe(workload: Workload): Workload {
     const addresses = [workload.address, ...workload.addresses].filter((address) => isIP(address) !== 0);
     const pod = this.#pods.at(addresses, workload.namespace);
