@@ -154,7 +154,13 @@ test("what comes before a watch breaks is not lost, and why it broke is told", a
 });
 
 test("a server that falls silent is left, before its answer and within it", async () => {
-  const silent = await open(() => {}, { silenceMs: 30 });
+  let answers = 0;
+  const silent = await open(
+    (_, response) => void (answers++ === 0 && response.end('{"metadata":{"resourceVersion":"1"},"items":[]}')),
+    { silenceMs: 30 },
+  );
+  // The second one on a connection that was used before.
+  await silent.list(pods, { limit: 1, continue: "" }, never);
   await assert.rejects(silent.list(pods, { limit: 1, continue: "" }, never), /silent for 30 ms/);
   const stuck = await open((_, response) => void response.write(`${JSON.stringify(event("6"))}\n`), {
     watchSilenceMs: 30,

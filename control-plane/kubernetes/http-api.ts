@@ -106,6 +106,7 @@ export class HttpApi implements KubernetesApi {
       port: server.port,
       path: `${server.pathname.replace(/\/$/, "")}${call.path}`,
       signal,
+      timeout: silenceMs,
       headers: {
         ...credentials.headers,
         accept,
@@ -115,9 +116,7 @@ export class HttpApi implements KubernetesApi {
     };
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const request = server.protocol === "http:" ? http.request(options) : https.request(options);
-      request.setTimeout(silenceMs, () => {
-        request.destroy(new Error(`the API server was silent for ${silenceMs} ms`));
-      });
+      request.on("timeout", () => request.destroy(new Error(`the API server was silent for ${silenceMs} ms`)));
       request.on("response", resolve);
       request.on("error", reject);
       request.end(body ?? undefined);

@@ -24,6 +24,7 @@ import { Reflector, type ReflectorReport } from "./reflector.ts";
 import { type ReportedStatus, readStatus } from "./status/reported.ts";
 
 export interface KubernetesSourceOptions {
+  /** Closed with the source. */
   readonly api: KubernetesApi;
   readonly clock: Clock;
   readonly random: Random;
@@ -121,6 +122,7 @@ export class KubernetesSource implements MeshSource {
     this.#closed = true;
     this.#timer?.cancel();
     await Promise.all(this.#reflectors.map((reflector) => reflector.close()));
+    this.#options.api.close();
     this.#ready?.();
   }
 
