@@ -23,7 +23,7 @@ export interface ContentChange {
   readonly objects: ReadonlySet<string>;
   /** `namespace/name` of pods. */
   readonly pods: ReadonlySet<string>;
-  /** Whether other facts of the cluster differ (nodes' zones, service accounts). */
+  /** Whether other facts of the cluster differ (nodes' zones, service accounts, which namespaces reach which). */
   readonly surroundings: boolean;
 }
 

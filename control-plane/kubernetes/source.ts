@@ -18,6 +18,7 @@ import { collectionsOf, SOURCE_KINDS, type SourceKind } from "./kinds.ts";
 import { LiveObjects } from "./live-objects.ts";
 import { objectAt, textsAt } from "./objects/fields.ts";
 import { type ManifestEntry, readManifest } from "./objects/manifest.ts";
+import { readReach } from "./objects/namespace.ts";
 import { readPod } from "./objects/pod.ts";
 import { PodIndex } from "./pod-index.ts";
 import { Reflector, type ReflectorReport } from "./reflector.ts";
@@ -57,10 +58,12 @@ export class KubernetesSource implements MeshSource {
   readonly #pods = new PodIndex();
   readonly #zones = new Map<string, string>();
   readonly #serviceAccounts = new Set<string>();
+  readonly #reach = new Map<string, ReadonlySet<string>>();
   readonly #cluster: Cluster = {
     pods: this.#pods.pods,
     zones: this.#zones,
     serviceAccounts: this.#serviceAccounts,
+    reach: this.#reach,
   };
   #changedObjects = new Set<string>();
   #changedPods = new Set<string>();
@@ -87,6 +90,14 @@ export class KubernetesSource implements MeshSource {
         else this.#zones.set(name, zone);
       }
       this.#surroundings = true;
+    });
+    const namespaces = this.#follow<ReadonlySet<string> | null>("Namespace", readReach, (names) => {
+      for (const name of names) {
+        const reach = namespaces.get(name) ?? null;
+        if (reach === null) this.#reach.delete(name);
+        else this.#reach.set(name, reach);
+        this.#surroundings = true;
+      }
     });
     const accounts = this.#follow<true>(
       "ServiceAccount",

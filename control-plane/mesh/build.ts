@@ -67,6 +67,8 @@ export function buildState(inputs: MeshInputs): MeshState {
     settings: meshPolicy.settings,
     mtls: meshPolicy.mtls,
     services,
+    // The cluster's may be edited.
+    reach: new Map(cluster?.reach),
     access: groupAccess(objects, definitions, findings),
     findings,
   };

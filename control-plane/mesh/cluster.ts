@@ -7,7 +7,11 @@ export interface Cluster {
   readonly zones: ReadonlyMap<string, string>;
   /** `namespace/name` of each. */
   readonly serviceAccounts: ReadonlySet<string>;
+  readonly reach: Reach;
 }
+
+/** By namespace, which namespaces its sidecars are told of; one that is not listed is told of all. */
+export type Reach = ReadonlyMap<string, ReadonlySet<string>>;
 
 export interface Pod {
   readonly namespace: string;

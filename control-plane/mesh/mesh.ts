@@ -144,6 +144,7 @@ export class Mesh {
       access,
       settings: same(before.settings, after.settings),
       mtls: same(before.mtls, after.mtls),
+      reach: same(before.reach, after.reach),
     };
   }
 }

@@ -9,6 +9,7 @@ import type { AccessPolicyManifest } from "../manifest/access-policy.ts";
 import type { GrpcRouteRule } from "../manifest/grpc-route.ts";
 import type { RouteRule } from "../manifest/http-route.ts";
 import type { PortProtocol } from "../manifest/port-protocol.ts";
+import type { Reach } from "./cluster.ts";
 
 export interface MeshState {
   readonly trustDomain: string;
@@ -16,6 +17,7 @@ export interface MeshState {
   readonly mtls: MtlsPolicies;
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceState>;
+  readonly reach: Reach;
   /** By namespace. */
   readonly access: ReadonlyMap<string, readonly AccessPolicyManifest[]>;
   /** What is well-formed and yet not as its author meant: dangling references, conflicts. */

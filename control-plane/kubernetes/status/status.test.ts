@@ -23,7 +23,7 @@ function changes(given: Given, wallTime = NOON, last = new Map<string, ManifestE
     return { kind, entry: kept, status: readStatus(kind, object) };
   });
   const objects = new Map(read.flatMap(({ entry }) => (entry.manifest ? [[entry.key, entry.manifest] as const] : [])));
-  const cluster = { pods: new Map(), zones: new Map(), serviceAccounts: new Set<string>() };
+  const cluster = { pods: new Map(), zones: new Map(), serviceAccounts: new Set<string>(), reach: new Map() };
   const { findings } = buildState({ trustDomain: "cluster.local", objects, registrations: [], cluster });
   return statusChanges((kind) => read.filter((one) => one.kind === kind), findings, wallTime);
 }
