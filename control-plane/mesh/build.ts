@@ -10,10 +10,11 @@ import { attachRoutes, isRoute, type RouteManifest } from "./routes.ts";
 import { defineServices } from "./services.ts";
 import type { SliceManifest } from "./slice-endpoints.ts";
 import { serviceOfSlice } from "./slice-index.ts";
-import { type Standing, standingBehind } from "./standing.ts";
+import { type ServiceStanding, type Standing, standingBehind } from "./standing.ts";
 import {
   type Finding,
   type MeshState,
+  type MtlsPolicies,
   type ServiceDefinition,
   type ServiceState,
   serviceKey,
@@ -27,6 +28,8 @@ export interface MeshInputs {
   /** In order of registration. Where there is a cluster, it says who stands behind a service, and these don't count. */
   readonly registrations: readonly Registration[];
   readonly cluster?: Cluster | null;
+  /** Who stood behind a service, where that is sure to be so still. */
+  readonly standing?: (definition: ServiceDefinition, mtls: MtlsPolicies) => ServiceStanding | null;
 }
 
 /** The whole state. */
@@ -59,7 +62,8 @@ export function buildState(inputs: MeshInputs): MeshState {
       traffic: trafficPolicy(own),
       routing: { call, rules: rules.http.get(key) ?? [] },
       opaque: { ...opaqueRouting(call), rules: rules.connections.get(key) ?? [] },
-      ...standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], standing),
+      ...(inputs.standing?.(definition, meshPolicy.mtls) ??
+        standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], standing)),
     });
   }
   return {

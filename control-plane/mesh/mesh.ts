@@ -10,8 +10,15 @@ import type { Cluster } from "./cluster.ts";
 import { isMember } from "./membership.ts";
 import { undeclared } from "./services.ts";
 import { SliceIndex, serviceOfSlice } from "./slice-index.ts";
-import { standingBehind } from "./standing.ts";
-import { type MeshEndpoint, type MeshState, type ServiceState, serviceKey } from "./state.ts";
+import { type ServiceStanding, standingBehind } from "./standing.ts";
+import {
+  type MeshEndpoint,
+  type MeshState,
+  type MtlsPolicies,
+  type ServiceDefinition,
+  type ServiceState,
+  serviceKey,
+} from "./state.ts";
 import type { Registration, Workload } from "./workload.ts";
 
 export class Mesh {
@@ -39,15 +46,16 @@ export class Mesh {
     this.#revision = revision;
     this.#objects = manifests.objects;
     this.#cluster = cluster;
-    const concerned = known === null || known.surroundings ? null : this.#concerned(known);
-    if (concerned === null) this.#rebuild();
-    else this.#restand(concerned);
+    const concerned = known && this.#take(known);
+    if (!known || !concerned || known.surroundings) this.#rebuild(null);
+    else if (concerned.otherwise) this.#rebuild(concerned.services);
+    else this.#restand(concerned.services);
   }
 
   setManifests(objects: ReadonlyMap<string, Manifest>): void {
     this.#revision = null;
     this.#objects = objects;
-    this.#rebuild();
+    this.#rebuild(null);
   }
 
   /** `registration` undefined: the workload is forgotten. */
@@ -57,7 +65,7 @@ export class Mesh {
     else this.#registrations.delete(id);
     if (this.#cluster !== null) return;
     const touched = [before?.workload, registration?.workload].filter((workload) => workload !== undefined);
-    if (!touched.every((workload) => this.#isDefined(workload))) this.#rebuild();
+    if (!touched.every((workload) => this.#isDefined(workload))) this.#rebuild(null);
     else {
       const concerned = [...this.#state.services].filter(([, { definition }]) =>
         touched.some((workload) => isMember(definition, workload)),
@@ -78,20 +86,25 @@ export class Mesh {
     return first?.servicePort === port?.port && port?.protocol === (first && undeclared(first.workload).protocol);
   }
 
-  /** Takes up changed EndpointSlices and gives the services that they and changed pods are behind; null: more changed. */
-  #concerned({ objects, pods }: ContentChange): ReadonlySet<string> | null {
+  /**
+   * Takes up changed EndpointSlices and gives the services that they and changed pods are behind. `otherwise`: more has
+   * changed than who stands behind these.
+   */
+  #take({ objects, pods }: ContentChange): { readonly services: ReadonlySet<string>; readonly otherwise: boolean } {
     const services = new Set<string>();
+    let otherwise = false;
     for (const key of objects) {
       const object = this.#objects.get(key);
       const before = this.#slices.get(key);
-      if (object ? object.kind !== "EndpointSlice" : !before) return null;
       const after = object?.kind === "EndpointSlice" ? object : undefined;
+      otherwise ||= object ? !after : !before;
       for (const slice of [before, after]) if (slice) services.add(serviceOfSlice(slice));
       this.#slices.set(key, after);
     }
     for (const pod of pods) for (const service of this.#slices.servicesOfPod(pod)) services.add(service);
     // A slice without its Service is told as a finding.
-    return [...services].every((service) => this.#state.services.has(service)) ? services : null;
+    otherwise ||= [...services].some((service) => !this.#state.services.has(service));
+    return { services, otherwise };
   }
 
   /** Looks again at who stands behind these services, and at nothing else. */
@@ -124,15 +137,29 @@ export class Mesh {
     if (changed) this.#state = { ...this.#state, services };
   }
 
-  #rebuild(): void {
+  /** Who stood behind a service, if nothing that decides it has changed. */
+  #standing(definition: ServiceDefinition, mtls: MtlsPolicies, concerned: ReadonlySet<string>): ServiceStanding | null {
+    const key = serviceKey(definition.namespace, definition.name);
+    const before = this.#state.services.get(key);
+    // Which workloads a policy for single services is for is up to these services.
+    const settled = mtls.services.length === 0 && isDeepStrictEqual(mtls, this.#state.mtls);
+    if (!before || !settled || concerned.has(key) || !isDeepStrictEqual(definition, before.definition)) return null;
+    return { peers: before.peers, endpoints: before.endpoints };
+  }
+
+  /** `concerned`: the services behind which others stand than before; null: any may be. */
+  #rebuild(concerned: ReadonlySet<string> | null): void {
     const before = this.#state;
-    this.#slices.clear();
-    for (const [key, object] of this.#objects) if (object.kind === "EndpointSlice") this.#slices.set(key, object);
+    if (concerned === null) {
+      this.#slices.clear();
+      for (const [key, object] of this.#objects) if (object.kind === "EndpointSlice") this.#slices.set(key, object);
+    }
     const after = buildState({
       trustDomain: this.#trustDomain,
       objects: this.#objects,
       registrations: [...this.#registrations.values()],
       cluster: this.#cluster,
+      ...(concerned === null ? {} : { standing: (definition, mtls) => this.#standing(definition, mtls, concerned) }),
     });
     const services = new Map<string, ServiceState>();
     for (const [key, service] of after.services) services.set(key, shared(before.services.get(key), service));

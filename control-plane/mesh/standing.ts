@@ -6,7 +6,7 @@ import { type Member, servedAt } from "./membership.ts";
 import { mtlsMode } from "./mtls.ts";
 import { type FactsOf, type SliceEndpoint, type SliceManifest, sliceEndpoints } from "./slice-endpoints.ts";
 import { podOf } from "./slice-index.ts";
-import type { MeshEndpoint, MtlsPolicies, ServiceDefinition, ServicePeers } from "./state.ts";
+import type { MeshEndpoint, MtlsPolicies, ServiceDefinition, ServiceState } from "./state.ts";
 import { isInterceptedInbound, type Registration } from "./workload.ts";
 
 /** What else decides how those behind a service are called. */
@@ -18,13 +18,15 @@ export interface Standing {
   readonly cluster: Cluster | null;
 }
 
+export type ServiceStanding = Pick<ServiceState, "peers" | "endpoints">;
+
 /** Who stands behind a service: the part that changes as workloads come and go. */
 export function standingBehind(
   definition: ServiceDefinition,
   members: readonly Registration[],
   given: readonly SliceManifest[],
   standing: Standing,
-): { readonly peers: ServicePeers; readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]> } {
+): ServiceStanding {
   const { trustDomain } = standing;
   // A directory's order is its author's; a cluster's is that in which its events came.
   const slices = standing.cluster === null ? given : [...given].sort((a, b) => (a.key < b.key ? -1 : 1));
