@@ -157,7 +157,13 @@ async function assemble(
   }
   refresh();
 
-  const metrics = new ControlPlaneMetrics({ manifests, registry: () => registry, cache: () => cache });
+  const metrics = new ControlPlaneMetrics({
+    manifests,
+    registry: () => registry,
+    cache: () => cache,
+    kinds: () => source?.report() ?? [],
+    clock,
+  });
   const ads = new AdsServer({
     cache,
     registry,
@@ -171,7 +177,14 @@ async function assemble(
   cleanups.push(() => identity.stop());
 
   const status = (): ControlPlaneStatus =>
-    controlPlaneStatus({ state: mesh.state, manifests: manifests(), registry, cache, sessions: ads.sessions() });
+    controlPlaneStatus({
+      state: mesh.state,
+      manifests: manifests(),
+      registry,
+      cache,
+      sessions: ads.sessions(),
+      source: source?.report() ?? [],
+    });
   const statusServer = new StatusServer({
     host: LOOPBACK,
     port: options.statusPort ?? 15_014,

@@ -13,7 +13,7 @@ import { type Watch, WatchCell } from "../core/watch.ts";
 import { type ManifestFile, mergeManifests, NO_MANIFESTS } from "./manifest/merge.ts";
 import { type ParsedDocument, parseManifests } from "./manifest/parse.ts";
 import type { Workload } from "./mesh/workload.ts";
-import type { MeshContent, MeshSource } from "./source.ts";
+import type { KindReport, MeshContent, MeshSource } from "./source.ts";
 
 export interface DirectoryOptions {
   readonly directory: string;
@@ -99,6 +99,10 @@ export class DirectorySource implements MeshSource {
     for (const watcher of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
     await this.#scanning;
+  }
+
+  report(): readonly KindReport[] {
+    return [];
   }
 
   describe(workload: Workload): Workload {

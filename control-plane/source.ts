@@ -40,4 +40,19 @@ export interface MeshSource {
   close(): Promise<void>;
   /** A workload that registers, with what the source knows of it; the same for one that was described already. */
   describe(workload: Workload): Workload;
+  /** How it stands with each kind of objects that are followed one by one; none where all are read together. */
+  report(): readonly KindReport[];
+}
+
+export interface KindReport {
+  readonly kind: string;
+  /** `missing`: the API server does not know the kind (its CRD is not installed). */
+  readonly phase: "listing" | "watching" | "waiting" | "missing";
+  readonly objects: number;
+  /** Lists that were complete. */
+  readonly lists: number;
+  /** When the API server was last heard of, Unix ms; 0: never. */
+  readonly heardAt: number;
+  /** Why it waits, or last did before a watch brought something; "": all is well. */
+  readonly error: string;
 }

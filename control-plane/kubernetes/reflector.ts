@@ -9,6 +9,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { Pace } from "../../core/slices.ts";
+import type { KindReport } from "../source.ts";
 import { ApiError, type Collection, type JsonObject, type KubernetesApi } from "./api.ts";
 import { nameOf, resourceVersionOf } from "./decode.ts";
 
@@ -25,19 +26,6 @@ export interface ReflectorOptions<T> {
   readonly random: Random;
   readonly log: Logger;
   readonly pageSize: number;
-}
-
-export interface ReflectorReport {
-  readonly kind: string;
-  /** `missing`: the API server does not know the kind (its CRD is not installed). */
-  readonly phase: "listing" | "watching" | "waiting" | "missing";
-  readonly objects: number;
-  /** Lists that were complete. */
-  readonly lists: number;
-  /** When the API server was last heard of, Unix ms; 0: never. */
-  readonly heardAt: number;
-  /** Why it waits, or last did before a watch brought something; "": all is well. */
-  readonly error: string;
 }
 
 interface Item<T> {
@@ -67,7 +55,7 @@ export class Reflector<T> {
   #unknown = 0;
   /** Pages whose list expired on the way: the next one is asked for in one piece. */
   #whole = false;
-  #phase: ReflectorReport["phase"] = "listing";
+  #phase: KindReport["phase"] = "listing";
   #lists = 0;
   #heardAt = 0;
   #error = "";
@@ -90,7 +78,7 @@ export class Reflector<T> {
     for (const { value } of this.#items.values()) yield value;
   }
 
-  report(): ReflectorReport {
+  report(): KindReport {
     return {
       kind: this.#options.kind,
       phase: this.#phase,

@@ -12,7 +12,7 @@ import { type Watch, WatchCell } from "../../core/watch.ts";
 import { KINDS, type ManifestKind } from "../manifest/kinds.ts";
 import type { Cluster, Pod } from "../mesh/cluster.ts";
 import type { Workload } from "../mesh/workload.ts";
-import type { MeshContent, MeshSource } from "../source.ts";
+import type { KindReport, MeshContent, MeshSource } from "../source.ts";
 import type { JsonObject, KubernetesApi } from "./api.ts";
 import { collectionsOf, SOURCE_KINDS, type SourceKind } from "./kinds.ts";
 import { LiveObjects } from "./live-objects.ts";
@@ -21,7 +21,7 @@ import { type ManifestEntry, readManifest } from "./objects/manifest.ts";
 import { readReach } from "./objects/namespace.ts";
 import { readPod } from "./objects/pod.ts";
 import { PodIndex } from "./pod-index.ts";
-import { Reflector, type ReflectorReport } from "./reflector.ts";
+import { Reflector } from "./reflector.ts";
 import { type ReportedStatus, readStatus } from "./status/reported.ts";
 
 export interface KubernetesSourceOptions {
@@ -51,7 +51,7 @@ export class KubernetesSource implements MeshSource {
     start(): void;
     hurry(): void;
     close(): Promise<void>;
-    report(): ReflectorReport;
+    report(): KindReport;
   }[] = [];
   readonly #manifests = new Map<ManifestKind, Reflector<StatusedEntry>>();
   readonly #objects = new LiveObjects();
@@ -137,8 +137,7 @@ export class KubernetesSource implements MeshSource {
     this.#ready?.();
   }
 
-  /** How it stands with each kind. */
-  report(): readonly ReflectorReport[] {
+  report(): readonly KindReport[] {
     return this.#reflectors.map((reflector) => reflector.report());
   }
 
