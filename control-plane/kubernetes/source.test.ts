@@ -323,6 +323,24 @@ test("ten minutes without an API server change nothing, and then all is made up 
   );
 });
 
+test("a content that cannot be applied leaves what was before, and the next is applied as a whole", async () => {
+  const { api, clock, mesh } = follow();
+  shop(api);
+  await clock.run(100);
+  const before = mesh.state;
+  const apply = mesh.apply.bind(mesh);
+  mesh.apply = () => {
+    throw new Error("a fault of ours");
+  };
+  api.put("Service", service("other"));
+  await clock.run(100);
+  assert.equal(mesh.state, before);
+  mesh.apply = apply;
+  api.put("EndpointSlice", slice("other-x", "other", [{ pod: "orders-1", address: "10.1.0.1" }]));
+  await clock.run(100);
+  assert.deepEqual([...mesh.state.services.keys()], ["shop/orders", "shop/other"]);
+});
+
 test("a source that is closed before it was ready ends its start", async () => {
   const api = new FakeApi();
   api.fault = () => new Error("unreachable");

@@ -5,7 +5,7 @@
 import { isIP } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../../core/clock.ts";
-import { formatProblem } from "../../core/errors.ts";
+import { formatProblem, messageOf } from "../../core/errors.ts";
 import { type Logger, logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { type Watch, WatchCell } from "../../core/watch.ts";
@@ -219,12 +219,13 @@ export class KubernetesSource implements MeshSource {
     this.#changedPods = new Set();
     this.#surroundings = false;
     if (!before) this.#log.info({ objects: manifests.objects.size, pods: this.#pods.pods.size }, "cluster read");
-    this.#cell.set({
-      revision: (before?.revision ?? 0) + 1,
-      manifests,
-      cluster: this.#cluster,
-      change: change ?? null,
-    });
+    const revision = (before?.revision ?? 0) + 1;
+    try {
+      this.#cell.set({ revision, manifests, cluster: this.#cluster, change: change ?? null });
+    } catch (error) {
+      // A fault of ours: one object that nobody thought of must not take the mesh's control plane away.
+      this.#log.error({ error: messageOf(error) }, "a change could not be applied: what was before stays in force");
+    }
     this.#ready?.();
   }
 

@@ -43,13 +43,15 @@ export class Mesh {
   /** Takes what a source gives; a change of endpoints alone costs as much as the services that it concerns. */
   apply({ revision, manifests, cluster, change }: MeshContent): void {
     const known = change !== null && change.since === this.#revision ? change : null;
-    this.#revision = revision;
+    // Until all of it is taken up nothing is known that a change could be added to.
+    this.#revision = null;
     this.#objects = manifests.objects;
     this.#cluster = cluster;
     const concerned = known && this.#take(known);
     if (!known || !concerned || known.surroundings) this.#rebuild(null);
     else if (concerned.otherwise) this.#rebuild(concerned.services);
     else this.#restand(concerned.services);
+    this.#revision = revision;
   }
 
   setManifests(objects: ReadonlyMap<string, Manifest>): void {
