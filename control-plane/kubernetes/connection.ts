@@ -57,7 +57,7 @@ export function inClusterConnection({ environment, clock, mount = MOUNT }: InClu
 /** What is used of `KubeConfig`. */
 interface KubeConfig {
   loadFromFile(file: string): void;
-  getCurrentCluster(): { readonly server: string } | null;
+  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string } | null;
   applyToHTTPSOptions(options: RequestOptions): Promise<void>;
 }
 
@@ -73,22 +73,25 @@ export async function kubeconfigConnection(file: string): Promise<ApiConnection>
   } catch (error) {
     throw new UserError(`a kubeconfig file needs the package ${CLIENT_PACKAGE}: ${messageOf(error)}`);
   }
-  let server: string | undefined;
+  let cluster: ReturnType<KubeConfig["getCurrentCluster"]>;
   try {
     config.loadFromFile(file);
-    server = config.getCurrentCluster()?.server;
+    cluster = config.getCurrentCluster();
   } catch (error) {
     throw new UserError(`kubeconfig ${file}: ${messageOf(error)}`);
   }
-  if (server === undefined || !URL.canParse(server)) {
+  if (cluster === null || !URL.canParse(cluster.server)) {
     throw new UserError(`kubeconfig ${file}: its current context names no cluster with a server`);
   }
+  const { server, proxyUrl = "" } = cluster;
   return {
     server: new URL(server),
     async credentials() {
       const options: RequestOptions = {};
       await config.applyToHTTPSOptions(options);
-      return options;
+      const { agent, ...credentials } = options;
+      // Without a proxy theirs keeps no connections, and the first client certificate for ever.
+      return proxyUrl === "" || agent === undefined ? credentials : { ...credentials, agent };
     },
   };
 }
