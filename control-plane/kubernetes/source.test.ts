@@ -10,6 +10,7 @@ import { SILENT } from "../testing/test-mesh.ts";
 import { intercepted } from "../testing/workloads.ts";
 import { ApiError, type JsonObject } from "./api.ts";
 import { KubernetesSource } from "./source.ts";
+import { statusChanges } from "./status/changes.ts";
 import { FakeApi } from "./testing/fake-api.ts";
 import { httpRoute, node, pod, resiliencePolicy, service, serviceRef, slice } from "./testing/objects.ts";
 
@@ -339,6 +340,43 @@ test("a content that cannot be applied leaves what was before, and the next is a
   api.put("EndpointSlice", slice("other-x", "other", [{ pod: "orders-1", address: "10.1.0.1" }]));
   await clock.run(100);
   assert.deepEqual([...mesh.state.services.keys()], ["shop/orders", "shop/other"]);
+});
+
+test("statuses that are written as they come out settle, each written once for each thing that happens", async () => {
+  const { api, clock, source, mesh, contents } = follow();
+  const writes: string[] = [];
+  const stored = new Map<string, JsonObject>();
+  const put = (kind: "HTTPRoute" | "ResiliencePolicy", object: JsonObject): void => {
+    stored.set(`${kind}/shop/${(object["metadata"] as JsonObject)["name"]}`, object);
+    api.put(kind, object);
+  };
+  source.moments.subscribe(() => {
+    const findings = mesh.state.findings;
+    for (const { kind, key, status } of statusChanges((of) => source.entries(of), findings, clock.wallTime())) {
+      writes.push(key);
+      put(kind as "HTTPRoute", { ...stored.get(key), status });
+    }
+  });
+  shop(api);
+  put("HTTPRoute", httpRoute("r", serviceRef("orders"), serviceRef("none")));
+  put("ResiliencePolicy", resiliencePolicy("p", "orders", { timeouts: { request: "1s" } }));
+  await clock.run(300, 5);
+  const given = contents.length;
+  assert.deepEqual(writes.splice(0).sort(), ["HTTPRoute/shop/r", "ResiliencePolicy/shop/p"]);
+  api.put("Service", service("none"));
+  await clock.run(300, 5);
+  assert.deepEqual(writes.splice(0), ["HTTPRoute/shop/r"]);
+  // Someone else's hand.
+  put("ResiliencePolicy", { ...stored.get("ResiliencePolicy/shop/p"), status: {} });
+  await clock.run(300, 5);
+  assert.deepEqual(writes.splice(0), ["ResiliencePolicy/shop/p"]);
+  // A generation that changes nothing is yet to be seen as observed.
+  const policy = stored.get("ResiliencePolicy/shop/p") ?? {};
+  put("ResiliencePolicy", { ...policy, metadata: { ...(policy["metadata"] as JsonObject), generation: 2 } });
+  await clock.run(300, 5);
+  assert.deepEqual(writes.splice(0), ["ResiliencePolicy/shop/p"]);
+  // The service alone was a change of the mesh.
+  assert.equal(contents.length, given + 1);
 });
 
 test("a source that is closed before it was ready ends its start", async () => {

@@ -46,6 +46,7 @@ export class KubernetesSource implements MeshSource {
   readonly #options: KubernetesSourceOptions;
   readonly #log: Logger;
   readonly #cell = new WatchCell<MeshContent>();
+  readonly #moments = new WatchCell<number>(0);
   readonly #reflectors: {
     readonly synced: boolean;
     start(): void;
@@ -141,6 +142,11 @@ export class KubernetesSource implements MeshSource {
     return this.#reflectors.map((reflector) => reflector.report());
   }
 
+  /** Counts the moments with changes, of what no content tells, too (statuses); set after the content of the moment. */
+  get moments(): Watch<number> {
+    return this.#moments;
+  }
+
   /** The objects of a kind, as they were last read, whether or not they are in force. */
   entries(kind: ManifestKind): Iterable<StatusedEntry> {
     return this.#manifests.get(kind)?.values() ?? [];
@@ -158,9 +164,9 @@ export class KubernetesSource implements MeshSource {
   #followManifests(kind: ManifestKind): void {
     const read = (object: JsonObject, last: StatusedEntry | undefined): StatusedEntry => {
       const entry = readManifest(kind, object, last?.entry);
-      // Where only its status is new, nothing is.
-      const same = last !== undefined && isDeepStrictEqual(last.entry, entry);
-      return { entry: same ? last.entry : entry, status: readStatus(kind, object) };
+      // A status or a generation that is new makes nothing new of what is in force.
+      const same = last !== undefined && isDeepStrictEqual(last.entry.manifest, entry.manifest);
+      return { entry: same ? { ...entry, manifest: last.entry.manifest } : entry, status: readStatus(kind, object) };
     };
     const reflector = this.#follow(kind, read, (names) => {
       for (const name of names) {
@@ -200,6 +206,7 @@ export class KubernetesSource implements MeshSource {
     this.#timer = this.#options.clock.after(this.#options.quietMs ?? 20, () => {
       this.#timer = null;
       this.#publish();
+      this.#moments.set((this.#moments.get() ?? 0) + 1);
     });
   }
 
