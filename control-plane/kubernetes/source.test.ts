@@ -140,6 +140,25 @@ test("what changes within a moment is given out at once, and what means nothing 
   assert.equal(contents.length, given + 1);
 });
 
+test("a sidecar to which no rules lead is called at its own port for the one that it stands before", async () => {
+  const { api, clock, mesh } = follow();
+  const ports = [80, 81].map((port) => ({ name: `p${port}`, port, targetPort: port + 8000, protocol: "TCP" }));
+  api.put("Service", service("orders", { ports }));
+  const status = JSON.stringify({ injector: "1", interception: "none", appPort: 8080 });
+  const bare = pod("orders-1", "10.1.0.1", true);
+  const metadata = { ...(bare["metadata"] as JsonObject), annotations: { "sidecar.outrigger.dev/status": status } };
+  api.put("Pod", { ...bare, metadata });
+  const targets = ports.map(({ name, targetPort }) => ({ name, port: targetPort, protocol: "TCP" }));
+  api.put("EndpointSlice", slice("orders-x", "orders", [{ pod: "orders-1", address: "10.1.0.1" }], { ports: targets }));
+  await clock.run(100);
+  const { endpoints, peers } = mesh.state.services.get("shop/orders") ?? {};
+  assert.deepEqual(
+    [80, 81].map((of) => endpoints?.get(of)?.map(({ port, mtls }) => [port, mtls])),
+    [[[15006, true]], [[8081, false]]],
+  );
+  assert.equal(peers?.plaintext, true);
+});
+
 test("a slice that comes before its pod is not called until it is known how", async () => {
   const { api, clock, mesh, endpoints } = follow();
   api.put("Service", service("orders"));

@@ -23,6 +23,11 @@ export interface Pod {
   readonly node: string;
   /** Whether a sidecar was injected: it answers with mutual TLS, and plaintext may be refused. */
   readonly mesh: boolean;
+  /**
+   * Without rules that lead calls to its sidecar: the one port of its application that this stands before, at its own
+   * inbound port. null: calls to any port come to it.
+   */
+  readonly onlyPort: number | null;
   /** Ports that its containers give a name to. */
   readonly ports: Readonly<Record<string, number>>;
 }

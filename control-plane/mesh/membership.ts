@@ -22,7 +22,10 @@ export function isMember(definition: ServiceDefinition, workload: Member): boole
  */
 export function servedAt(definition: ServiceDefinition, port: ServicePort, workload: Workload): number | null {
   const only = definition.ports.length === 1;
-  if (!isInterceptedInbound(workload)) return only || port.targetPort === workload.appPort ? workload.appPort : null;
+  if (!isInterceptedInbound(workload)) {
+    const target = workload.namedPorts[port.targetPort] ?? port.targetPort;
+    return (only && workload.pod === null) || target === workload.appPort ? workload.appPort : null;
+  }
   if (definition.source !== "" && typeof port.targetPort === "number") return port.targetPort;
   if (workload.pod !== null) return workload.namedPorts[port.targetPort] ?? null;
   return only ? workload.appPort : null;

@@ -8,6 +8,8 @@ export type SliceEndpoint = SliceManifest["value"]["endpoints"][number];
 
 /** What a slice alone does not tell of one of its endpoints. */
 export interface EndpointFacts {
+  /** Where it takes calls to the port that the slice gives. */
+  readonly port: number;
   readonly mtls: boolean;
   readonly zone: string;
   /** For people and metrics. */
@@ -55,7 +57,7 @@ function endpointsOf(slice: SliceManifest, port: ServicePort, onlyPort: boolean,
     if (facts === null) return [];
     return [
       {
-        endpoint: { host: endpoint.addresses[0] ?? "", additionalHosts: [], port: target.port, ...facts },
+        endpoint: { host: endpoint.addresses[0] ?? "", additionalHosts: [], ...facts },
         family: value.addressType,
         instance: instanceOf(endpoint, `${target.port} ${facts.mtls}`),
         leaving: endpoint.conditions?.terminating ?? false,

@@ -1,5 +1,6 @@
 /** Who stands behind a service, under which identities, and how they are called. */
 import { formatIdentity } from "../../model/identity.ts";
+import { INBOUND_PORT } from "../../model/interception.ts";
 import { SERVICE_ACCOUNT_LABEL } from "../manifest/endpoint-slice.ts";
 import type { Cluster, Pod } from "./cluster.ts";
 import { type Member, servedAt } from "./membership.ts";
@@ -53,7 +54,12 @@ export function standingBehind(
     const behind = whoIs(slice, endpoint, standing.cluster);
     if (behind === null) return null;
     const zone = endpoint.zone || (standing.cluster?.zones.get(behind.pod?.node ?? "") ?? "");
-    return { mtls: speaksMtls(behind, port, standing), zone, workload: behind.pod?.name ?? endpoint.hostname ?? "" };
+    return {
+      port: behind.pod?.onlyPort === port ? INBOUND_PORT : port,
+      mtls: speaksMtls(behind, port, standing),
+      zone,
+      workload: behind.pod?.name ?? endpoint.hostname ?? "",
+    };
   };
   const endpoints = new Map<number, readonly MeshEndpoint[]>();
   for (const port of definition.ports) {
@@ -100,7 +106,7 @@ function whoIs(slice: SliceManifest, endpoint: SliceEndpoint, cluster: Cluster |
 }
 
 function speaksMtls({ serviceAccount, pod }: Behind, port: number, { mtls, definitionOf }: Standing): boolean {
-  if (serviceAccount === null) return false;
+  if (serviceAccount === null || (pod?.onlyPort ?? port) !== port) return false;
   return pod === null || mtlsMode(mtls, definitionOf, memberOf(pod), port) !== "DISABLE";
 }
 

@@ -1,10 +1,13 @@
 /** Kubernetes `Pod` (v1): whose it is and whether a sidecar stands in it. */
 import { isIP } from "node:net";
 import type { Pod } from "../../mesh/cluster.ts";
-import type { JsonObject } from "../api.ts";
+import { isObject, type JsonObject } from "../api.ts";
 import { objectAt, objectsAt, textAt, textsAt } from "./fields.ts";
 
-/** What the injector leaves on a pod that it gave a sidecar, as an annotation or a label. */
+/**
+ * What the injector leaves on a pod that it gave a sidecar, as an annotation (JSON) or a label. Where it made no rules
+ * that lead calls to the sidecar, `interception` is "none" and `appPort` the port that this stands before.
+ */
 export const SIDECAR_STATUS = "sidecar.outrigger.dev/status";
 
 /** Phases from which no pod comes back; its addresses may be another's by now. */
@@ -29,8 +32,19 @@ export function readPod(object: JsonObject): Pod | null {
     labels,
     node: textAt(spec, "nodeName"),
     mesh: injected !== "",
+    onlyPort: onlyPort(injected),
     ports: namedPorts(spec),
   };
+}
+
+function onlyPort(status: string): number | null {
+  try {
+    const given: unknown = JSON.parse(status);
+    const { interception, appPort } = isObject(given) ? given : {};
+    return interception === "none" && typeof appPort === "number" ? appPort : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Of containers, and of init containers that stay (native sidecars); UDP has names of its own. */
