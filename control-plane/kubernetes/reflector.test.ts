@@ -157,6 +157,31 @@ test("a list whose pages expire on the way is asked for in one piece", async () 
   assert.deepEqual(held(), { a: "1", b: "1", c: "1" });
 });
 
+test("a list that breaks between its pages leaves all as it was, and begins anew", async () => {
+  const { api, clock, reflector, changes, held } = open();
+  for (const name of ["a", "b", "c", "d"]) api.put("Pod", object(name, "1"));
+  reflector.start();
+  await clock.run(10);
+  changes.length = 0;
+  for (const name of ["a", "b", "c", "d"]) api.put("Pod", object(name, "2"));
+  api.delete("Pod", "shop/a");
+  await clock.run(5);
+  const before = held();
+  changes.length = 0;
+  let broken = 0;
+  api.betweenPages = () => {
+    api.fault = () => (broken++ < 3 ? new ApiError(500, "", "etcd is away") : null);
+  };
+  api.endWatches(new ApiError(410, "Expired", "too old"));
+  await clock.run(700, 10);
+  assert.ok(broken > 0);
+  assert.deepEqual([held(), changes], [before, []]);
+  api.put("Pod", object("e", "1"));
+  await clock.run(20_000, 50);
+  assert.deepEqual(held(), { b: "2", c: "2", d: "2", e: "1" });
+  assert.deepEqual(changes, [["shop/e"]]);
+});
+
 test("cut after every event, all of them arrive", async () => {
   for (const how of ["end", new Error("reset")] as const) {
     const { api, clock, reflector, held } = open();
