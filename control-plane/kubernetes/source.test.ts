@@ -159,6 +159,22 @@ test("a sidecar to which no rules lead is called at its own port for the one tha
   assert.equal(peers?.plaintext, true);
 });
 
+test("contents that take long are further apart, with all changes in the next one", async () => {
+  const { api, clock, source, contents } = follow();
+  shop(api);
+  await clock.run(100);
+  // As if a big mesh had taken 50 ms.
+  source.content.subscribe(() => clock.advance(50));
+  for (let index = 0; index < 100; index++) {
+    api.put("Service", service(`other${index}`));
+    await clock.run(10, 5);
+  }
+  await clock.run(300, 5);
+  const given = contents.length - 1;
+  assert.ok(given >= 4 && given <= 8, `${given} contents`);
+  assert.equal(contents.at(-1)?.manifests.objects.size, 102);
+});
+
 test("a slice that comes before its pod is not called until it is known how", async () => {
   const { api, clock, mesh, endpoints } = follow();
   api.put("Service", service("orders"));

@@ -40,6 +40,10 @@ export interface StatusedEntry {
   readonly status: ReportedStatus;
 }
 
+/** After a content nothing is given out for so many times what it took, but for no longer than this, ms. */
+const REST = 4;
+const MAX_REST_MS = 500;
+
 const ZONE_LABEL = "topology.kubernetes.io/zone";
 
 export class KubernetesSource implements MeshSource {
@@ -71,6 +75,8 @@ export class KubernetesSource implements MeshSource {
   #surroundings = false;
   #told = new Set<string>();
   #timer: Timer | null = null;
+  /** What the last content took of those who follow, ms. */
+  #tookMs = 0;
   #ready: (() => void) | null = null;
   #closed = false;
 
@@ -203,9 +209,13 @@ export class KubernetesSource implements MeshSource {
 
   #publishSoon(): void {
     if (this.#closed || this.#timer !== null || !this.#reflectors.every(({ synced }) => synced)) return;
-    this.#timer = this.#options.clock.after(this.#options.quietMs ?? 20, () => {
+    const { clock, quietMs = 20 } = this.#options;
+    const delayMs = Math.max(quietMs, Math.min(MAX_REST_MS, this.#tookMs * REST));
+    this.#timer = clock.after(delayMs, () => {
       this.#timer = null;
+      const began = clock.now();
       this.#publish();
+      this.#tookMs = clock.now() - began;
       this.#moments.set((this.#moments.get() ?? 0) + 1);
     });
   }
