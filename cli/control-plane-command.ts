@@ -5,6 +5,7 @@ import { seconds } from "./sidecar-command.ts";
 
 export interface ControlPlaneFlags {
   readonly config?: string;
+  readonly kubernetes?: boolean;
   readonly state?: string;
   readonly trustDomain: string;
   readonly xdsPort: number;
@@ -29,6 +30,12 @@ export function addControlPlaneCommand(program: Command): void {
     .command("control-plane")
     .description("serve configuration and certificates to sidecars")
     .option("--config <dir>", "directory of manifests, watched")
+    .addOption(
+      new Option(
+        "--kubernetes",
+        "read the configuration from the Kubernetes API: of this pod's cluster, or the one that KUBECONFIG names",
+      ).conflicts("config"),
+    )
     .option("--state <dir>", "CA, join tokens and registrations; ~/.local/state/outrigger where none is given")
     .option("--trust-domain <name>", "trust domain of the mesh", "cluster.local")
     .option("--xds-port <port>", "xDS in plaintext, on 127.0.0.1 only", port, 15010)

@@ -3,13 +3,16 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { LONGEST_LIFETIME_MS } from "../certs/ca.ts";
 import type { RootRotationPolicy } from "../certs/root-rotation.ts";
 import { startControlPlane } from "../control-plane/control-plane.ts";
+import type { MeshSource } from "../control-plane/source.ts";
 import { validateManifests } from "../control-plane/validate.ts";
-import { systemClock } from "../core/clock.ts";
+import { stayAlive, systemClock } from "../core/clock.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
+import { systemRandom } from "../core/random.ts";
 import type { ControlPlaneFlags } from "./control-plane-command.ts";
 import { handleSignals } from "./lifecycle.ts";
 import { type ControlPlaneRecord, controlPlaneRecordFile, defaultStateDir } from "./state-home.ts";
+import { VERSION } from "./version.ts";
 
 const log = logger("control-plane");
 
@@ -20,8 +23,10 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
   } catch (error) {
     throw new UserError(`the state directory ${stateDir} cannot be made: ${messageOf(error)}`);
   }
+  const source = flags.kubernetes ? await clusterSource() : null;
   const controlPlane = await startControlPlane({
     configDir: flags.config ?? null,
+    ...(source === null ? {} : { source }),
     stateDir,
     trustDomain: flags.trustDomain,
     xdsPort: flags.xdsPort,
@@ -42,6 +47,13 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
     },
     onReopenLogs: () => undefined,
   });
+}
+
+async function clusterSource(): Promise<MeshSource> {
+  const { openKubernetes } = await import("../control-plane/kubernetes/open.ts");
+  // An API server that can't be reached yet is waited for.
+  stayAlive();
+  return openKubernetes({ environment: process.env, version: VERSION, clock: systemClock, random: systemRandom });
 }
 
 /** Says what is wrong with the manifests; rejects with a UserError where documents would be refused. */

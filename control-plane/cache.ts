@@ -4,18 +4,20 @@
  * what was made from the parts that changed, and tells which names those are.
  */
 import { hash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { WORKLOAD_ROOTS } from "../model/tls.ts";
 import type { ResourceKind, ResourceModels } from "../xds/resources.ts";
 import { type CacheChange, ChangeBuilder } from "./cache-change.ts";
 import { InterceptionCache } from "./interception-cache.ts";
 import { httpOf } from "./manifest/port-protocol.ts";
+import type { Reach } from "./mesh/cluster.ts";
 import { DEFAULT_SETTINGS, type MeshState } from "./mesh/state.ts";
 import type { Workload } from "./mesh/workload.ts";
 import { NodeCache } from "./node-cache.ts";
 import { type EncodedResource, type EncodeResource, RESOURCE_KINDS } from "./resource.ts";
 import { outboundCluster, serviceEndpoints } from "./translate/cluster.ts";
 import { httpProxyRouteTable } from "./translate/http-proxy.ts";
-import { clusterName, httpProxyRouteTableName, routeTableName } from "./translate/names.ts";
+import { clusterName, httpProxyRouteTableName, namespaceOfResource, routeTableName } from "./translate/names.ts";
 import { consumerNamespaces, serviceRouteTable } from "./translate/route-table.ts";
 import { COLLECTOR_CLUSTER, collectorCluster } from "./translate/telemetry.ts";
 import { type PortOfService, portsOf } from "./translate/translate.ts";
@@ -39,7 +41,7 @@ export class ResourceCache {
 
   constructor(encode: EncodeResource, state: MeshState) {
     this.#encode = encode;
-    this.#state = { ...state, services: new Map(), settings: DEFAULT_SETTINGS };
+    this.#state = { ...state, services: new Map(), settings: DEFAULT_SETTINGS, reach: new Map() };
     this.#interception = new InterceptionCache((kind, name, value) => this.#encoded(kind, name, value), this.#state);
     this.update(state);
   }
@@ -56,12 +58,18 @@ export class ResourceCache {
 
   /** The resource of that name for a sidecar; undefined: there is none. */
   lookup(nodeId: string, kind: ResourceKind, name: string): EncodedResource | undefined {
-    return this.#nodes.get(nodeId)?.lookup(kind, name) ?? this.#shared.get(kind)?.get(name);
+    const node = this.#nodes.get(nodeId);
+    if (node && !reaches(this.#state.reach, node.workload.namespace, name)) return undefined;
+    return node?.lookup(kind, name) ?? this.#shared.get(kind)?.get(name);
   }
 
   /** All names of a kind for a sidecar. */
   names(nodeId: string, kind: ResourceKind): readonly string[] {
-    return [...(this.#nodes.get(nodeId)?.names(kind) ?? []), ...(this.#shared.get(kind)?.keys() ?? [])];
+    const node = this.#nodes.get(nodeId);
+    const all = [...(node?.names(kind) ?? []), ...(this.#shared.get(kind)?.keys() ?? [])];
+    const namespace = node?.workload.namespace ?? "";
+    if (!this.#state.reach.has(namespace)) return all;
+    return all.filter((name) => reaches(this.#state.reach, namespace, name));
   }
 
   /** Service ports that a sidecar has no address for. */
@@ -88,6 +96,11 @@ export class ResourceCache {
       }
     }
     this.#publish(change);
+  }
+
+  /** As `addNode`, for a sidecar whose resources are wanted already. */
+  changeNode(workload: Workload): void {
+    if (this.#nodes.has(workload.id)) this.addNode(workload);
   }
 
   removeNode(nodeId: string): void {
@@ -153,7 +166,23 @@ export class ResourceCache {
         for (const name of intercepted) change.touchNode(id, "listener", name);
       }
     }
+    if (state.reach !== before.reach) this.#touchReach(before.reach, change);
     this.#publish(change);
+  }
+
+  /** What sidecars are told of from now on, or no longer. */
+  #touchReach(before: Reach, change: ChangeBuilder): void {
+    const { reach } = this.#state;
+    for (const [id, node] of this.#nodes) {
+      const { namespace } = node.workload;
+      if (isDeepStrictEqual(reach.get(namespace), before.get(namespace))) continue;
+      for (const kind of RESOURCE_KINDS) {
+        for (const name of [...node.names(kind), ...(this.#shared.get(kind)?.keys() ?? [])]) {
+          if (reaches(reach, namespace, name) === reaches(before, namespace, name)) continue;
+          change.touchNode(id, kind, name);
+        }
+      }
+    }
   }
 
   #updateRoutes(
@@ -225,6 +254,14 @@ export class ResourceCache {
     this.#revision++;
     for (const listener of this.#listeners) listener(change);
   }
+}
+
+/** Whether sidecars of a namespace are told of a resource. */
+function reaches(reach: Reach, namespace: string, name: string): boolean {
+  const told = reach.get(namespace);
+  if (told === undefined) return true;
+  const of = namespaceOfResource(name);
+  return of === null || of === namespace || told.has(of);
 }
 
 function clusterNameOf(service: PortOfService["service"] | undefined, port: number): string {

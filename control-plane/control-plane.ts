@@ -13,6 +13,7 @@ import { AdsServer } from "./ads/server.ts";
 import { adsServiceDefinition } from "./ads/service.ts";
 import { CaService, caServiceDefinition } from "./ca/ca-service.ts";
 import { ResourceCache } from "./cache.ts";
+import { describeAgain } from "./describe-again.ts";
 import { DirectorySource } from "./directory.ts";
 import { bindGrpc, type GrpcPort, plaintext, plaintextPeer, tlsPeer } from "./grpc-ports.ts";
 import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
@@ -22,12 +23,15 @@ import { ControlPlaneMetrics } from "./metrics.ts";
 import { LeaseFile } from "./registry/lease-file.ts";
 import { Registry } from "./registry/registry.ts";
 import { serverIdentity } from "./server-credentials.ts";
+import type { MeshSource } from "./source.ts";
 import { type ControlPlaneStatus, controlPlaneStatus } from "./status.ts";
 import { StatusServer } from "./status-server.ts";
 
 export interface ControlPlaneOptions {
-  /** Directory of manifests; null: none, and every service follows from its workloads. */
+  /** Directory of manifests; null: none, and every service follows from its workloads, unless `source` is given. */
   readonly configDir: string | null;
+  /** Takes the place of `configDir`: where else configuration comes from. */
+  readonly source?: MeshSource;
   /** CA, join tokens and registrations are kept here. */
   readonly stateDir: string;
   /** Default: `cluster.local`. */
@@ -135,29 +139,52 @@ async function assemble(
   });
 
   const source =
-    options.configDir === null
+    options.source ??
+    (options.configDir === null
       ? null
-      : new DirectorySource({ directory: options.configDir, clock, log: logOf("manifests") });
-  const manifests = (): ManifestSet => source?.manifests.get() ?? NO_MANIFESTS;
+      : new DirectorySource({ directory: options.configDir, clock, log: logOf("manifests") }));
+  const manifests = (): ManifestSet => source?.content.get()?.manifests ?? NO_MANIFESTS;
   if (source) {
     cleanups.push(() => source.close());
     await source.start();
     const tell = findingsTeller(log);
-    source.manifests.subscribe((set) => {
-      mesh.setManifests(set.objects);
+    source.content.subscribe((content) => {
+      mesh.apply(content);
+      describeAgain(source, content, registry, cache);
       tell(mesh.state.findings);
       refresh();
     });
   }
   refresh();
 
-  const metrics = new ControlPlaneMetrics({ manifests, registry: () => registry, cache: () => cache });
-  const ads = new AdsServer({ cache, registry, trustDomain, clock, log: logOf("ads"), observer: metrics });
+  const metrics = new ControlPlaneMetrics({
+    manifests,
+    registry: () => registry,
+    cache: () => cache,
+    kinds: () => source?.report() ?? [],
+    clock,
+  });
+  const ads = new AdsServer({
+    cache,
+    registry,
+    trustDomain,
+    clock,
+    log: logOf("ads"),
+    observer: metrics,
+    ...(source ? { describe: (workload) => source.describe(workload) } : {}),
+  });
   const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
   cleanups.push(() => identity.stop());
 
   const status = (): ControlPlaneStatus =>
-    controlPlaneStatus({ state: mesh.state, manifests: manifests(), registry, cache, sessions: ads.sessions() });
+    controlPlaneStatus({
+      state: mesh.state,
+      manifests: manifests(),
+      registry,
+      cache,
+      sessions: ads.sessions(),
+      source: source?.report() ?? [],
+    });
   const statusServer = new StatusServer({
     host: LOOPBACK,
     port: options.statusPort ?? 15_014,

@@ -32,8 +32,8 @@ async function open(clock = systemClock as SimulatedClock | typeof systemClock):
   await source.start();
   cleanups.push(() => source.close());
   const seen: ManifestSet[] = [];
-  source.manifests.subscribe((set) => seen.push(set));
-  const keys = (): readonly string[] => [...(source.manifests.get()?.objects.keys() ?? [])].sort();
+  source.content.subscribe(({ manifests }) => seen.push(manifests));
+  const keys = (): readonly string[] => [...(source.content.get()?.manifests.objects.keys() ?? [])].sort();
   return { source, seen, file, keys, write: (name, text) => writeFileSync(file(name), text) };
 }
 
@@ -49,7 +49,7 @@ test("files that appear, change and go are followed, in folders too", async () =
   await until("c", () => keys().join() === "Service/default/a,Service/default/c");
   rmSync(file("team"), { recursive: true });
   await until("gone", () => keys().join() === "Service/default/a");
-  assert.deepEqual(source.manifests.get()?.rejections, []);
+  assert.deepEqual(source.content.get()?.manifests.rejections, []);
 });
 
 test("an editor that writes beside and renames is followed, and its other files are not read", async () => {
@@ -64,7 +64,7 @@ test("an editor that writes beside and renames is followed, and its other files 
   write("a.yaml.new", serviceYaml("a", 2));
   renameSync(file("a.yaml.new"), file("a.yaml"));
   const port = (): number | undefined => {
-    const object = source.manifests.get()?.objects.get("Service/default/a");
+    const object = source.content.get()?.manifests.objects.get("Service/default/a");
     return object?.kind === "Service" ? object.value.spec.ports[0]?.port : undefined;
   };
   await until("the new text", () => port() === 2);
@@ -113,10 +113,10 @@ test("the file that was there first is the older one, also after it is edited", 
   await source.rescan();
   write("z.yaml", serviceYaml("a", 3));
   await source.rescan();
-  const object = source.manifests.get()?.objects.get("Service/default/a");
+  const object = source.content.get()?.manifests.objects.get("Service/default/a");
   assert.equal(object?.file, "z.yaml");
   assert.deepEqual(
-    source.manifests.get()?.rejections.map(({ file }) => file),
+    source.content.get()?.manifests.rejections.map(({ file }) => file),
     ["b.yaml"],
   );
 });
@@ -134,7 +134,7 @@ test("without any event the directory is looked at now and then", async () => {
 test("changes that never pause do not hold the newest state back", async () => {
   const { write, source } = await open();
   const port = (): number => {
-    const object = source.manifests.get()?.objects.get("Service/default/a");
+    const object = source.content.get()?.manifests.objects.get("Service/default/a");
     return object?.kind === "Service" ? (object.value.spec.ports[0]?.port ?? 0) : 0;
   };
   let written = 0;
@@ -154,7 +154,7 @@ test("a file that can't be read keeps what it gave", async () => {
   write("a.yaml", `# ${"x".repeat(4 * 1024 * 1024)}\n${serviceYaml("a")}`);
   await source.rescan();
   assert.deepEqual(keys(), ["Service/default/a"]);
-  assert.match(source.manifests.get()?.rejections[0]?.problems[0]?.message ?? "", /larger than/);
+  assert.match(source.content.get()?.manifests.rejections[0]?.problems[0]?.message ?? "", /larger than/);
 });
 
 test("a directory that is not there is a clear error", async () => {

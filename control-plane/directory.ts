@@ -10,8 +10,10 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { codeOf, formatProblem, messageOf, UserError } from "../core/errors.ts";
 import { type Logger, logger } from "../core/log.ts";
 import { type Watch, WatchCell } from "../core/watch.ts";
-import { type ManifestFile, type ManifestSet, mergeManifests, NO_MANIFESTS } from "./manifest/merge.ts";
+import { type ManifestFile, mergeManifests, NO_MANIFESTS } from "./manifest/merge.ts";
 import { type ParsedDocument, parseManifests } from "./manifest/parse.ts";
+import type { Workload } from "./mesh/workload.ts";
+import type { KindReport, MeshContent, MeshSource } from "./source.ts";
 
 export interface DirectoryOptions {
   readonly directory: string;
@@ -43,10 +45,10 @@ interface FoundFile {
   readonly bytes: number;
 }
 
-export class DirectorySource {
+export class DirectorySource implements MeshSource {
   readonly #options: DirectoryOptions;
   readonly #log: Logger;
-  readonly #cell = new WatchCell<ManifestSet>();
+  readonly #cell = new WatchCell<MeshContent>();
   readonly #files = new Map<string, KnownFile>();
   readonly #watchers = new Map<string, FSWatcher>();
   #nextAge = 0;
@@ -63,8 +65,7 @@ export class DirectorySource {
     this.#log = options.log ?? logger("manifests");
   }
 
-  /** The newest merged set; empty until `start` has read the directory. */
-  get manifests(): Watch<ManifestSet> {
+  get content(): Watch<MeshContent> {
     return this.#cell;
   }
 
@@ -98,6 +99,14 @@ export class DirectorySource {
     for (const watcher of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
     await this.#scanning;
+  }
+
+  report(): readonly KindReport[] {
+    return [];
+  }
+
+  describe(workload: Workload): Workload {
+    return workload;
   }
 
   async #scan(): Promise<void> {
@@ -168,7 +177,8 @@ export class DirectorySource {
   #publish(): void {
     const ordered = [...this.#files].sort(([, a], [, b]) => a.age - b.age);
     const files = ordered.map(([file, { documents }]): ManifestFile => ({ file, documents }));
-    const merged = mergeManifests(files, this.#cell.get() ?? NO_MANIFESTS);
+    const before = this.#cell.get();
+    const merged = mergeManifests(files, before?.manifests ?? NO_MANIFESTS);
     const reported = new Set<string>();
     for (const { problems, inForce } of merged.rejections) {
       for (const problem of problems) {
@@ -179,7 +189,7 @@ export class DirectorySource {
     }
     this.#reported = reported;
     this.#log.info({ objects: merged.objects.size, refused: merged.rejections.length }, "manifests read");
-    this.#cell.set(merged);
+    this.#cell.set({ revision: (before?.revision ?? 0) + 1, manifests: merged, cluster: null, change: null });
   }
 
   #watchDirectories(directories: readonly string[]): void {

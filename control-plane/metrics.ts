@@ -1,15 +1,19 @@
 /** What the control plane counts, for Prometheus. */
 import { Counter, Gauge, Registry as PrometheusRegistry } from "prom-client";
+import type { Clock } from "../core/clock.ts";
 import type { AdsObserver } from "./ads/server.ts";
 import type { ResourceCache } from "./cache.ts";
 import type { ManifestSet } from "./manifest/merge.ts";
 import type { RegistrationStage, Registry } from "./registry/registry.ts";
 import { RESOURCE_KINDS } from "./resource.ts";
+import type { KindReport } from "./source.ts";
 
 export interface MetricsSources {
   readonly manifests: () => ManifestSet | undefined;
   readonly registry: () => Registry;
   readonly cache: () => ResourceCache;
+  readonly kinds: () => readonly KindReport[];
+  readonly clock: Clock;
 }
 
 const STAGES: readonly RegistrationStage[] = ["joining", "serving", "lost", "restored", "departed"];
@@ -65,6 +69,18 @@ export class ControlPlaneMetrics implements AdsObserver {
       collect() {
         const views = sources.registry().views();
         for (const stage of STAGES) this.set({ stage }, views.filter((view) => view.stage === stage).length);
+      },
+    });
+    new Gauge({
+      name: "outrigger_control_plane_source_silence_seconds",
+      help: "Since the Kubernetes API last sent anything of a kind; a bookmark comes about once a minute",
+      labelNames: ["kind"],
+      registers,
+      collect() {
+        for (const { kind, phase, heardAt } of sources.kinds()) {
+          if (heardAt === 0 || phase === "missing") this.remove({ kind });
+          else this.set({ kind }, (sources.clock.wallTime() - heardAt) / 1000);
+        }
       },
     });
     new Counter({

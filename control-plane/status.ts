@@ -6,6 +6,7 @@ import type { ResourceCache } from "./cache.ts";
 import type { ManifestSet, Rejection } from "./manifest/merge.ts";
 import type { Finding, MeshState } from "./mesh/state.ts";
 import type { RegistrationStage, Registry } from "./registry/registry.ts";
+import type { KindReport } from "./source.ts";
 
 export interface ControlPlaneStatus {
   readonly trustDomain: string;
@@ -19,6 +20,8 @@ export interface ControlPlaneStatus {
     /** Well-formed and yet not as meant: dangling references, conflicts. */
     readonly findings: readonly Finding[];
   };
+  /** What is followed in a cluster, and how it stands with it; empty without one. */
+  readonly source: readonly KindReport[];
   readonly translated: Readonly<Record<string, number>>;
 }
 
@@ -67,6 +70,7 @@ export interface StatusSources {
   readonly registry: Registry;
   readonly cache: ResourceCache;
   readonly sessions: readonly Session[];
+  readonly source: readonly KindReport[];
 }
 
 /** The present state. */
@@ -95,6 +99,7 @@ export function controlPlaneStatus(sources: StatusSources): ControlPlaneStatus {
       source: definition.source,
     })),
     manifests: { objects: manifests.objects.size, rejected: manifests.rejections, findings: state.findings },
+    source: sources.source,
     translated: { ...cache.translated },
   };
 }

@@ -27,7 +27,7 @@ export async function validateManifests(
   const source = new DirectorySource({ directory, clock, log: SILENT });
   try {
     await source.start();
-    const { objects, rejections } = source.manifests.get() ?? NO_MANIFESTS;
+    const { objects, rejections } = source.content.get()?.manifests ?? NO_MANIFESTS;
     const { findings } = buildState({ trustDomain, objects, registrations: [] });
     return { problems: rejections.flatMap(({ problems }) => problems), findings, objects: objects.size };
   } finally {

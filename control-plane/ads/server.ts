@@ -43,6 +43,8 @@ export interface AdsServerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly observer: AdsObserver;
+  /** What is known besides of a workload that is admitted. Default: nothing. */
+  readonly describe?: (workload: Workload) => Workload;
   /** Changes within this time are sent together, ms. */
   readonly debounceMs?: number;
 }
@@ -186,7 +188,8 @@ export class AdsServer {
     if (!request.node) return "the first request of a stream needs a node";
     const parsed = parseWorkload(request.node.id, request.node.metadata ?? {});
     if (!parsed.ok) return parsed.problems.map(formatProblem).join("; ");
-    return refusal(peer, parsed.workload, this.#options.trustDomain) ?? parsed.workload;
+    const { trustDomain, describe } = this.#options;
+    return refusal(peer, parsed.workload, trustDomain) ?? (describe ? describe(parsed.workload) : parsed.workload);
   }
 
   #open(workload: Workload, variant: Variant, end: Connection["end"], send: SendResponse): Session {

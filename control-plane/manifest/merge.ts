@@ -3,7 +3,7 @@
  * is broken keeps its last good version. Pure, so that each rule can be tested without a file system.
  */
 import type { Problem } from "../../core/errors.ts";
-import { describeKey, type Manifest, type ParsedDocument } from "./parse.ts";
+import { describeKey, type Manifest, type ParsedDocument, positionOf } from "./parse.ts";
 
 /** One file's documents. */
 export interface ManifestFile {
@@ -59,7 +59,7 @@ export function mergeManifests(files: readonly ManifestFile[], previous: Manifes
 
 function duplicate(manifest: Manifest, holder: Manifest): Problem {
   return {
-    message: `is already given by ${holder.file}:${holder.line}, which is older and stays in force`,
+    message: `is already given by ${positionOf(holder)}, which is older and stays in force`,
     resource: describeKey(manifest.key),
     file: manifest.file,
     line: manifest.line,

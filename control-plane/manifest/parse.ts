@@ -1,5 +1,5 @@
 /** From a file's text to typed manifests: each document stands alone, so that one mistake costs one object. */
-import { isMap, isScalar, LineCounter, type Node, parseAllDocuments } from "yaml";
+import { Document, isMap, isScalar, LineCounter, type Node, parseAllDocuments } from "yaml";
 import type { Problem } from "../../core/errors.ts";
 import { isManifestKind, KINDS, kindProblem, type ManifestKind, type ManifestValues } from "./kinds.ts";
 import { INVALID, type Place, type ReadContext, report } from "./place.ts";
@@ -13,8 +13,13 @@ export interface ManifestOf<K extends ManifestKind> {
   readonly key: string;
   readonly value: ManifestValues[K];
   readonly file: string;
-  /** 1-based line of the document's first key. */
+  /** 1-based line of the document's first key; 0 where it did not come as text. */
   readonly line: number;
+}
+
+/** `file:line` of a manifest, for people; the file alone where there are no lines. */
+export function positionOf({ file, line }: Pick<Manifest, "file" | "line">): string {
+  return line === 0 ? file : `${file}:${line}`;
 }
 
 /** One document of a file: a good manifest, or what is wrong with it. */
@@ -49,6 +54,13 @@ export function parseManifests(file: string, text: string): readonly ParsedDocum
   return results;
 }
 
+/** Reads one object that has no text: as an API server gave it, say. `origin` takes the place of a file. Never throws. */
+export function readObject(origin: string, value: object): ParsedDocument {
+  const document = new Document(value, { aliasDuplicateObjects: false });
+  const context: ReadContext = { file: origin, lines: null, document, problems: [], resource: "" };
+  return readDocument({ node: document.contents, path: "", context, offset: 0 });
+}
+
 function readDocument(place: Place): ParsedDocument {
   const { context } = place;
   const kind = word(place.node, "kind");
@@ -71,7 +83,7 @@ function readDocument(place: Place): ParsedDocument {
   }
   const value = KINDS[kind].schema.read(place);
   if (value === INVALID || key === null) return failed();
-  const line = context.lines.linePos(place.node?.range?.[0] ?? 0).line;
+  const line = context.lines?.linePos(place.node?.range?.[0] ?? 0).line ?? 0;
   // The schema was chosen by `kind`, which the compiler cannot follow through the table.
   return { key, manifest: { kind, key, value, file: context.file, line } as Manifest, problems: [] };
 }

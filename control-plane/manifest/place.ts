@@ -9,7 +9,8 @@ export type Read<T> = T | typeof INVALID;
 /** Where a document's problems are gathered. */
 export interface ReadContext {
   readonly file: string;
-  readonly lines: LineCounter;
+  /** null: the document came as an object, without text and positions. */
+  readonly lines: LineCounter | null;
   readonly document: Document;
   readonly problems: Problem[];
   /** `ResiliencePolicy shop/orders`, once known. */
@@ -29,21 +30,22 @@ export interface Place {
 
 /** Records a problem at a place. */
 export function report(place: Place, message: string): typeof INVALID {
-  const at = place.context.lines.linePos(place.node?.range?.[0] ?? place.offset);
-  place.context.problems.push({
+  const { context } = place;
+  const at = context.lines?.linePos(place.node?.range?.[0] ?? place.offset);
+  context.problems.push({
     message,
     ...(place.path === "" ? {} : { path: place.path }),
-    ...(place.context.resource === "" ? {} : { resource: place.context.resource }),
-    file: place.context.file,
-    line: at.line,
-    column: at.col,
+    ...(context.resource === "" ? {} : { resource: context.resource }),
+    file: context.file,
+    ...(at ? { line: at.line, column: at.col } : {}),
   });
   return INVALID;
 }
 
-/** `file:line` of a place. */
-export function sourceOf(place: Place): string {
-  return `${place.context.file}:${place.context.lines.linePos(place.node?.range?.[0] ?? place.offset).line}`;
+/** `file:line` of a place; without lines the object and the path in it. */
+export function sourceOf({ context, node, offset, path }: Place): string {
+  if (context.lines === null) return `${context.file}: ${context.resource} ${path}`;
+  return `${context.file}:${context.lines.linePos(node?.range?.[0] ?? offset).line}`;
 }
 
 /** The node that an alias stands for; the node itself otherwise. */

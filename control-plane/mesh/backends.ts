@@ -3,12 +3,12 @@ import { httpOf, mayBeOpaque } from "../manifest/port-protocol.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { clusterName } from "../translate/names.ts";
 import type { RouteManifest } from "./routes.ts";
-import { type ServiceDefinition, type ServicePort, serviceKey } from "./state.ts";
+import { type FailureReason, type ServiceDefinition, type ServicePort, serviceKey } from "./state.ts";
 
 export interface ResolvedBackend {
   /** null: there is none. */
   readonly cluster: string | null;
-  readonly problem: string | null;
+  readonly problem: { readonly message: string; readonly reason: FailureReason } | null;
 }
 
 /** Whether routes of `kind` can lead connections or calls to a port, or why not. */
@@ -26,22 +26,30 @@ export function resolveBackend(
   services: ReadonlyMap<string, ServiceDefinition>,
 ): ResolvedBackend {
   const { namespace } = value.metadata;
-  const failed = (problem: string): ResolvedBackend => ({ cluster: null, problem: `${problem}: ${CONSEQUENCE[kind]}` });
+  const failed = (reason: FailureReason, problem: string): ResolvedBackend => ({
+    cluster: null,
+    problem: { message: `${problem}: ${CONSEQUENCE[kind]}`, reason },
+  });
   if (ref.kind !== "Service" || (ref.group !== "" && ref.group !== "core")) {
-    return failed(`backend ${ref.group === "" ? "" : `${ref.group}/`}${ref.kind} ${ref.name} is not a Service`);
+    return failed(
+      "InvalidKind",
+      `backend ${ref.group === "" ? "" : `${ref.group}/`}${ref.kind} ${ref.name} is not a Service`,
+    );
   }
   if (ref.namespace !== null && ref.namespace !== namespace) {
     return failed(
+      "RefNotPermitted",
       `backend ${ref.namespace}/${ref.name} is in another namespace, which needs a ReferenceGrant (not carried yet)`,
     );
   }
   const service = services.get(serviceKey(namespace, ref.name));
-  if (!service) return failed(`backend Service ${namespace}/${ref.name} does not exist`);
-  if (ref.port === null) return failed(`backend Service ${namespace}/${ref.name} needs a port`);
+  if (!service) return failed("BackendNotFound", `backend Service ${namespace}/${ref.name} does not exist`);
+  if (ref.port === null) return failed("BackendNotFound", `backend Service ${namespace}/${ref.name} needs a port`);
   const port = service.ports.find((candidate) => candidate.port === ref.port);
-  if (!port) return failed(`backend Service ${namespace}/${ref.name} has no port ${ref.port}`);
+  if (!port) return failed("BackendNotFound", `backend Service ${namespace}/${ref.name} has no port ${ref.port}`);
   const problem = kind === "GRPCRoute" && port.protocol === "http1" ? NO_GRPC : portProblem(kind, port);
-  if (problem !== null) return failed(`port ${ref.port} of backend Service ${namespace}/${ref.name} is ${problem}`);
+  if (problem !== null)
+    return failed("UnsupportedProtocol", `port ${ref.port} of backend Service ${namespace}/${ref.name} is ${problem}`);
   return { cluster: clusterName(service, ref.port), problem: null };
 }
 

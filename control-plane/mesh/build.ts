@@ -1,6 +1,7 @@
 /** Joins manifests and registrations to the state of the mesh. Pure: the same inputs give the same state. */
-import { SERVICE_NAME_LABEL } from "../manifest/endpoint-slice.ts";
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
+import { findUnknownCallers } from "./caller-findings.ts";
+import type { Cluster } from "./cluster.ts";
 import { isMember } from "./membership.ts";
 import { readMeshPolicies } from "./mesh-policies.ts";
 import { findMeaningless } from "./opaque-findings.ts";
@@ -8,33 +9,49 @@ import { callPolicy, indexPolicies, opaqueRouting, targetKey, trafficPolicy } fr
 import { attachRoutes, isRoute, type RouteManifest } from "./routes.ts";
 import { defineServices } from "./services.ts";
 import type { SliceManifest } from "./slice-endpoints.ts";
-import { type Standing, standingBehind } from "./standing.ts";
-import { type Finding, type MeshState, type ServiceDefinition, type ServiceState, serviceKey } from "./state.ts";
+import { serviceOfSlice } from "./slice-index.ts";
+import { type ServiceStanding, type Standing, standingBehind } from "./standing.ts";
+import {
+  type Finding,
+  type MeshState,
+  type MtlsPolicies,
+  type ServiceDefinition,
+  type ServiceState,
+  serviceKey,
+  targetNotFound,
+} from "./state.ts";
 import type { Registration } from "./workload.ts";
 
 export interface MeshInputs {
   readonly trustDomain: string;
   readonly objects: ReadonlyMap<string, Manifest>;
-  /** In order of registration. */
+  /** In order of registration. Where there is a cluster, it says who stands behind a service, and these don't count. */
   readonly registrations: readonly Registration[];
+  readonly cluster?: Cluster | null;
+  /** Who stood behind a service, where that is sure to be so still. */
+  readonly standing?: (definition: ServiceDefinition, mtls: MtlsPolicies) => ServiceStanding | null;
 }
 
 /** The whole state. */
 export function buildState(inputs: MeshInputs): MeshState {
   const findings: Finding[] = [];
   const objects = [...inputs.objects.values()];
-  const definitions = defineServices(objects, inputs.registrations, findings);
+  const { cluster = null } = inputs;
+  const registrations = cluster === null ? inputs.registrations : [];
+  const definitions = defineServices(objects, registrations, cluster !== null, findings);
   const routes = objects.filter(isRoute);
   const policies = indexPolicies(objects, targetFinder(definitions, routes), findings);
   const rules = attachRoutes(routes, definitions, policies, findings);
-  const members = groupMembers(definitions, inputs.registrations);
+  const members = groupMembers(definitions, registrations);
   const slices = groupSlices(objects, definitions, findings);
   findMeaningless(objects, definitions, findings);
+  if (cluster !== null) findUnknownCallers(objects, cluster, findings);
   const meshPolicy = readMeshPolicies(objects, definitions, findings);
   const standing: Standing = {
     trustDomain: inputs.trustDomain,
     mtls: meshPolicy.mtls,
     definitionOf: (service) => definitions.get(service),
+    cluster,
   };
   const services = new Map<string, ServiceState>();
   for (const [key, definition] of definitions) {
@@ -45,7 +62,8 @@ export function buildState(inputs: MeshInputs): MeshState {
       traffic: trafficPolicy(own),
       routing: { call, rules: rules.http.get(key) ?? [] },
       opaque: { ...opaqueRouting(call), rules: rules.connections.get(key) ?? [] },
-      ...standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], standing),
+      ...(inputs.standing?.(definition, meshPolicy.mtls) ??
+        standingBehind(definition, members.get(key) ?? [], slices.get(key) ?? [], standing)),
     });
   }
   return {
@@ -53,6 +71,8 @@ export function buildState(inputs: MeshInputs): MeshState {
     settings: meshPolicy.settings,
     mtls: meshPolicy.mtls,
     services,
+    // The cluster's may be edited.
+    reach: new Map(cluster?.reach),
     access: groupAccess(objects, definitions, findings),
     findings,
   };
@@ -87,8 +107,7 @@ function groupSlices(
   const groups = new Map<string, SliceManifest[]>();
   for (const object of objects) {
     if (object.kind !== "EndpointSlice") continue;
-    const { metadata } = object.value;
-    const key = serviceKey(metadata.namespace, metadata.labels[SERVICE_NAME_LABEL] ?? "");
+    const key = serviceOfSlice(object);
     if (definitions.has(key)) groups.set(key, [...(groups.get(key) ?? []), object]);
     else findings.push({ ...at(object), message: `belongs to Service ${key}, which does not exist` });
   }
@@ -104,10 +123,11 @@ function groupAccess(
   for (const object of objects) {
     if (object.kind !== "AccessPolicy") continue;
     const { metadata, spec } = object.value;
-    for (const { name } of spec.targetRefs) {
+    for (const [index, { name }] of spec.targetRefs.entries()) {
       const key = serviceKey(metadata.namespace, name);
-      if (!definitions.has(key))
-        findings.push({ ...at(object), message: `targets Service ${key}, which does not exist` });
+      if (definitions.has(key)) continue;
+      const message = `targets Service ${key}, which does not exist`;
+      findings.push({ ...at(object), message, failure: targetNotFound(index) });
     }
     groups.set(metadata.namespace, [...(groups.get(metadata.namespace) ?? []), object.value]);
   }
@@ -131,5 +151,5 @@ function targetFinder(
 }
 
 function at(object: Manifest): { readonly key: string; readonly source: string } {
-  return { key: object.key, source: `${object.file}:${object.line}` };
+  return { key: object.key, source: positionOf(object) };
 }

@@ -2,9 +2,8 @@
  * Which connections a workload takes at which of its ports: the oldest MeshPolicy for one of its services decides before
  * the one for the mesh, and a port before a whole.
  */
-import { isMember } from "./membership.ts";
+import { isMember, type Member } from "./membership.ts";
 import type { MtlsMode, MtlsModes, MtlsPolicies, ServiceDefinition } from "./state.ts";
-import type { Workload } from "./workload.ts";
 
 /** Where nobody says otherwise. */
 export const DEFAULT_MODE: MtlsMode = "STRICT";
@@ -13,7 +12,7 @@ export const DEFAULT_MODE: MtlsMode = "STRICT";
 export function mtlsMode(
   policies: MtlsPolicies,
   definitionOf: (service: string) => ServiceDefinition | undefined,
-  workload: Workload,
+  workload: Member,
   port: number | null,
 ): MtlsMode {
   for (const modes of [...ofWorkload(policies, definitionOf, workload), policies.mesh]) {
@@ -27,7 +26,7 @@ export function mtlsMode(
 export function mtlsPorts(
   policies: MtlsPolicies,
   definitionOf: (service: string) => ServiceDefinition | undefined,
-  workload: Workload,
+  workload: Member,
 ): readonly number[] {
   const all = [...ofWorkload(policies, definitionOf, workload), policies.mesh];
   return [...new Set(all.flatMap(({ ports }) => ports.map(({ port }) => port)))].sort((a, b) => a - b);
@@ -36,7 +35,7 @@ export function mtlsPorts(
 function ofWorkload(
   policies: MtlsPolicies,
   definitionOf: (service: string) => ServiceDefinition | undefined,
-  workload: Workload,
+  workload: Member,
 ): readonly MtlsModes[] {
   return policies.services.filter(({ service }) => {
     const definition = definitionOf(service);

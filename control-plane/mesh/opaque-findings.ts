@@ -3,7 +3,7 @@
  * else than what is declared.
  */
 
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import { APP_PROTOCOLS, httpOf, namedProtocol } from "../manifest/port-protocol.ts";
 import type { ResilienceSpec } from "../manifest/resilience-policy.ts";
 import { type Finding, type ServiceDefinition, type ServicePort, serviceKey } from "./state.ts";
@@ -22,8 +22,7 @@ export function findMeaningless(
           : object.kind === "AccessPolicy"
             ? blindRules(object, definitions)
             : [];
-    for (const message of messages)
-      findings.push({ key: object.key, source: `${object.file}:${object.line}`, message });
+    for (const message of messages) findings.push({ key: object.key, source: positionOf(object), message });
   }
 }
 

@@ -1,8 +1,15 @@
 /** Which ResiliencePolicy holds where: the most specific target wins, of equals the older; the loser is told. */
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import type { ResilienceSpec } from "../manifest/resilience-policy.ts";
 import { DEFAULT_CALL, DEFAULT_OPAQUE_IDLE_MS, DEFAULT_TRAFFIC } from "./defaults.ts";
-import type { CallPolicy, Finding, OpaqueRouting, TrafficPolicy } from "./state.ts";
+import {
+  type CallPolicy,
+  type Failure,
+  type Finding,
+  type OpaqueRouting,
+  type TrafficPolicy,
+  targetNotFound,
+} from "./state.ts";
 
 type PolicyManifest = ManifestOf<"ResiliencePolicy">;
 
@@ -22,32 +29,37 @@ export function indexPolicies(
   targetExists: (key: string) => boolean,
   findings: Finding[],
 ): PolicyIndex {
-  const index = new Map<string, PolicyManifest[]>();
+  const policies = new Map<string, PolicyManifest[]>();
   for (const object of objects) {
     if (object.kind !== "ResiliencePolicy") continue;
     const { metadata, spec } = object.value;
-    const tell = (message: string): void => {
-      findings.push({ key: object.key, source: `${object.file}:${object.line}`, message });
+    const tell = (message: string, failure?: Failure): void => {
+      findings.push({ key: object.key, source: positionOf(object), message, ...(failure ? { failure } : {}) });
     };
-    for (const ref of spec.targetRefs) {
+    for (const [index, ref] of spec.targetRefs.entries()) {
       const key = targetKey(ref.kind, metadata.namespace, ref.name, ref.sectionName);
       if (!targetExists(key)) {
-        tell(`targets ${describeTarget(key)}, which does not exist`);
+        tell(`targets ${describeTarget(key)}, which does not exist`, targetNotFound(index));
         continue;
       }
-      const others = index.get(key) ?? [];
-      for (const section of SECTIONS) {
+      const others = policies.get(key) ?? [];
+      const given = SECTIONS.filter((section) => spec[section] !== null);
+      const lost = given.flatMap((section) => {
         const older = others.find((other) => other.value.spec[section] !== null);
-        if (spec[section] === null || older === undefined) continue;
-        tell(`${section} for ${describeTarget(key)} is already set by ${older.key} (${older.file}:${older.line})`);
+        return older ? [{ section, older }] : [];
+      });
+      const failure: Failure = { condition: "Accepted", reason: "Conflicted", ref: index };
+      for (const { section, older } of lost) {
+        const message = `${section} for ${describeTarget(key)} is already set by ${older.key} (${positionOf(older)})`;
+        tell(message, lost.length === given.length ? failure : undefined);
       }
-      index.set(key, [...others, object]);
+      policies.set(key, [...others, object]);
     }
     if (spec.mode === "DryRun" && (spec.timeouts !== null || spec.retry !== null)) {
       tell("DryRun counts breaker, limits and ejection; timeouts and retry are left as they are without this policy");
     }
   }
-  return index;
+  return policies;
 }
 
 function describeTarget(key: string): string {
@@ -105,7 +117,7 @@ export function trafficPolicy(policies: readonly PolicyManifest[]): TrafficPolic
     balancing: first((spec) => spec.loadBalancing)?.policy ?? base.balancing,
     multiplex: connection === null ? base.multiplex : connection.multiplex === "On",
     mode: dryRun ? "dry_run" : "enforce",
-    source: used.map((policy) => `${policy.file}:${policy.line}`).join(" "),
+    source: used.map((policy) => positionOf(policy)).join(" "),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Routes joined with the Services that they belong to and the backends that they name (Gateway API, GAMMA). */
 
-import type { Manifest, ManifestOf } from "../manifest/parse.ts";
+import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { parentPorts, parentProblem, portProblem, resolveBackend } from "./backends.ts";
 import { callPolicy, type PolicyIndex, targetKey } from "./policies.ts";
@@ -8,6 +8,8 @@ import {
   type AttachedRule,
   type CallPolicy,
   type ConnectionRule,
+  type Failure,
+  type FailureReason,
   type Finding,
   type ServiceDefinition,
   serviceKey,
@@ -52,12 +54,14 @@ export function attachRoutes(
   };
   for (const kind of KINDS) {
     for (const route of olderFirst(routes.filter((candidate) => candidate.kind === kind))) {
-      const tell: Tell = (message, source = `${route.file}:${route.line}`) => {
-        findings.push({ key: route.key, source, message });
+      const tell: Tell = (message, source = positionOf(route), failure) => {
+        findings.push({ key: route.key, source, message, ...(failure ? { failure } : {}) });
       };
       const resolve: Resolve = (ref, source) => {
         const { cluster, problem } = resolveBackend(ref, route, services);
-        if (problem !== null) tell(problem, source);
+        if (problem !== null) {
+          tell(problem.message, source, { condition: "ResolvedRefs", reason: problem.reason, ref: null });
+        }
         return cluster;
       };
       const attachments = attach(route, services, claims, tell);
@@ -78,7 +82,7 @@ export function attachRoutes(
   return { http, connections };
 }
 
-type Tell = (message: string, source?: string) => void;
+type Tell = (message: string, source?: string, failure?: Failure) => void;
 type Resolve = (ref: BackendReference, source: string) => string | null;
 
 /** The ports that a route gets, by parent; what it does not get is told. */
@@ -89,23 +93,23 @@ function attach(
   tell: Tell,
 ): readonly Attachment[] {
   const { metadata, spec } = route.value;
-  return spec.parentRefs.flatMap((parent): readonly Attachment[] => {
+  return spec.parentRefs.flatMap((parent, ref): readonly Attachment[] => {
     const namespace = parent.namespace ?? metadata.namespace;
     const key = serviceKey(namespace, parent.name);
     const service = services.get(key);
     const problem = parentProblem(parent, key, service);
     if (problem !== null) {
-      tell(problem);
+      tell(problem, undefined, { condition: "Accepted", reason: "NoMatchingParent", ref });
       return [];
     }
     const clientNamespace = namespace === metadata.namespace ? null : metadata.namespace;
     const meant = parentPorts(parent, service);
     const fitting = meant.filter((port) => portProblem(route.kind, port) === null);
+    const lost: { readonly message: string; readonly reason: FailureReason }[] = [];
     // A parent that is named as a whole means the ports that the route can be for.
     for (const port of fitting.length === 0 ? meant : []) {
-      tell(
-        `port ${port.port} of Service ${key} is ${portProblem(route.kind, port)}: this ${route.kind} has no effect there`,
-      );
+      const message = `port ${port.port} of Service ${key} is ${portProblem(route.kind, port)}: this ${route.kind} has no effect there`;
+      lost.push({ message, reason: "UnsupportedProtocol" });
     }
     const ports = fitting
       .map(({ port }) => port)
@@ -115,9 +119,14 @@ function attach(
         if (spec.rules.length > 0) claims.set(claim, owner);
         if (owner.kind === route.kind && (route.kind !== "TCPRoute" || owner === route)) return true;
         const why = owner.kind === route.kind ? ONE_TCP_ROUTE : ONE_KIND;
-        tell(`port ${port} of Service ${key} is routed by ${owner.key} (${owner.file}:${owner.line}): ${why}`);
+        const message = `port ${port} of Service ${key} is routed by ${owner.key} (${positionOf(owner)}): ${why}`;
+        lost.push({ message, reason: "Conflicted" });
         return false;
       });
+    for (const { message, reason } of lost) {
+      if (ports.length > 0) tell(message);
+      else tell(message, undefined, { condition: "Accepted", reason, ref });
+    }
     return ports.length === 0 ? [] : [{ key, parent, ports, clientNamespace }];
   });
 }
@@ -163,7 +172,7 @@ function unclaimedNames(
     claims.set(`${place}#${name}`, owner ?? route);
     if (!owner) return true;
     const what = name === "*" ? "connections to any other name" : `connections to ${name}`;
-    tell(`${what} are led by ${owner.key} (${owner.file}:${owner.line}) already`);
+    tell(`${what} are led by ${owner.key} (${positionOf(owner)}) already`);
     return false;
   });
   return names.length === 0 ? null : names;

@@ -1,5 +1,5 @@
 /** The services of the mesh: those of manifests, and an implicit one for each workload whose service has none. */
-import type { Manifest } from "../manifest/parse.ts";
+import { type Manifest, positionOf } from "../manifest/parse.ts";
 import { portProtocol } from "../manifest/port-protocol.ts";
 import { planAddresses } from "./service-addresses.ts";
 import { type Finding, type ServiceDefinition, type ServicePort, serviceKey } from "./state.ts";
@@ -11,20 +11,24 @@ interface Unplaced {
   readonly clusterIps: readonly string[];
 }
 
-/** By `namespace/name`, sorted. `objects` are given older first, registrations in their order. */
+/**
+ * By `namespace/name`, sorted. `objects` are given older first, registrations in their order. `podsHaveNames`: workloads
+ * are pods, which may give their ports names.
+ */
 export function defineServices(
   objects: readonly Manifest[],
   registrations: readonly Registration[],
+  podsHaveNames: boolean,
   findings: Finding[],
 ): ReadonlyMap<string, ServiceDefinition> {
   const services = new Map<string, Unplaced>();
   for (const object of objects) {
     if (object.kind !== "Service") continue;
     const { metadata, spec } = object.value;
-    for (const { port, targetPort } of spec.ports.length > 1 ? spec.ports : []) {
+    for (const { port, targetPort } of spec.ports.length > 1 && !podsHaveNames ? spec.ports : []) {
       if (typeof targetPort !== "string") continue;
       const message = `port ${port} has a name as its targetPort ("${targetPort}"): workloads that register have numbers alone, and none of them serves it`;
-      findings.push({ key: object.key, source: `${object.file}:${object.line}`, message });
+      findings.push({ key: object.key, source: positionOf(object), message });
     }
     services.set(serviceKey(metadata.namespace, metadata.name), {
       clusterIps: spec.clusterIPs.length > 0 ? spec.clusterIPs : [spec.clusterIP],
@@ -39,7 +43,7 @@ export function defineServices(
         })),
         selector: spec.selector === null || Object.keys(spec.selector).length === 0 ? null : spec.selector,
         headless: spec.clusterIP === "None" || spec.clusterIPs.includes("None"),
-        source: `${object.file}:${object.line}`,
+        source: positionOf(object),
       },
     });
   }

@@ -9,6 +9,7 @@ import type { AccessPolicyManifest } from "../manifest/access-policy.ts";
 import type { GrpcRouteRule } from "../manifest/grpc-route.ts";
 import type { RouteRule } from "../manifest/http-route.ts";
 import type { PortProtocol } from "../manifest/port-protocol.ts";
+import type { Reach } from "./cluster.ts";
 
 export interface MeshState {
   readonly trustDomain: string;
@@ -16,6 +17,7 @@ export interface MeshState {
   readonly mtls: MtlsPolicies;
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceState>;
+  readonly reach: Reach;
   /** By namespace. */
   readonly access: ReadonlyMap<string, readonly AccessPolicyManifest[]>;
   /** What is well-formed and yet not as its author meant: dangling references, conflicts. */
@@ -28,6 +30,29 @@ export interface Finding {
   /** `file:line` */
   readonly source: string;
   readonly message: string;
+  /** Set where it keeps the object, or what it refers to, from being in force. */
+  readonly failure?: Failure;
+}
+
+/** In the words of Gateway API's conditions. */
+export interface Failure {
+  readonly condition: "Accepted" | "ResolvedRefs";
+  readonly reason: FailureReason;
+  /** Index among the object's parentRefs or targetRefs; null: all of them. */
+  readonly ref: number | null;
+}
+
+export type FailureReason =
+  | "NoMatchingParent"
+  | "UnsupportedProtocol"
+  | "Conflicted"
+  | "TargetNotFound"
+  | "BackendNotFound"
+  | "InvalidKind"
+  | "RefNotPermitted";
+
+export function targetNotFound(ref: number): Failure {
+  return { condition: "Accepted", reason: "TargetNotFound", ref };
 }
 
 export interface ServiceState {

@@ -49,6 +49,10 @@ export interface Workload {
   readonly interception: Interception | null;
   readonly probes: readonly HealthProbe[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Name of its pod, which is behind those services alone that select it; null: it is none of a cluster's. */
+  readonly pod: string | null;
+  /** Ports of its pod that have a name. */
+  readonly namedPorts: Readonly<Record<string, number>>;
 }
 
 /** A workload and what the control plane knows of it. */
@@ -63,8 +67,11 @@ export interface Registration {
   readonly serving: boolean;
 }
 
-/** Labels for selectors: the workload's own, and `app` and `app.kubernetes.io/name` from its service. */
-export function selectableLabels(workload: Workload): Readonly<Record<string, string>> {
+/** Labels for selectors: a pod's own; of another workload also `app` and `app.kubernetes.io/name` from its service. */
+export function selectableLabels(
+  workload: Pick<Workload, "service" | "labels" | "pod">,
+): Readonly<Record<string, string>> {
+  if (workload.pod !== null) return workload.labels;
   return { app: workload.service, "app.kubernetes.io/name": workload.service, ...workload.labels };
 }
 

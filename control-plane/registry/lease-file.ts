@@ -78,7 +78,14 @@ export class LeaseFile {
 function completed(stored: StoredRegistration): StoredRegistration {
   return {
     ...stored,
-    workload: { interception: null, addresses: [], probes: [], ...(stored.workload as Partial<Workload>) } as Workload,
+    workload: {
+      interception: null,
+      addresses: [],
+      probes: [],
+      pod: null,
+      namedPorts: {},
+      ...(stored.workload as Partial<Workload>),
+    } as Workload,
   };
 }
 

@@ -29,6 +29,8 @@ test("what is not given has its default", () => {
     trustDomain: "cluster.local",
     appPort: 80,
     appAddress: "127.0.0.1",
+    pod: null,
+    namedPorts: {},
     address: "127.5.1.1",
     addresses: [],
     inboundPort: 15006,

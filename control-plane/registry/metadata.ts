@@ -65,6 +65,9 @@ export function parseWorkload(nodeId: string, metadata: JsonObject): ParsedWorkl
     interception: intercepted,
     probes: probes(given["probes"], complain),
     labels: labels(given["labels"], complain),
+    // Said by the cluster, not by the sidecar.
+    pod: null,
+    namedPorts: {},
   };
   return problems.length === 0 ? { ok: true, workload } : { ok: false, problems };
 }

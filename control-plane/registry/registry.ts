@@ -104,6 +104,14 @@ export class Registry {
     this.#changed(workload.id);
   }
 
+  /** More, or something else, is known of a registered workload. */
+  describe(workload: Workload): void {
+    const entry = this.#entries.get(workload.id);
+    if (!entry) return;
+    entry.workload = workload;
+    this.#changed(workload.id);
+  }
+
   /** The sidecar has taken its inbound listener: peers may come. */
   ready(id: string, holder: object): void {
     const entry = this.#entries.get(id);

@@ -23,6 +23,8 @@ export function workload(service: string, index = 1, parts: Partial<Workload> = 
     interception: null,
     probes: [],
     labels: {},
+    pod: null,
+    namedPorts: {},
     ...parts,
   };
 }

@@ -30,6 +30,12 @@ export function inboundClusterName(appPort: number): string {
   return `inbound|${appPort}||`;
 }
 
+/** The namespace of the service that a cluster, its endpoints, a listener or a route table is for; null: of none. */
+export function namespaceOfResource(name: string): string | null {
+  const [, ofCluster, ofRoutes] = /^(?:outbound\|\d+\|\|[^.]+\.([^.]+)|[^.|]+\.([^.:]+):\d+(?:@.*)?)$/.exec(name) ?? [];
+  return ofCluster ?? ofRoutes ?? null;
+}
+
 /** What an upstream sees as authority: `stock.default.svc.cluster.local`, with the port unless it is 80. */
 export function authority(service: Named, port: number): string {
   const host = `${service.name}.${service.namespace}.svc.cluster.local`;
