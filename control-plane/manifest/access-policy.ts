@@ -23,14 +23,14 @@ const serviceAccount = matching(
 
 /** A SPIFFE id is at most 2048 bytes long (SPIFFE-ID, section 2.3). */
 const principal = matching(
-  /^spiffe:\/\/[a-z0-9._-]+\/[^*\s]*\*?$/,
+  /^spiffe:\/\/[a-z0-9._-]+\/[^* \t\n\v\f\r]*\*?$/,
   2048,
   (value) => `"${value}" is not a SPIFFE id (spiffe://trust-domain/…, with * only at the end)`,
 );
 
 /** `/a` is that path, `/a/*` all below it, `/a*` all that begins so. */
 const path = matching(
-  /^\/[^*?#\s]*\*?$/,
+  /^\/[^*?# \t\n\v\f\r]*\*?$/,
   4096,
   (value) => `"${value}" must begin with / and may hold * only at its end`,
 );
