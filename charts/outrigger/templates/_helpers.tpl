@@ -23,6 +23,18 @@ app.kubernetes.io/component: control-plane
 outrigger.dev/revision: {{ .Values.revision }}
 {{- end }}
 
+{{/* Labels of pods: no version of the chart, which would replace them where nothing of theirs has changed. */}}
+{{- define "outrigger.podLabels" -}}
+{{ include "outrigger.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: outrigger
+# The control plane has no sidecar: a sidecar would wait for it.
+sidecar.outrigger.dev/inject: "false"
+{{- with merge (dict) .Values.podLabels .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* Labels of every object. */}}
 {{- define "outrigger.labels" -}}
 {{ include "outrigger.selectorLabels" . }}
@@ -35,12 +47,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* `annotations:` of an object. Takes a list: the root, then further annotations. */}}
+{{/* `annotations:` of an object's metadata, or nothing. Takes a list: the root, then further annotations. */}}
 {{- define "outrigger.annotations" -}}
 {{- $all := merge (dict) (index . 1) (index . 0).Values.commonAnnotations }}
 {{- with $all }}
-annotations:
-  {{- toYaml . | nindent 2 }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
 {{- end }}
 {{- end }}
 
