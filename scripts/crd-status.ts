@@ -1,7 +1,6 @@
 /**
  * `status` of Outrigger's own kinds, as its controllers write it: conditions for the object as a whole, and, in the shape
- * of Gateway API's `PolicyStatus` (GEP-713), for each target by controller, so that two revisions of the control plane
- * can each say what became of a policy without touching the other's words.
+ * of Gateway API's `PolicyStatus` (GEP-713), for each target by controller, whose words no other controller touches.
  */
 const condition = {
   type: "object",
@@ -77,8 +76,7 @@ export const STATUS = {
             },
           },
           controllerName: {
-            description:
-              "Whose words these are: outrigger.dev/control-plane, with the revision if it is not the default",
+            description: "Whose words these are: of Outrigger, outrigger.dev/controller",
             ...text(253),
           },
           conditions,

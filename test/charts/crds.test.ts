@@ -122,7 +122,7 @@ test("an API server accepts the guide's examples and the control plane's status"
   const status = {
     observedGeneration: 3,
     conditions: [condition],
-    ancestors: [{ ancestorRef, controllerName: "outrigger.dev/control-plane", conditions: [condition] }],
+    ancestors: [{ ancestorRef, controllerName: "outrigger.dev/controller", conditions: [condition] }],
   };
   const examples = [...guide.matchAll(/```yaml\n([\s\S]*?)```/g)]
     .flatMap(([, text = ""]) => parseAllDocuments(text))
