@@ -1,6 +1,7 @@
 /**
  * Builds the programs that tests need and that are written in Go into `.cache/`, once per version: those of `test/h2/tools`
  * (h2spec, gRPC's interop client and server) and of `test/charts/tools` (Helm, and the API server's judgement of CRDs).
+ * `node scripts/go-tools.ts` builds all of them.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -30,14 +31,16 @@ interface Tool {
   /** Folder of the module whose `go.mod` says the version. */
   readonly module: string;
   readonly package: string;
+  /** Minutes of two cores: built only where somebody asks for all tools, as under `CI=true`. */
+  readonly large?: boolean;
 }
 
 const TOOLS = {
   h2spec: { module: H2, package: "github.com/summerwind/h2spec/cmd/h2spec" },
   "grpc-interop-client": { module: H2, package: "google.golang.org/grpc/interop/client" },
   "grpc-interop-server": { module: H2, package: "google.golang.org/grpc/interop/server" },
-  helm: { module: CHARTS, package: "helm.sh/helm/v3/cmd/helm" },
-  crdcheck: { module: CHARTS, package: "./crdcheck" },
+  helm: { module: CHARTS, package: "helm.sh/helm/v3/cmd/helm", large: true },
+  crdcheck: { module: CHARTS, package: "./crdcheck", large: true },
 } as const satisfies Readonly<Record<string, Tool>>;
 
 export type GoTool = keyof typeof TOOLS;
@@ -45,11 +48,11 @@ export type GoTool = keyof typeof TOOLS;
 export const GO_TOOLS = Object.keys(TOOLS) as readonly GoTool[];
 
 /**
- * Path of the built program. null if this machine can't build it; the reason, a sentence, is written to stderr. The
- * versions are those of `go.mod` and `go.sum`, whose hash (with that of sources of our own) names the folder: another version
- * is built anew.
+ * Path of the built program. null if this machine can't build it, or it is a large one that is not there yet and not `all`
+ * are wanted; the reason, a sentence, is written to stderr. The versions are those of `go.mod` and `go.sum`, whose hash
+ * (with that of sources of our own) names the folder: another version is built anew.
  */
-export function goTool(name: GoTool): string | null {
+export function goTool(name: GoTool, all = process.env["CI"] === "true"): string | null {
   const tool: Tool = TOOLS[name];
   const module = path.join(root, tool.module);
   const hash = createHash("sha256");
@@ -58,6 +61,7 @@ export function goTool(name: GoTool): string | null {
   const folder = path.join(root, ".cache", "go-tools", hash.digest("hex").slice(0, 16));
   const file = path.join(folder, name);
   if (isProgram(file)) return file;
+  if (tool.large === true && !all) return complain(`${name} is not built yet: node scripts/go-tools.ts does it`);
   const go = findGo();
   if (go === null) return complain("Go is not installed; Debian has it as golang-go");
   mkdirSync(folder, { recursive: true });
@@ -116,3 +120,5 @@ function complain(reason: string): null {
   console.error(reason);
   return null;
 }
+
+if (import.meta.main) process.exitCode = GO_TOOLS.every((name) => goTool(name, true) !== null) ? 0 : 1;

@@ -26,11 +26,11 @@ interface Judgement {
   readonly problems: readonly string[];
 }
 
-/** What an API server that has the CRDs says of each object; null where its code can't be built here. */
+/** What an API server that has the CRDs says of each object; null where its code is not built here. */
 function apiServer(t: TestContext, objects: readonly unknown[]): readonly Judgement[] | null {
   const program = goTool("crdcheck");
   if (program === null) {
-    skip(t, "the API server's code could not be built");
+    skip(t, "crdcheck is not built: node scripts/go-tools.ts does it");
     return null;
   }
   const folder = mkdtempSync(path.join(tmpdir(), "outrigger-crds-"));

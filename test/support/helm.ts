@@ -34,11 +34,11 @@ export interface HelmRun {
 /** Runs Helm; `input` is what it can read as the file `-`. */
 export type Helm = (args: readonly string[], input?: string) => HelmRun;
 
-/** Helm; null where it can't be built, for which the test is skipped. */
+/** Helm; null where it is not built, for which the test is skipped. */
 export function requireHelm(t: TestContext): Helm | null {
   const program = goTool("helm");
   if (program === null) {
-    skip(t, "Helm could not be built");
+    skip(t, "Helm is not built: node scripts/go-tools.ts does it");
     return null;
   }
   return (args, input = "") => spawnSync(program, args, { input, encoding: "utf8", maxBuffer: 1 << 26 });
