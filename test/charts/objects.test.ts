@@ -181,7 +181,7 @@ test("a value that is none is refused by its name", (t) => {
     [{ image: { digest: "latest" } }, /\/image\/digest/],
     [{ ports: { xds: 0 } }, /\/ports\/xds/],
     [{ revision: "Canary" }, /\/revision/],
-    [{ podDisruptionBudget: { minAvailable: 1 } }, /set minAvailable or maxUnavailable/],
+    [{ podDisruptionBudget: { maxUnavailable: "" } }, /\/podDisruptionBudget\/maxUnavailable/],
   ];
   for (const [values, name] of wrong) {
     const { status, stderr } = helm(

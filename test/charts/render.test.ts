@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import { CHARTS, type Helm, type KubeObject, render, renderRun, requireHelm } from "../support/helm.ts";
 
@@ -122,26 +122,60 @@ function without(value: unknown, [key = "", ...rest]: readonly string[]): unknow
   return rest.length === 0 ? others : { ...others, [key]: without(below, rest) };
 }
 
+/**
+ * The chart rendered with each of many values, in one run of Helm: as so many dependencies of a chart that is made for it.
+ * What a dependency's name brings into its objects is taken out.
+ */
+function renderAll(t: TestContext, helm: Helm, many: readonly object[]): readonly string[] {
+  const folder = mkdtempSync(path.join(tmpdir(), "outrigger-charts-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(CHART, path.join(folder, "charts", "outrigger"), { recursive: true });
+  const aliases = many.map((_, i) => `v${i}`);
+  const dependencies = aliases.map((alias) => ({ name: "outrigger", version: "*", alias }));
+  writeFileSync(
+    path.join(folder, "Chart.yaml"),
+    stringify({ apiVersion: "v2", name: "all", version: "1.0.0", dependencies }),
+  );
+  const { status, stdout, stderr } = renderRun(helm, folder, Object.fromEntries(many.map((one, i) => [`v${i}`, one])));
+  assert.equal(status, 0, stderr);
+  const rendered = new Map<string, string>();
+  for (const object of stdout.split(/^---$/m)) {
+    const alias = /^# Source: all\/charts\/(v\d+)\//m.exec(object)?.[1] ?? "";
+    const plain = object.replaceAll(new RegExp(`\\b${alias}(?=[-/])`, "g"), "outrigger");
+    rendered.set(alias, `${rendered.get(alias) ?? ""}${plain}`);
+  }
+  return aliases.map((alias) => rendered.get(alias) ?? "");
+}
+
 test("every value makes a difference, and the examples show each", (t) => {
   const helm = requireHelm(t);
   if (helm === null) return;
-  const values: unknown = parse(readFileSync(path.join(CHART, "values.yaml"), "utf8"));
-  const examples = globSync("*.in.yaml", { cwd: DIRECTORY }).map((file) => ({
-    given: parse(readFileSync(path.join(DIRECTORY, file), "utf8")) as object,
-    rendered: text(helm, parse(readFileSync(path.join(DIRECTORY, file), "utf8")) as object),
-  }));
-  const idle = leaves(values).filter((keys) =>
-    examples.every(({ given, rendered }) => {
-      if (at(given, keys) === undefined) return true;
-      return text(helm, without(given, keys) as object) === rendered;
-    }),
+  const all = leaves(parse(readFileSync(path.join(CHART, "values.yaml"), "utf8")));
+  const examples = globSync("*.in.yaml", { cwd: DIRECTORY }).map(
+    (file) => parse(readFileSync(path.join(DIRECTORY, file), "utf8")) as object,
+  );
+  // Each example as it is, then without each of its values in turn.
+  const variants = examples.flatMap((given) => [
+    { given, keys: null, values: given },
+    ...all
+      .filter((keys) => at(given, keys) !== undefined)
+      .map((keys) => ({ given, keys, values: without(given, keys) as object })),
+  ]);
+  const texts = renderAll(
+    t,
+    helm,
+    variants.map(({ values }) => values),
+  );
+  const whole = new Map(variants.flatMap(({ given, keys }, i) => (keys === null ? [[given, texts[i]]] : [])));
+  const effective = new Set(
+    variants.flatMap(({ given, keys }, i) => (keys !== null && texts[i] !== whole.get(given) ? [keys.join(".")] : [])),
   );
   assert.deepEqual(
-    idle.map((keys) => keys.join(".")),
+    all.map((keys) => keys.join(".")).filter((name) => !effective.has(name)),
     [],
   );
+  // The comparison can see that nothing has changed.
+  const [same, again] = renderAll(t, helm, [{}, {}]);
+  assert.equal(same, again);
+  assert.match(same ?? "", /kind: Deployment/);
 });
-
-function text(helm: Helm, values: object): string {
-  return JSON.stringify(render(helm, "outrigger", values));
-}

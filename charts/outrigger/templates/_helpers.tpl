@@ -72,3 +72,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "outrigger.ignoredNamespaces" -}}
 {{ concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.injector.ignoredNamespaces | uniq | toYaml }}
 {{- end }}
+
+{{/* What the injector is told of sidecars: the file that its ConfigMap holds. */}}
+{{- define "outrigger.injectorSettings" -}}
+{{- $requests := default dict .Values.injector.resources.requests }}
+{{- $limits := default dict .Values.injector.resources.limits }}
+{{- $resources := dict "cpuRequest" (get $requests "cpu") "cpuLimit" (get $limits "cpu")
+  "memoryRequest" (get $requests "memory") "memoryLimit" (get $limits "memory") -}}
+image: {{ default (include "outrigger.image" .) .Values.injector.image | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+controlPlane: {{ include "outrigger.address" . | quote }}
+trustDomain: {{ .Values.trustDomain | quote }}
+tokenAudience: {{ .Values.identity.tokenAudience | quote }}
+tokenLifetimeS: {{ int64 .Values.injector.tokenLifetime }}
+rootsConfigMap: {{ .Values.identity.rootsConfigMap | quote }}
+rootsKey: root-cert.pem
+interception: {{ .Values.injector.interception }}
+resources:
+  {{- range $name, $quantity := $resources }}
+  {{ $name }}: {{ if $quantity }}{{ $quantity | quote }}{{ else }}null{{ end }}
+  {{- end }}
+concurrency: {{ int64 .Values.injector.concurrency }}
+logLevel: {{ .Values.injector.logLevel | quote }}
+drainTimeS: {{ int64 .Values.injector.drainTime }}
+ignoredNamespaces:
+  {{- include "outrigger.ignoredNamespaces" . | nindent 2 }}
+{{- end }}
