@@ -80,6 +80,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $resources := dict "cpuRequest" (get $requests "cpu") "cpuLimit" (get $limits "cpu")
   "memoryRequest" (get $requests "memory") "memoryLimit" (get $limits "memory") -}}
 image: {{ default (include "outrigger.image" .) .Values.injector.image | quote }}
+initImage: {{ with .Values.injector.initImage }}{{ . | quote }}{{ else }}null{{ end }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 controlPlane: {{ include "outrigger.address" . | quote }}
 trustDomain: {{ .Values.trustDomain | quote }}
