@@ -19,6 +19,7 @@ import {
   type ValueOf,
   withDefault,
 } from "./schema.ts";
+import { OPAQUE } from "./shape.ts";
 
 const backendRef = object({ ...BACKEND_FIELDS, weight: withDefault(number(0, 1_000_000), 1) });
 
@@ -51,6 +52,7 @@ export type TcpRouteManifest = ValueOf<typeof tcpRouteSchema>;
 /** A host name, or `*.` before one for all names below it. */
 const serverName: Schema<string> = {
   paths: [],
+  shape: OPAQUE,
   read(place) {
     const text = string().read(place);
     if (typeof text !== "string" || !text.startsWith("*.")) return hostname.read(place);

@@ -5,22 +5,40 @@
 import { objectMeta } from "./object-meta.ts";
 import { serviceTargetRef } from "./references.ts";
 import { duration, percent, portNumber } from "./scalars.ts";
-import { checked, list, object, oneOf, optional, required, string, type ValueOf, withDefault } from "./schema.ts";
+import {
+  checked,
+  list,
+  matching,
+  object,
+  oneOf,
+  optional,
+  required,
+  string,
+  type ValueOf,
+  withDefault,
+} from "./schema.ts";
 
 /** `grpc://host:4317`, or `http://host:4318/v1/traces`. */
-const otlpEndpoint = string((value) => {
-  const wrong = `"${value}" is not an OTLP endpoint: write grpc://HOST:PORT or http://HOST:PORT/v1/traces`;
-  if (!URL.canParse(value)) return wrong;
-  const url = new URL(value);
-  if (url.protocol === "https:") return "an OTLP endpoint over TLS is not carried yet: use a local collector";
-  return (url.protocol === "grpc:" || url.protocol === "http:") && url.hostname !== "" ? null : wrong;
-});
+const otlpEndpoint = matching(
+  /^(grpc|http):\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(:[1-9][0-9]{0,4})?(\/[!-~]*)?$/,
+  2048,
+  (value) =>
+    value.startsWith("https:")
+      ? "an OTLP endpoint over TLS is not carried yet: use a local collector"
+      : `"${value}" is not an OTLP endpoint: write grpc://HOST:PORT or http://HOST:PORT/v1/traces`,
+);
 
 const tracing = checked(
   object({ samplingPercent: withDefault(percent, 1), otlp: optional(object({ endpoint: required(otlpEndpoint) })) }),
   (value, complain) => {
     if (value.samplingPercent > 0 && value.otlp === null) complain("traces need somewhere to go: give otlp.endpoint");
   },
+  [
+    {
+      rule: "has(self.otlp) || (has(self.samplingPercent) && self.samplingPercent == 0.0)",
+      message: "traces need somewhere to go: give otlp.endpoint",
+    },
+  ],
 );
 
 const mtlsMode = oneOf("STRICT", "PERMISSIVE", "DISABLE");
@@ -34,6 +52,14 @@ const mtls = checked(
     if (mode === null && ports.length === 0) complain("says nothing: give mode or ports");
     if (new Set(ports.map(({ port }) => port)).size !== ports.length) complain("a port is given twice", "ports");
   },
+  [
+    { rule: "has(self.mode) || has(self.ports)", message: "says nothing: give mode or ports" },
+    {
+      rule: "!has(self.ports) || self.ports.all(p, self.ports.exists_one(o, o.port == p.port))",
+      message: "a port is given twice",
+      field: "ports",
+    },
+  ],
 );
 
 const spec = object({
@@ -57,13 +83,27 @@ export const meshPolicySchema = object({
   kind: required(string()),
   metadata: required(objectMeta),
   spec: required(
-    checked(spec, (value, complain) => {
-      if (value.targetRefs.length === 0) return;
-      for (const section of MESH_SECTIONS) {
-        if (value[section] !== null) complain("holds for the whole mesh: set it without targetRefs", section);
-      }
-      if (value.mtls === null) complain("with targetRefs only mtls can be set, and it is not");
-    }),
+    checked(
+      spec,
+      (value, complain) => {
+        if (value.targetRefs.length === 0) return;
+        for (const section of MESH_SECTIONS) {
+          if (value[section] !== null) complain("holds for the whole mesh: set it without targetRefs", section);
+        }
+        if (value.mtls === null) complain("with targetRefs only mtls can be set, and it is not");
+      },
+      [
+        ...MESH_SECTIONS.map((section) => ({
+          rule: `!has(self.targetRefs) || !has(self.${section})`,
+          message: "holds for the whole mesh: set it without targetRefs",
+          field: section,
+        })),
+        {
+          rule: "!has(self.targetRefs) || has(self.mtls)",
+          message: "with targetRefs only mtls can be set, and it is not",
+        },
+      ],
+    ),
   ),
 });
 

@@ -265,6 +265,30 @@ describe("one problem, one sentence, one place", () => {
       ["MeshPolicy default/a: spec.telemetry.tracing: traces need somewhere to go: give otlp.endpoint"],
     ],
     [
+      "destinations of traces that are none, or that are not carried",
+      `${HEAD.mesh}spec: { telemetry: { tracing: { otlp: { endpoint: ¦"https://c:4317" } } } }\n---\n${HEAD.mesh}spec: { telemetry: { tracing: { otlp: { endpoint: ¦"collector:4317" } } } }\n`,
+      [
+        "MeshPolicy default/a: spec.telemetry.tracing.otlp.endpoint: an OTLP endpoint over TLS is not carried yet: use a local collector",
+        'MeshPolicy default/a: spec.telemetry.tracing.otlp.endpoint: "collector:4317" is not an OTLP endpoint: write grpc://HOST:PORT or http://HOST:PORT/v1/traces',
+      ],
+    ],
+    [
+      "names that are longer than Kubernetes has them",
+      `${HEAD.access}spec: { targetRefs: [{ kind: Service, name: ¦${"a".repeat(64)} }], rules: [{ name: ¦${"r".repeat(64)}, from: [{ serviceAccounts: [¦${"s".repeat(318)}] }] }] }\n`,
+      [
+        `AccessPolicy default/a: spec.targetRefs[0].name: "${"a".repeat(64)}" is not a DNS label (lower-case letters, digits and -, at most 63 long)`,
+        "AccessPolicy default/a: spec.rules[0].name: may hold letters, digits, dot, _ and - only, at most 63 of them",
+        `AccessPolicy default/a: spec.rules[0].from[0].serviceAccounts[0]: "${"s".repeat(318)}" is not a service account: write its name, or namespace/name`,
+      ],
+    ],
+    [
+      "parts of a name that begin or end with a dash",
+      `${HEAD.resilience}spec: { targetRefs: [{ kind: HTTPRoute, name: ¦a.-b }] }\n`,
+      [
+        'ResiliencePolicy default/a: spec.targetRefs[0].name: "a.-b" is not a DNS name (lower-case letters, digits, - and .)',
+      ],
+    ],
+    [
       "a slice that belongs to nothing",
       `${HEAD.slice.replace("{ name", "¦{ name")}addressType: IPv4\nendpoints: ¦[{ addresses: ["::1"] }]\nports: [{ port: 80 }]\n`,
       [

@@ -1,11 +1,14 @@
 /** References from one object to another, as Gateway API writes them (group, kind, name). */
 import { dnsLabel, dnsSubdomain, portNumber } from "./scalars.ts";
-import { checked, object, optional, required, string, type ValueOf, withDefault } from "./schema.ts";
+import { among, checked, matching, object, optional, required, string, type ValueOf, withDefault } from "./schema.ts";
 
 export const GATEWAY_GROUP = "gateway.networking.k8s.io";
 
 const group = (allowed: readonly string[]) =>
-  string((value) => (allowed.includes(value) ? null : `expected ${allowed.map((g) => `"${g}"`).join(" or ")}`));
+  among(allowed, () => `expected ${allowed.map((g) => `"${g}"`).join(" or ")}`);
+
+/** The name of a rule within its route, as Gateway API bounds its length (`SectionName`). */
+const sectionName = matching(/^[!-~]+$/, 253, (value) => `"${value}" is not the name of a rule`);
 
 /** The Service that a route belongs to (GAMMA); a Gateway is refused with the reason. */
 export const parentRef = object({
@@ -48,14 +51,10 @@ export const policyTargetRef = checked(
   object({
     group: optional(group(["", "core", GATEWAY_GROUP])),
     kind: required(
-      string((value) =>
-        POLICY_TARGETS.includes(value)
-          ? null
-          : `"${value}" cannot carry a policy yet: Service, HTTPRoute and GRPCRoute can`,
-      ),
+      among(POLICY_TARGETS, (value) => `"${value}" cannot carry a policy yet: Service, HTTPRoute and GRPCRoute can`),
     ),
     name: required(dnsSubdomain),
-    sectionName: optional(string()),
+    sectionName: optional(sectionName),
   }),
   (ref, complain) => {
     if (ref.kind === "Service" && ref.sectionName !== null) complain("only a route has named rules", "sectionName");
@@ -63,6 +62,18 @@ export const policyTargetRef = checked(
     if (ref.group !== null && !wanted.includes(ref.group))
       complain(`a ${ref.kind} is in group "${wanted[0]}"`, "group");
   },
+  [
+    {
+      rule: "self.kind != 'Service' || !has(self.sectionName)",
+      message: "only a route has named rules",
+      field: "sectionName",
+    },
+    {
+      rule: `!has(self.group) || (self.kind == 'Service' ? self.group in ['', 'core'] : self.group == '${GATEWAY_GROUP}')`,
+      message: `a Service is in group "", a route in ${GATEWAY_GROUP}`,
+      field: "group",
+    },
+  ],
 );
 
 export type PolicyTargetRef = ValueOf<typeof policyTargetRef>;
@@ -70,6 +81,6 @@ export type PolicyTargetRef = ValueOf<typeof policyTargetRef>;
 /** A Service whose workloads a policy protects. */
 export const serviceTargetRef = object({
   group: optional(group(["", "core"])),
-  kind: required(string((value) => (value === "Service" ? null : "only a Service can be named here"))),
+  kind: required(among(["Service"], () => "only a Service can be named here")),
   name: required(dnsLabel),
 });

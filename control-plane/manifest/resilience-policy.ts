@@ -49,7 +49,17 @@ const timeouts = checked(
       complain("perTry is longer than request", "perTry");
     }
   },
+  [
+    {
+      rule: "!has(self.request) || !has(self.perTry) || duration(self.request) == duration('0s') || duration(self.perTry) <= duration(self.request)",
+      message: "perTry is longer than request",
+      field: "perTry",
+    },
+  ],
 );
+
+/** Milliseconds where a section leaves them out. */
+const BACKOFF = { base: 25, max: 250 };
 
 const retry = checked(
   object({
@@ -59,12 +69,19 @@ const retry = checked(
     nonIdempotent: withDefault(oneOf("UnseenOnly", "Always"), "UnseenOnly"),
     backoff: withDefault(
       checked(
-        object({ base: withDefault(duration(1), 25), max: withDefault(duration(1), 250) }),
+        object({ base: withDefault(duration(1), BACKOFF.base), max: withDefault(duration(1), BACKOFF.max) }),
         ({ base, max }, complain) => {
           if (max < base) complain("max is shorter than base", "max");
         },
+        [
+          {
+            rule: `duration(has(self.max) ? self.max : '${BACKOFF.max}ms') >= duration(has(self.base) ? self.base : '${BACKOFF.base}ms')`,
+            message: "max is shorter than base",
+            field: "max",
+          },
+        ],
       ),
-      { base: 25, max: 250 },
+      BACKOFF,
     ),
     budget: optional(object({ percent: withDefault(percent, 20), minimum: withDefault(number(0, 10_000), 10) })),
   }),
@@ -73,6 +90,13 @@ const retry = checked(
       complain("statusCodes and the condition retriable-status-codes belong together", "statusCodes");
     }
   },
+  [
+    {
+      rule: "(has(self.on) && 'retriable-status-codes' in self.on) == (has(self.statusCodes) && size(self.statusCodes) > 0)",
+      message: "statusCodes and the condition retriable-status-codes belong together",
+      field: "statusCodes",
+    },
+  ],
 );
 
 const spec = object({
@@ -111,20 +135,43 @@ const spec = object({
 /** Sections that shape a cluster: they can be attached to a Service only. */
 const CLUSTER_SECTIONS = ["circuitBreaker", "limits", "outlierDetection", "loadBalancing", "connection"] as const;
 
+const ONLY_SERVICES = "self.targetRefs.all(r, r.kind == 'Service')";
+
 export const resiliencePolicySchema = object({
   apiVersion: required(string()),
   kind: required(string()),
   metadata: required(objectMeta),
   spec: required(
-    checked(spec, (value, complain) => {
-      if (value.targetRefs.every((ref) => ref.kind === "Service")) return;
-      for (const section of CLUSTER_SECTIONS) {
-        if (value[section] !== null) complain("shapes the calls to a Service as a whole: target the Service", section);
-      }
-      if (value.timeouts?.connect != null)
-        complain("timeouts.connect belongs to a Service: target the Service", "timeouts");
-      if (value.retry?.budget != null) complain("retry.budget belongs to a Service: target the Service", "retry");
-    }),
+    checked(
+      spec,
+      (value, complain) => {
+        if (value.targetRefs.every((ref) => ref.kind === "Service")) return;
+        for (const section of CLUSTER_SECTIONS) {
+          if (value[section] !== null)
+            complain("shapes the calls to a Service as a whole: target the Service", section);
+        }
+        if (value.timeouts?.connect != null)
+          complain("timeouts.connect belongs to a Service: target the Service", "timeouts");
+        if (value.retry?.budget != null) complain("retry.budget belongs to a Service: target the Service", "retry");
+      },
+      [
+        ...CLUSTER_SECTIONS.map((section) => ({
+          rule: `!has(self.${section}) || ${ONLY_SERVICES}`,
+          message: "shapes the calls to a Service as a whole: target the Service",
+          field: section,
+        })),
+        {
+          rule: `!has(self.timeouts) || !has(self.timeouts.connect) || ${ONLY_SERVICES}`,
+          message: "timeouts.connect belongs to a Service: target the Service",
+          field: "timeouts",
+        },
+        {
+          rule: `!has(self.retry) || !has(self.retry.budget) || ${ONLY_SERVICES}`,
+          message: "retry.budget belongs to a Service: target the Service",
+          field: "retry",
+        },
+      ],
+    ),
   ),
 });
 

@@ -1,5 +1,5 @@
 /** The small values that several kinds share: names, durations, ports, percentages. */
-import { mapped, number, type Schema, string } from "./schema.ts";
+import { checked, mapped, matching, number, type Schema, string } from "./schema.ts";
 
 /** GEP-2257 (Gateway API): up to four whole numbers with units, `1m30s`. */
 const DURATION = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/;
@@ -13,36 +13,47 @@ export function parseDuration(text: string): number | null {
   return total;
 }
 
+/** The longest that `DURATION` takes. */
+const DURATION_LENGTH = 4 * "99999ms".length;
+
+const durationText = matching(
+  DURATION,
+  DURATION_LENGTH,
+  (value) => `"${value}" is not a duration: write numbers with units h, m, s or ms, as in 1m30s or 250ms`,
+);
+
 /** A duration in milliseconds, at least `minMs`. */
 export function duration(minMs = 0): Schema<number> {
-  const text = string((value) => {
-    const ms = parseDuration(value);
-    if (ms === null)
-      return `"${value}" is not a duration: write numbers with units h, m, s or ms, as in 1m30s or 250ms`;
-    return ms < minMs ? `must be at least ${minMs}ms` : null;
-  });
+  const message = `must be at least ${minMs}ms`;
+  const text = checked(
+    durationText,
+    (value, complain) => {
+      if ((parseDuration(value) ?? 0) < minMs) complain(message);
+    },
+    minMs === 0 ? [] : [{ rule: `duration(self) >= duration('${minMs}ms')`, message }],
+  );
   return mapped(text, (value) => parseDuration(value) ?? 0);
 }
 
-const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
-const SUBDOMAIN = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** RFC 1123 label: what Kubernetes takes as the name of a Service or a namespace. */
-export const dnsLabel: Schema<string> = string((value) =>
-  LABEL.test(value) ? null : `"${value}" is not a DNS label (lower-case letters, digits and -, at most 63 long)`,
+export const dnsLabel: Schema<string> = matching(
+  LABEL,
+  63,
+  (value) => `"${value}" is not a DNS label (lower-case letters, digits and -, at most 63 long)`,
 );
 
 /** RFC 1123 subdomain: what Kubernetes takes as the name of most objects. */
-export const dnsSubdomain: Schema<string> = string((value) =>
-  SUBDOMAIN.test(value) && !value.includes("..")
-    ? null
-    : `"${value}" is not a DNS name (lower-case letters, digits, - and .)`,
+export const dnsSubdomain: Schema<string> = matching(
+  SUBDOMAIN,
+  253,
+  (value) => `"${value}" is not a DNS name (lower-case letters, digits, - and .)`,
 );
 
 /** A host name without wildcard, port or scheme. */
-export const hostname: Schema<string> = string((value) =>
-  SUBDOMAIN.test(value) && !value.includes("..") ? null : `"${value}" is not a host name`,
-);
+export const hostname: Schema<string> = matching(SUBDOMAIN, 253, (value) => `"${value}" is not a host name`);
 
 export const portNumber: Schema<number> = number(1, 65535);
 

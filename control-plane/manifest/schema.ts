@@ -15,20 +15,41 @@ import {
   scalarAt,
   sourceOf,
 } from "./place.ts";
+import { type CelRule, OPAQUE, type Shape, withRules } from "./shape.ts";
 import { didYouMean } from "./suggest.ts";
 
 export interface Schema<T> {
   read(place: Place): Read<T>;
   /** The fields below, by dotted path (`retry.budget.percent`), for documentation and tests. */
   readonly paths: readonly string[];
+  /** What `read` accepts, for those who must accept the same elsewhere. */
+  readonly shape: Shape;
 }
 
 export type ValueOf<S> = S extends Schema<infer T> ? T : never;
 
 /** Text; `check` gives what is wrong with it, or null. */
-export function string(check: (value: string) => string | null = () => null): Schema<string> {
+export function string(check?: (value: string) => string | null): Schema<string> {
+  const shape: Shape = check ? OPAQUE : { type: "string", pattern: null, maxLength: null, words: null };
+  return text(check ?? (() => null), shape);
+}
+
+/** Text of a pattern (in the syntax that JavaScript and RE2 share), and at most `maxLength` characters long. */
+export function matching(pattern: RegExp, maxLength: number, problem: (value: string) => string): Schema<string> {
+  const check = (value: string) => (value.length <= maxLength && pattern.test(value) ? null : problem(value));
+  return text(check, { type: "string", pattern, maxLength, words: null });
+}
+
+/** One of a few words, with a sentence of its own for all others. */
+export function among(words: readonly string[], problem: (value: string) => string): Schema<string> {
+  const check = (value: string) => (words.includes(value) ? null : problem(value));
+  return text(check, { type: "string", pattern: null, maxLength: null, words });
+}
+
+function text(check: (value: string) => string | null, shape: Shape): Schema<string> {
   return {
     paths: [],
+    shape,
     read(place) {
       const value = scalarAt(place);
       if (typeof value !== "string") return report(place, `expected a string, found ${describe(place)}`);
@@ -42,6 +63,7 @@ export function string(check: (value: string) => string | null = () => null): Sc
 export function number(min: number, max: number, fractional = false): Schema<number> {
   return {
     paths: [],
+    shape: { type: "number", min, max, fractional },
     read(place) {
       const value = scalarAt(place);
       if (typeof value !== "number" || (!fractional && !Number.isInteger(value))) {
@@ -55,6 +77,7 @@ export function number(min: number, max: number, fractional = false): Schema<num
 
 export const boolean: Schema<boolean> = {
   paths: [],
+  shape: { type: "boolean" },
   read(place) {
     const value = scalarAt(place);
     return typeof value === "boolean" ? value : report(place, `expected true or false, found ${describe(place)}`);
@@ -65,6 +88,7 @@ export const boolean: Schema<boolean> = {
 export function oneOf<const T extends string>(...words: readonly T[]): Schema<T> {
   return {
     paths: [],
+    shape: { type: "string", pattern: null, maxLength: null, words },
     read(place) {
       const value = scalarAt(place);
       const found = words.find((word) => word === value);
@@ -76,17 +100,18 @@ export function oneOf<const T extends string>(...words: readonly T[]): Schema<T>
 }
 
 /** Anything: for fields that Kubernetes defines and that make no difference here. */
-export const ignored: Schema<null> = { paths: [], read: () => null };
+export const ignored: Schema<null> = { paths: [], shape: { type: "any" }, read: () => null };
 
 /** A value that is understood and not offered: always a problem, with the reason. */
 export function refused(reason: string): Schema<null> {
-  return { paths: [], read: (place) => report(place, reason) };
+  return { paths: [], shape: OPAQUE, read: (place) => report(place, reason) };
 }
 
 /** A list of `item`, at least `min` and at most `max` long. */
 export function list<T>(item: Schema<T>, min = 0, max = 1024): Schema<readonly T[]> {
   return {
     paths: item.paths,
+    shape: { type: "list", item: item.shape, min, max },
     read(place) {
       const node = resolved(place);
       if (!isSeq(node)) return report(place, `expected a list, found ${describe(place)}`);
@@ -113,6 +138,7 @@ export function list<T>(item: Schema<T>, min = 0, max = 1024): Schema<readonly T
 /** Words to words: labels, annotations, selectors. */
 export const stringMap: Schema<Readonly<Record<string, string>>> = {
   paths: [],
+  shape: { type: "stringMap" },
   read(place) {
     const node = resolved(place);
     if (!isMap(node)) return report(place, `expected a mapping, found ${describe(place)}`);
@@ -158,6 +184,12 @@ export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
   const names = Object.keys(fields);
   return {
     paths: names.flatMap((name) => [name, ...(fields[name]?.schema.paths.map((sub) => `${name}.${sub}`) ?? [])]),
+    shape: {
+      type: "object",
+      fields: Object.fromEntries(
+        Object.entries(fields).map(([name, field]) => [name, { shape: field.schema.shape, required: field.required }]),
+      ),
+    },
     read(place) {
       const node = resolved(place);
       if (!isMap(node)) return report(place, `expected a mapping, found ${describe(place)}`);
@@ -191,13 +223,18 @@ export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
   };
 }
 
-/** Adds a check over the whole value; `complain` reports at the value, or at one of its fields. */
+/**
+ * Adds a check over the whole value; `complain` reports at the value, or at one of its fields. `rules` say the same in CEL:
+ * without them what the schema accepts can't be described.
+ */
 export function checked<T>(
   schema: Schema<T>,
   check: (value: T, complain: (message: string, field?: string) => void) => void,
+  rules: readonly CelRule[] | null = null,
 ): Schema<T> {
   return {
     paths: schema.paths,
+    shape: rules === null ? OPAQUE : withRules(schema.shape, rules),
     read(place) {
       const value = schema.read(place);
       if (value === INVALID) return INVALID;
@@ -215,6 +252,7 @@ export function checked<T>(
 export function mapped<A, B>(schema: Schema<A>, map: (value: A) => B): Schema<B> {
   return {
     paths: schema.paths,
+    shape: schema.shape,
     read(place) {
       const value = schema.read(place);
       return value === INVALID ? INVALID : map(value);
@@ -226,6 +264,7 @@ export function mapped<A, B>(schema: Schema<A>, map: (value: A) => B): Schema<B>
 export function located<T extends object>(schema: Schema<T>): Schema<T & { readonly source: string }> {
   return {
     paths: schema.paths,
+    shape: schema.shape,
     read(place) {
       const value = schema.read(place);
       return value === INVALID ? INVALID : { ...value, source: sourceOf(place) };

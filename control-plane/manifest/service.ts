@@ -22,10 +22,12 @@ import {
   type ValueOf,
   withDefault,
 } from "./schema.ts";
+import { OPAQUE } from "./shape.ts";
 
 /** A number, or the name of a workload's port. */
 const targetPort: Schema<number | string> = {
   paths: [],
+  shape: OPAQUE,
   read(place: Place): Read<number | string> {
     const node = resolved(place);
     return isScalar(node) && typeof node.value === "number" ? portNumber.read(place) : dnsLabel.read(place);
