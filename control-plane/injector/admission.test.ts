@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { type JsonObject, type JsonValue, listOf, textOf } from "../json.ts";
 import { type AdmissionContext, answerReview, MalformedReview } from "./admission.ts";
 import { injectPod } from "./inject-pod.ts";
-import { type JsonObject, type JsonValue, listOf, textOf } from "./json.ts";
 import { deploymentPod, hostNetworkPod, namespace, pod, restrictedPod, SETTINGS } from "./testing/pods.ts";
 import { patchedBy, responseOf, reviewOf } from "./testing/reviews.ts";
 

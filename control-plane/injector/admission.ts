@@ -2,8 +2,9 @@
  * What the API server asks (AdmissionReview, `admission.k8s.io/v1`) and what it is answered: a patch, or that the pod
  * may be as it is. A pod is only refused for what it asks for itself; whatever else is wrong lets it be.
  */
+
+import { isObject, type JsonObject, type JsonValue, objectOf, objectsOf, textOf } from "../json.ts";
 import { injectPod } from "./inject-pod.ts";
-import { isObject, type JsonObject, type JsonValue, objectOf, objectsOf, textOf } from "./json.ts";
 import { jsonPatch } from "./json-patch.ts";
 import type { InjectorSettings } from "./settings.ts";
 import { injectionWanted } from "./wanted.ts";

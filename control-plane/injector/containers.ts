@@ -2,7 +2,7 @@
  * The parts that a pod gets. Every field that the API server would fill in is written out, so that a pod which comes
  * back from it is recognised as it was left.
  */
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../json.ts";
 import {
   IDENTITY_DIR,
   IDENTITY_VOLUME,

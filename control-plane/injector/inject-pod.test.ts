@@ -4,9 +4,9 @@ import path from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { parse, stringify } from "yaml";
+import { type JsonObject, type JsonValue, listOf, objectOf, objectsOf, textOf } from "../json.ts";
 import { STATUS } from "./annotations.ts";
 import { injectPod } from "./inject-pod.ts";
-import { type JsonObject, type JsonValue, listOf, objectOf, objectsOf, textOf } from "./json.ts";
 import { INIT_CONTAINER, SIDECAR_CONTAINER } from "./names.ts";
 import {
   deploymentPod,

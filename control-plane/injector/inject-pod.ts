@@ -8,9 +8,9 @@
  * annotation `startAfter`.
  */
 import { createHash } from "node:crypto";
+import { type JsonObject, type JsonValue, listOf, objectOf, objectsOf, textOf, textsOf } from "../json.ts";
 import { PREFIX, readAnnotations, STATUS } from "./annotations.ts";
 import { initContainer, sidecarContainer, volumes } from "./containers.ts";
-import { type JsonObject, type JsonValue, listOf, objectOf, objectsOf, textOf, textsOf } from "./json.ts";
 import { HTTP_PROXY_URL, OWN_CONTAINERS, OWN_VOLUMES, SIDECAR_LABEL } from "./names.ts";
 import { type PodSettings, podSettings } from "./pod-settings.ts";
 import { ProbePlanner } from "./probes.ts";

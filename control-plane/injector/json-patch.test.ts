@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { JsonValue } from "./json.ts";
+import type { JsonValue } from "../json.ts";
 import { jsonPatch } from "./json-patch.ts";
 import { applyPatch } from "./testing/apply-patch.ts";
 

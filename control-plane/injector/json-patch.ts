@@ -1,5 +1,5 @@
 /** From a document and its successor to a JSON Patch (RFC 6902), which is how a webhook answers. */
-import { isObject, type JsonValue } from "./json.ts";
+import { isObject, type JsonValue } from "../json.ts";
 
 export type PatchOperation =
   | { readonly op: "add" | "replace"; readonly path: string; readonly value: JsonValue }

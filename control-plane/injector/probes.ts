@@ -9,8 +9,9 @@
  *
  * `lifecycle` hooks with `httpGet` are the kubelet's requests, too.
  */
+
+import { type JsonObject, objectOf, textOf } from "../json.ts";
 import { itemsOf } from "./annotation-values.ts";
-import { type JsonObject, objectOf, textOf } from "./json.ts";
 import { APP_HEALTH, HEALTH_PORT, READY_PATH } from "./names.ts";
 import { portNumber } from "./workload.ts";
 

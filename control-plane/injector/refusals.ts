@@ -1,5 +1,5 @@
 /** Pods that cannot have a sidecar, and why: such a pod is let be as it is, and its owner is told. */
-import { type JsonObject, objectOf, objectsOf, textOf, textsOf } from "./json.ts";
+import { type JsonObject, objectOf, objectsOf, textOf, textsOf } from "../json.ts";
 import { OWN_CONTAINERS, OWN_VOLUMES } from "./names.ts";
 import type { InterceptionMode } from "./settings.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { JsonObject } from "./json.ts";
+import type { JsonObject } from "../json.ts";
 import { namespace, pod } from "./testing/pods.ts";
 import { injectionWanted } from "./wanted.ts";
 

@@ -1,6 +1,7 @@
 /** Whether a pod is to have a sidecar: opt-in, by its namespace or by itself. */
+
+import { type JsonObject, objectOf, textOf, textsOf } from "../json.ts";
 import { INJECT } from "./annotations.ts";
-import { type JsonObject, objectOf, textOf, textsOf } from "./json.ts";
 
 /** Label of a namespace: `enabled` or `disabled`. */
 export const NAMESPACE_LABEL = "outrigger.dev/inject";

@@ -1,5 +1,5 @@
 /** What will not be as a pod's owner may expect, though the pod has its sidecar. */
-import { type JsonObject, objectOf, objectsOf, textOf } from "./json.ts";
+import { type JsonObject, objectOf, objectsOf, textOf } from "../json.ts";
 import { OWN_PORTS, PROXY_ID } from "./names.ts";
 import type { PodSettings } from "./pod-settings.ts";
 

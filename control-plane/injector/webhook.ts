@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { codeOf, messageOf, UserError } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import { nextValue, type Watch } from "../../core/watch.ts";
+import type { JsonValue } from "../json.ts";
 import {
   type AdmissionContext,
   type AdmissionOutcome,
@@ -16,7 +17,6 @@ import {
   type InjectionEvent,
   MalformedReview,
 } from "./admission.ts";
-import type { JsonValue } from "./json.ts";
 import { BodyTooLarge, readBody } from "./request-body.ts";
 
 /** PEM. */

@@ -1,5 +1,5 @@
 /** What a pod says of the workload that it belongs to: its name, and the ports that its program listens at. */
-import { type JsonObject, listOf, objectOf, objectsOf, textOf, textsOf } from "./json.ts";
+import { type JsonObject, listOf, objectOf, objectsOf, textOf, textsOf } from "../json.ts";
 
 /** Stands for a port where the pod declares none: peers find pods by Services' target ports, not by this. */
 const NO_PORT = 80;

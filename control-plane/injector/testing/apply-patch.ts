@@ -1,5 +1,5 @@
 /** An applier of JSON Patches (RFC 6902) as strict as the API server's, to try the injector's patches with. */
-import { isObject, type JsonValue } from "../json.ts";
+import { isObject, type JsonValue } from "../../json.ts";
 import type { PatchOperation } from "../json-patch.ts";
 
 /** Throws where an operation does not fit the document. */

@@ -1,5 +1,5 @@
 /** Pods as a cluster has them, for the injector's tests. */
-import type { JsonObject } from "../json.ts";
+import type { JsonObject } from "../../json.ts";
 import { DEFAULT_SETTINGS, type InjectorSettings } from "../settings.ts";
 
 export const SETTINGS: InjectorSettings = { ...DEFAULT_SETTINGS, image: "registry.example/outrigger:0.1.0" };

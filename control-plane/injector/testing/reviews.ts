@@ -1,5 +1,5 @@
 /** AdmissionReviews as an API server sends them, for tests. */
-import { type JsonObject, type JsonValue, objectOf, textOf } from "../json.ts";
+import { type JsonObject, type JsonValue, objectOf, textOf } from "../../json.ts";
 import type { PatchOperation } from "../json-patch.ts";
 import { applyPatch } from "./apply-patch.ts";
 

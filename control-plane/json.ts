@@ -1,5 +1,5 @@
-/** Kubernetes objects as the injector sees them: JSON of which it knows some fields, and keeps all. */
-import type { JsonValue } from "../../model/bootstrap.ts";
+/** Kubernetes objects as JSON of which some fields are known, and all are kept. */
+import type { JsonValue } from "../model/bootstrap.ts";
 
 export type { JsonValue };
 export type JsonObject = { readonly [key: string]: JsonValue };
