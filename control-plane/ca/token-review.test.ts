@@ -3,7 +3,12 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SimulatedClock } from "../../core/clock.ts";
 import { AuthenticationError, AuthenticationUnavailable } from "./authenticate.ts";
-import { type CreateTokenReview, ServiceAccountAuthenticator, type TokenReview } from "./token-review.ts";
+import {
+  type CreateTokenReview,
+  ServiceAccountAuthenticator,
+  type TokenReview,
+  tokenReviewBy,
+} from "./token-review.ts";
 
 const AUDIENCE = "outrigger-ca";
 const TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";
@@ -39,6 +44,16 @@ test("a pod's token makes it its service account", async () => {
   assert.deepEqual(asked, [
     { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token: TOKEN, audiences: [AUDIENCE] } },
   ]);
+});
+
+test("the API server is asked at its own place", async () => {
+  const asked: object[] = [];
+  const create = tokenReviewBy(async (call) => {
+    asked.push({ method: call.method, path: call.path, token: call.body.spec.token });
+    return { status: GOOD };
+  });
+  assert.equal((await authenticator(create).identify(TOKEN)).serviceAccount, "orders");
+  assert.deepEqual(asked, [{ method: "POST", path: "/apis/authentication.k8s.io/v1/tokenreviews", token: TOKEN }]);
 });
 
 test("only what looks like a JWT is taken, so that join tokens stay join tokens", () => {

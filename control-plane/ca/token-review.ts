@@ -28,6 +28,13 @@ export interface TokenReviewOptions {
   readonly timeoutMs?: number;
 }
 
+/** Asks by the API server's own call. */
+export function tokenReviewBy(
+  call: (call: { readonly method: "POST"; readonly path: string; readonly body: TokenReview }) => Promise<unknown>,
+): CreateTokenReview {
+  return (body) => call({ method: "POST", path: "/apis/authentication.k8s.io/v1/tokenreviews", body });
+}
+
 /** A JWT: three parts in base64url, of which the first is a JSON object. Kubernetes' own are about one kilobyte long. */
 const JWT = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/;
 const LONGEST_TOKEN = 16_384;

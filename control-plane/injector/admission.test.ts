@@ -81,6 +81,8 @@ test("a pod that cannot have one is let be, with a warning and an event for its 
 });
 
 test("a dry run tells nobody", async () => {
+  assert.equal((await answerReview(reviewOf(deploymentPod), context)).injectedInto, "shop");
+  assert.equal((await answerReview(reviewOf(deploymentPod, { dryRun: true }), context)).injectedInto, null);
   assert.equal((await answerReview(reviewOf(hostNetworkPod, { dryRun: true }), context)).event, null);
 });
 

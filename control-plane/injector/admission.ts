@@ -44,6 +44,8 @@ export interface Answer {
   readonly outcome: AdmissionOutcome;
   /** null: nothing to tell, or only tried (`dryRun`). */
   readonly event: InjectionEvent | null;
+  /** The namespace that is about to have a pod with a sidecar; null: none, or only tried. */
+  readonly injectedInto: string | null;
 }
 
 export interface AdmissionContext {
@@ -60,32 +62,33 @@ export async function answerReview(review: JsonValue, { settings, namespace }: A
   const request = requestOf(review);
   const uid = textOf(request["uid"]);
   const pod = podOf(request);
-  if (pod === null) return { review: respond(uid, { allowed: true }), outcome: "not-wanted", event: null };
+  const letBe = (outcome: AdmissionOutcome): Answer => answer(uid, { allowed: true }, outcome);
+  if (pod === null) return letBe("not-wanted");
   const place = textOf(request["namespace"]) || textOf(objectOf(pod["metadata"])["namespace"]);
   const home = (await namespace(place).catch(unreadable)) ?? asked(place);
-  if (!injectionWanted(pod, home, settings.ignoredNamespaces).wanted) {
-    return { review: respond(uid, { allowed: true }), outcome: "not-wanted", event: null };
-  }
+  if (!injectionWanted(pod, home, settings.ignoredNamespaces).wanted) return letBe("not-wanted");
+  const dryRun = request["dryRun"] === true;
   const result = injectPod(pod, home, settings);
   switch (result.kind) {
     case "injected": {
       const patch = jsonPatch(pod, result.pod);
       const warnings = result.warnings.map((text) => `outrigger: ${text}`);
-      const answer = { allowed: true, ...warned(warnings), ...(patch.length > 0 && patched(patch)) };
-      return { review: respond(uid, answer), outcome: patch.length > 0 ? "injected" : "unchanged", event: null };
+      const response = { allowed: true, ...warned(warnings), ...(patch.length > 0 && patched(patch)) };
+      const injectedInto = dryRun ? null : place;
+      return { ...answer(uid, response, patch.length > 0 ? "injected" : "unchanged"), injectedInto };
     }
     case "kept":
-      return { review: respond(uid, { allowed: true }), outcome: "unchanged", event: null };
+      return letBe("unchanged");
     case "refused": {
       const { reason, message } = result;
-      const event = request["dryRun"] === true ? null : eventOf(pod, place, reason, message);
-      const answer = { allowed: true, ...warned([`outrigger: no sidecar: ${message}`]) };
-      return { review: respond(uid, answer), outcome: "refused", event };
+      const response = { allowed: true, ...warned([`outrigger: no sidecar: ${message}`]) };
+      const event = dryRun ? null : eventOf(pod, place, reason, message);
+      return { ...answer(uid, response, "refused"), event };
     }
     case "invalid": {
       const message = `outrigger cannot inject its sidecar as the pod asks: ${result.problems.join("; ")}`;
       const status = { code: 400, reason: "BadRequest", message };
-      return { review: respond(uid, { allowed: false, status }), outcome: "invalid", event: null };
+      return answer(uid, { allowed: false, status }, "invalid");
     }
   }
 }
@@ -120,8 +123,9 @@ function unreadable(): null {
   return null;
 }
 
-function respond(uid: string, response: JsonObject): JsonObject {
-  return { apiVersion: API_VERSION, kind: "AdmissionReview", response: { uid, ...response } };
+function answer(uid: string, response: JsonObject, outcome: AdmissionOutcome): Answer {
+  const review = { apiVersion: API_VERSION, kind: "AdmissionReview", response: { uid, ...response } };
+  return { review, outcome, event: null, injectedInto: null };
 }
 
 function patched(patch: ReturnType<typeof jsonPatch>): JsonObject {

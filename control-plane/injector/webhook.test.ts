@@ -23,6 +23,7 @@ const roots = ca.bundle.get() ?? "";
 const certificate = new WatchCell<ServingCertificate>();
 const events: InjectionEvent[] = [];
 const outcomes: string[] = [];
+const injectedInto: string[] = [];
 const errors: string[] = [];
 const log = {
   debug() {},
@@ -56,7 +57,12 @@ before(async () => {
       events.push(event);
       throw new Error("no API server");
     },
-    onOutcome: (outcome) => outcomes.push(outcome),
+    clock: systemClock,
+    onReview: (outcome, seconds) => {
+      assert.ok(seconds >= 0);
+      outcomes.push(outcome);
+    },
+    onInjected: (space) => injectedInto.push(space),
   });
 });
 
@@ -105,6 +111,7 @@ test("a review is answered with a patch", async () => {
     "outrigger.dev/sidecar": "injected",
   });
   assert.equal(outcomes.at(-1), "injected");
+  assert.deepEqual(injectedInto, ["shop"]);
 });
 
 test("an event that cannot be written holds up no answer", async () => {

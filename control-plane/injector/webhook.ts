@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { Clock } from "../../core/clock.ts";
 import { codeOf, messageOf, UserError } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import { nextValue, type Watch } from "../../core/watch.ts";
@@ -31,12 +32,18 @@ export interface WebhookOptions extends AdmissionContext {
   readonly port: number;
   /** The certificate in force; the webhook begins with the first that there is. */
   readonly certificate: Watch<ServingCertificate>;
+  readonly clock: Clock;
   readonly log: Logger;
   /** A pod is left without a sidecar. Called after the answer has been sent; what it throws is logged. */
   readonly onEvent?: (event: InjectionEvent) => void | Promise<void>;
-  /** Hears of each review that was answered; for metrics. */
-  readonly onOutcome?: (outcome: AdmissionOutcome | "failed" | "malformed") => void;
+  /** Hears of each review: how it ended, and how long that took, s. */
+  readonly onReview?: (outcome: ReviewOutcome, seconds: number) => void;
+  /** A pod has got a sidecar, and the API server will make it. */
+  readonly onInjected?: (namespace: string) => void;
 }
+
+/** `failed`: by our own fault; `malformed`: it was no review. */
+export type ReviewOutcome = AdmissionOutcome | "failed" | "malformed";
 
 export interface Webhook {
   readonly port: number;
@@ -104,19 +111,21 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, options: WebhookOptions): Promise<void> {
+  const { clock, log, onReview } = options;
+  const began = clock.now();
+  const told = (outcome: ReviewOutcome): void => onReview?.(outcome, (clock.now() - began) / 1000);
   try {
     const refused = refusal(request);
-    if (refused === null) await review(request, response, options);
+    if (refused === null) await review(request, response, options, told);
     else send(request, response, ...refused);
   } catch (error) {
-    const { log, onOutcome } = options;
     if (error instanceof BodyTooLarge) send(request, response, 413, `${error.message}\n`);
     else if (error instanceof MalformedReview) {
-      onOutcome?.("malformed");
+      told("malformed");
       send(request, response, 400, `not an AdmissionReview: ${error.message}\n`);
     } else if (!request.complete) response.destroy();
     else {
-      onOutcome?.("failed");
+      told("failed");
       log.error({ error: messageOf(error) }, "a review could not be answered: the webhook's failurePolicy decides");
       send(request, response, 500, "the injector failed: its log says why\n");
     }
@@ -134,11 +143,17 @@ function refusal({ method, url = "", headers }: IncomingMessage): readonly [numb
   return type.trim().toLowerCase() === "application/json" ? null : [415, "application/json is needed\n"];
 }
 
-async function review(request: IncomingMessage, response: ServerResponse, options: WebhookOptions): Promise<void> {
+async function review(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: WebhookOptions,
+  told: (outcome: ReviewOutcome) => void,
+): Promise<void> {
   const body = await readBody(request, LONGEST_BODY);
-  const { review: answer, outcome, event } = await answerReview(parse(body), options);
+  const { review: answer, outcome, event, injectedInto } = await answerReview(parse(body), options);
   send(request, response, 200, JSON.stringify(answer), "application/json");
-  options.onOutcome?.(outcome);
+  told(outcome);
+  if (injectedInto !== null) options.onInjected?.(injectedInto);
   if (event === null) return;
   const { namespace, regarding, reason, message } = event;
   options.log.warn({ namespace, ...regarding, reason }, `no sidecar: ${message}`);
