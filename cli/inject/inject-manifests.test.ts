@@ -48,6 +48,7 @@ describe("what is kept", () => {
     )) {
       assert.ok(text.split("\n").includes(line), `${line}\n---\n${text}`);
     }
+    assert.equal(text.split("# The shop's front.").length, 2, "nothing comes twice");
     assert.match(text, / {6}- name: app +# the program\n/);
     assert.ok(text.indexOf('image: "web:1"') < text.indexOf("outrigger-proxy"), "what is added comes last");
   });

@@ -144,5 +144,5 @@ function call(
 function reasonOf(error: ServiceError | null): string {
   if (error === null) return "sent no answer";
   const details = error.details || status[error.code] || `gRPC status ${error.code}`;
-  return error.code === status.UNAVAILABLE ? `cannot be reached: ${details}` : `refused: ${details}`;
+  return error.code === status.UNAVAILABLE ? `cannot be reached, or cannot answer: ${details}` : `refused: ${details}`;
 }

@@ -183,6 +183,13 @@ describe("order of init containers", () => {
     assert.deepEqual(order, ["fetch-secrets", INIT_CONTAINER, SIDECAR_CONTAINER, "migrate", "log-shipper"]);
   });
 
+  test("of several, all", () => {
+    const initContainers = ["a", "b", "c", "d"].map((name) => ({ name }));
+    const annotations = { "sidecar.outrigger.dev/startAfter": "c,a" };
+    const order = namesOf(containersOf(injected(pod({ spec: { initContainers }, annotations })).pod, "initContainers"));
+    assert.deepEqual(order, ["a", "b", "c", INIT_CONTAINER, SIDECAR_CONTAINER, "d"]);
+  });
+
   test("one that does not exist is a mistake", () => {
     const result = injectPod(pod({ annotations: { "sidecar.outrigger.dev/startAfter": "no" } }), SHOP, SETTINGS);
     assert.deepEqual(result, {

@@ -147,6 +147,27 @@ test("a body that is too long is not read to its end, whether or not it says so"
   }
 });
 
+test("who only announces such a body is answered before it comes", async () => {
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    const request = https.request({
+      host: "127.0.0.1",
+      port: webhook.port,
+      servername: NAME,
+      ca: roots,
+      method: "POST",
+      path: "/inject",
+      headers: { "content-type": "application/json", "content-length": 9 * 1024 * 1024 },
+    });
+    request.on("response", (response) => {
+      resolve(response.statusCode);
+      request.destroy();
+    });
+    request.on("error", reject);
+    request.flushHeaders();
+  });
+  assert.equal(status, 413);
+});
+
 test("what is deeper than any pod leaves the decision to the failure policy", async () => {
   const depth = 200_000;
   const deep = `${"[".repeat(depth)}${"]".repeat(depth)}`;

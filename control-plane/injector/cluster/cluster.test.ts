@@ -126,6 +126,18 @@ describe("roots", () => {
     assert.deepEqual(paths(), []);
   });
 
+  test("what changes while it is being written is written next", async () => {
+    const gate = Promise.withResolvers<object>();
+    answer = () => gate.promise;
+    start();
+    await settled();
+    roots.set("PEM 2");
+    gate.resolve({});
+    for (let i = 0; i < 3; i++) await pass(0);
+    const last = calls.findLast(({ path }) => path.includes("/shop/"));
+    assert.match(JSON.stringify(last?.body), /PEM 2/);
+  });
+
   test("a namespace that is gone is forgotten", async () => {
     answer = async () => {
       throw failure(404);
