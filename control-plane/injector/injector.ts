@@ -1,6 +1,7 @@
 /** The injector, assembled: webhook, what it needs in the cluster, and what of that only one control plane does at a time. */
 import type { Registry } from "prom-client";
 import type { Clock } from "../../core/clock.ts";
+import { messageOf, UserError } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import type { Watch } from "../../core/watch.ts";
@@ -9,6 +10,7 @@ import { keepCaBundle } from "./cluster/ca-bundle.ts";
 import type { CallCluster } from "./cluster/call.ts";
 import { eventWriter } from "./cluster/events.ts";
 import { RootsPublisher } from "./cluster/roots.ts";
+import { requireNativeSidecars } from "./cluster/version.ts";
 import { injectorMetrics } from "./metrics.ts";
 import type { InjectorSettings } from "./settings.ts";
 import { type ServingCertificate, startWebhook } from "./webhook.ts";
@@ -45,9 +47,17 @@ export interface Injector {
   close(): Promise<void>;
 }
 
-/** Rejects with a UserError where the webhook's port cannot be had. */
+/** Rejects with a UserError where the webhook's port cannot be had, or the cluster is too old. */
 export async function startInjector(options: InjectorOptions): Promise<Injector> {
   const { settings, call, roots, namespaces, configuration, clock, random, log } = options;
+  await requireNativeSidecars(call).catch((error: unknown) => {
+    if (error instanceof UserError) throw error;
+    // It will be asked for more than this, and be waited for then.
+    log.warn(
+      { error: messageOf(error) },
+      "the cluster's version is not known: native sidecars (1.29) are taken for granted",
+    );
+  });
   const publisher = new RootsPublisher({
     call,
     roots,

@@ -9,6 +9,7 @@ import { caBundlePatch, keepCaBundle } from "./ca-bundle.ts";
 import type { ClusterCall } from "./call.ts";
 import { eventWriter } from "./events.ts";
 import { RootsPublisher } from "./roots.ts";
+import { requireNativeSidecars } from "./version.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -225,6 +226,25 @@ describe("CA bundle", () => {
     for (let i = 0; i < 10; i++) await pass(100);
     stop();
     assert.deepEqual(calls[1]?.method, "PATCH");
+  });
+});
+
+describe("version", () => {
+  test("a cluster without native sidecars is refused, one that says nothing of itself is not", async () => {
+    for (const [major, minor, good] of [
+      ["1", "28", false],
+      ["1", "27+", false],
+      ["1", "29", true],
+      ["1", "36+", true],
+      ["2", "0", true],
+      ["", "", true],
+    ] as const) {
+      answer = async () => ({ major, minor, gitVersion: `v${major}.${minor}.1` });
+      if (good) await requireNativeSidecars(call);
+      else await assert.rejects(requireNativeSidecars(call), { message: /1\.29 or newer/ });
+    }
+    answer = () => Promise.reject(failure(500));
+    await assert.rejects(requireNativeSidecars(call), { message: "status 500" });
   });
 });
 
