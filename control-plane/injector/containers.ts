@@ -35,7 +35,7 @@ export function initContainer(settings: InjectorSettings, pod: PodSettings): Jso
   const own = pod.interception === "tproxy" ? "--proxy-gid" : "--proxy-uid";
   return {
     name: INIT_CONTAINER,
-    image: pod.image,
+    image: settings.initImage ?? pod.image,
     args: ["init", own, String(PROXY_ID), "--inbound-mode", pod.interception, ...pod.initArgs],
     // The place of iptables' lock file where the root file system cannot be written to.
     env: [{ name: "XTABLES_LOCKFILE", value: "/dev/shm/xtables.lock" }],

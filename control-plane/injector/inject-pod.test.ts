@@ -388,6 +388,17 @@ describe("probes", () => {
   });
 });
 
+test("the init container has an image of its own where there is one", () => {
+  const annotations = { "sidecar.outrigger.dev/proxyImage": "other:1" };
+  const images = (initImage: string | null): unknown[] => {
+    const result = injectPod(pod({ annotations }), SHOP, { ...SETTINGS, initImage });
+    const given = result.kind === "injected" ? result.pod : assert.fail();
+    return [INIT_CONTAINER, SIDECAR_CONTAINER].map((name) => container(given, name)["image"]);
+  };
+  assert.deepEqual(images(null), ["other:1", "other:1"]);
+  assert.deepEqual(images("rules:1"), ["rules:1", "other:1"]);
+});
+
 describe("resources and threads", () => {
   const resourcesOf = (annotations: Readonly<Record<string, string>>) => {
     const own = Object.fromEntries(Object.entries(annotations).map(([k, v]) => [`sidecar.outrigger.dev/${k}`, v]));

@@ -9,6 +9,7 @@ test("what is not said has its default", () => {
   assert.deepEqual(
     parseSettings({
       image: "a:1",
+      initImage: "b:1",
       concurrency: "2",
       resources: { cpuLimit: 1, memoryLimit: null },
       ignoredNamespaces: [],
@@ -18,6 +19,7 @@ test("what is not said has its default", () => {
       settings: {
         ...DEFAULT_SETTINGS,
         image: "a:1",
+        initImage: "b:1",
         concurrency: 2,
         resources: { cpuRequest: "50m", cpuLimit: "1", memoryRequest: "96Mi", memoryLimit: null },
         ignoredNamespaces: [],

@@ -10,6 +10,7 @@ export type ParsedSettings =
 
 const CHECKS: Readonly<Record<Exclude<keyof InjectorSettings, "resources" | "ignoredNamespaces">, Check>> = {
   image,
+  initImage: image,
   imagePullPolicy: exactly("Always", "IfNotPresent", "Never"),
   controlPlane: matching(/^\S+:\d{1,5}$/, "it is no HOST:PORT"),
   trustDomain: matching(/^[a-z0-9._-]{1,255}$/, "it is no trust domain"),
@@ -40,7 +41,8 @@ export function parseSettings(value: JsonValue): ParsedSettings {
     else if (name === "ignoredNamespaces") {
       if (Array.isArray(given) && given.every((one) => typeof one === "string")) read[name] = given;
       else complain(name, "is not a list of names");
-    } else if (Object.hasOwn(CHECKS, name)) {
+    } else if (given === null && name === "initImage") read[name] = null;
+    else if (Object.hasOwn(CHECKS, name)) {
       const checked = CHECKS[name as keyof typeof CHECKS](scalar(given));
       // Numbers may be written as text, as `--set-string` does it.
       const isNumber = typeof DEFAULT_SETTINGS[name as keyof typeof CHECKS] === "number";

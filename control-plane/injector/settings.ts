@@ -18,6 +18,8 @@ export interface Resources {
 export interface InjectorSettings {
   /** Its entry point is the `outrigger` command. */
   readonly image: string;
+  /** Of the init container, which alone needs iptables; null: the sidecar's. */
+  readonly initImage: string | null;
   readonly imagePullPolicy: "Always" | "IfNotPresent" | "Never";
   /** `host:port` of the control plane's TLS port. */
   readonly controlPlane: string;
@@ -41,6 +43,7 @@ export interface InjectorSettings {
 
 export const DEFAULT_SETTINGS: InjectorSettings = {
   image: "outrigger",
+  initImage: null,
   imagePullPolicy: "IfNotPresent",
   controlPlane: "outrigger-control-plane.outrigger-system.svc:15012",
   trustDomain: "cluster.local",
