@@ -21,6 +21,8 @@ import {
 } from "./testing/pods.ts";
 
 const SHOP = namespace("shop");
+/** Written anew with `npm test -- --update`. */
+const GOLDEN = path.join(import.meta.dirname, "..", "..", "test", "injector", "golden");
 
 function injected(given: JsonObject, place: JsonObject | null = SHOP) {
   const result = injectPod(given, place, SETTINGS);
@@ -60,7 +62,7 @@ describe("goldens", () => {
   for (const [name, given, place] of cases) {
     test(name, () => {
       const actual = stringify(injectPod(given, place, SETTINGS), { aliasDuplicateObjects: false, lineWidth: 0 });
-      const golden = path.join(import.meta.dirname, "golden", `${name}.yaml`);
+      const golden = path.join(GOLDEN, `${name}.yaml`);
       if (process.env["UPDATE"] === "1") writeFileSync(golden, actual);
       assert.deepEqual(parse(actual), parse(readFileSync(golden, "utf8")));
     });
