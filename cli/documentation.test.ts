@@ -8,6 +8,7 @@ import { adminPages } from "./admin/pages.ts";
 import { addControlPlaneCommand } from "./control-plane-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addInitCommand } from "./init-command.ts";
+import { addInjectCommand } from "./inject-command.ts";
 import { addProxyCommand } from "./proxy-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
@@ -22,6 +23,7 @@ for (const add of [
   addControlPlaneCommand,
   addTokenCommand,
   addInitCommand,
+  addInjectCommand,
   addDemoCommand,
 ])
   add(program);

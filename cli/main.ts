@@ -5,6 +5,7 @@ import { messageOf, UserError } from "../core/errors.ts";
 import { addControlPlaneCommand } from "./control-plane-command.ts";
 import { addDemoCommand } from "./demo-command.ts";
 import { addInitCommand } from "./init-command.ts";
+import { addInjectCommand } from "./inject-command.ts";
 import { addProxyCommand } from "./proxy-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
@@ -29,6 +30,7 @@ function run(): void {
   addControlPlaneCommand(program);
   addTokenCommand(program);
   addInitCommand(program);
+  addInjectCommand(program);
   addDemoCommand(program);
 
   program.parseAsync(process.argv).catch((error: unknown) => {

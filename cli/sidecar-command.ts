@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { formatIp, parseIp } from "../core/ip.ts";
 import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
+import { type AppHealthCheck, appHealthCheck } from "./sidecar/app-health-check.ts";
 import { CONCURRENCY_HELP, wholeNumber } from "./workers/concurrency.ts";
 
 /** What a sidecar is told of its workload, however the program's connections come to it. */
@@ -28,8 +29,17 @@ export interface HealthProbe {
   readonly path: string;
 }
 
-export interface SidecarFlags extends WorkloadFlags {
-  readonly interception?: "redirect" | "tproxy";
+/** What is told to a sidecar that stands in a pod of a cluster; the injector writes these flags. */
+export interface PodFlags {
+  readonly pod?: string;
+  readonly tokenFile?: string;
+  readonly rootsFile?: string;
+  readonly labelsFile?: string;
+  readonly appHealth: readonly AppHealthCheck[];
+}
+
+export interface SidecarFlags extends WorkloadFlags, PodFlags {
+  readonly interception?: "redirect" | "tproxy" | "none";
   readonly address: readonly string[];
   readonly probe: readonly HealthProbe[];
 }
@@ -106,8 +116,9 @@ export function addSidecarCommand(program: Command): void {
     .addOption(
       new Option(
         "--interception <mode>",
-        "take the connections that the rules of `outrigger init` lead here; its --inbound-mode",
-      ).choices(["redirect", "tproxy"]),
+        "take the connections that the rules of `outrigger init` lead here; its --inbound-mode. none: there are no rules, " +
+          "peers call port 15006 at --address, and the program calls 127.0.0.1:15001 as its HTTP proxy",
+      ).choices(["redirect", "tproxy", "none"]),
     )
     .option(
       "--address <ip>",
@@ -119,6 +130,16 @@ export function addSidecarCommand(program: Command): void {
       "--probe <port/path>",
       "with --interception: health probe that passes without mutual TLS (repeatable)",
       probe,
+      [],
+    )
+    .option("--pod <name>", "the pod of a cluster that this is in")
+    .option("--token-file <file>", "service-account token that proves who the workload is, read for each request")
+    .option("--roots-file <file>", "the mesh's roots in PEM, read for each request; needed with --token-file")
+    .option("--labels-file <file>", "the pod's labels, as the downward API writes them")
+    .option(
+      "--app-health <check>",
+      "tcp/PORT, grpc/PORT/SERVICE or https/PORT/PATH: what port 15021 answers for the program under /app-health/ (repeatable)",
+      appHealthCheck,
       [],
     )
     .argument("[command...]", "the program, after --; without one the sidecar runs until it is stopped")

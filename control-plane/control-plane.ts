@@ -11,6 +11,7 @@ import { type Random, systemRandom } from "../core/random.ts";
 import { encodeResource } from "../xds/resources.ts";
 import { AdsServer } from "./ads/server.ts";
 import { adsServiceDefinition } from "./ads/service.ts";
+import type { TokenAuthenticator } from "./ca/authenticate.ts";
 import { CaService, caServiceDefinition } from "./ca/ca-service.ts";
 import { ResourceCache } from "./cache.ts";
 import { describeAgain } from "./describe-again.ts";
@@ -42,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly xdsTlsPort?: number;
   /** Where the TLS port is bound. Default: 127.0.0.1. */
   readonly xdsTlsHost?: string;
+  /** Tokens that are taken besides join tokens (a cluster's service accounts). Default: none. */
+  readonly tokens?: readonly TokenAuthenticator[];
   /** Names and addresses, besides those of this machine, under which sidecars reach the TLS port. */
   readonly serverNames?: readonly string[];
   /** Status and metrics over HTTP on 127.0.0.1. Default: 15014; 0: any free port. */
@@ -196,7 +199,7 @@ async function assemble(
 
   // Last to open and first to close: a stream that ends from here on is our doing, and its workload stays registered.
   const tlsHost = options.xdsTlsHost ?? LOOPBACK;
-  const caService = new CaService({ ca, joinTokens, clock, log: logOf("ca") });
+  const caService = new CaService({ ca, joinTokens, tokens: options.tokens ?? [], clock, log: logOf("ca") });
   const adsFor = (peerOf: typeof tlsPeer) => ({
     definition: adsServiceDefinition,
     implementation: ads.implementation(peerOf),

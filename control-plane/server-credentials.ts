@@ -13,7 +13,7 @@ import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
-import { nextValue } from "../core/watch.ts";
+import { nextValue, type Watch } from "../core/watch.ts";
 import { controlPlaneIdentity, formatIdentity } from "../model/identity.ts";
 
 /** Under which names the control plane answers, besides its SPIFFE id. */
@@ -46,6 +46,8 @@ function secureContext(certificate: WorkloadCertificate): { cert: string; key: s
 
 export interface ServerIdentity {
   readonly credentials: ServerCredentials;
+  /** The certificate in force, for other servers of the control plane. */
+  readonly certificate: Watch<WorkloadCertificate>;
   stop(): void;
 }
 
@@ -79,6 +81,7 @@ export async function serverIdentity(
   const stopRoots = ca.bundle.subscribe((roots) => own.updateRoots(roots));
   return {
     credentials,
+    certificate: own.certificate,
     stop() {
       stopRoots();
       stopFollowing();

@@ -1,7 +1,7 @@
 /** The two ports that a cluster's machinery talks to: metrics for the scraper (15020), readiness for the kubelet (15021). */
 import type { Address } from "../../model/address.ts";
 import type { AdminSource } from "./admin-source.ts";
-import { text } from "./handler.ts";
+import { type AdminResponse, text } from "./handler.ts";
 import { type RunningServer, serve } from "./http-server.ts";
 import { ready } from "./lifecycle.ts";
 import { prometheusPage } from "./stats.ts";
@@ -19,12 +19,16 @@ export function startMetricsServer(address: Address, source: AdminSource): Promi
   });
 }
 
-/** Serves `/healthz/ready` alone. Throws `UserError` where `address` cannot be had. */
+/** Answers for the program, at its path and query; null: it knows nothing of that. */
+export type OtherHealth = (pathAndQuery: string) => Promise<AdminResponse> | null;
+
+/** Serves `/healthz/ready`, and what `other` knows. Throws `UserError` where `address` cannot be had. */
 export function startHealthServer(
   address: Address,
   source: Pick<AdminSource, "state" | "waitingFor">,
+  other: OtherHealth = () => null,
 ): Promise<RunningServer> {
   return serve("health", address, (_request, url) =>
-    url.pathname === READY ? ready(source) : text(`try ${READY}\n`, 404),
+    url.pathname === READY ? ready(source) : (other(`${url.pathname}${url.search}`) ?? text(`try ${READY}\n`, 404)),
   );
 }

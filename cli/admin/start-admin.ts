@@ -7,7 +7,7 @@ import type { ProxyProcess } from "../proxy-process.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-source.ts";
 import type { RunningServer } from "./http-server.ts";
-import { startHealthServer, startMetricsServer } from "./metrics-server.ts";
+import { type OtherHealth, startHealthServer, startMetricsServer } from "./metrics-server.ts";
 import {
   certificatesInUse,
   clusterSource,
@@ -23,6 +23,8 @@ export interface AdminAddresses {
   readonly allowRemote: boolean;
   readonly metrics: Address | null;
   readonly health: Address | null;
+  /** What the health server answers besides. Default: nothing. */
+  readonly appHealth?: OtherHealth;
 }
 
 /** Rejects with a UserError where an address can't be had. */
@@ -48,6 +50,6 @@ export async function startServers(
     );
   }
   if (addresses.metrics !== null) servers.push(await startMetricsServer(addresses.metrics, source));
-  if (addresses.health !== null) servers.push(await startHealthServer(addresses.health, source));
+  if (addresses.health !== null) servers.push(await startHealthServer(addresses.health, source, addresses.appHealth));
   return servers;
 }

@@ -16,6 +16,7 @@ const FLAGS = {
   concurrency: 1,
   logLevel: "off",
   probe: [],
+  appHealth: [],
   address: [],
   interception: "redirect",
 } as const;

@@ -8,8 +8,10 @@ import { logger } from "../../core/log.ts";
 import { formatAddress } from "../../model/address.ts";
 import { INBOUND_PORT, OUTBOUND_PORT } from "../../model/interception.ts";
 import { loadSocketOptions } from "../../proxy/listener/socket-options.ts";
+import type { AdminAddresses } from "../admin/start-admin.ts";
 import { machine, missingRights } from "../init/system.ts";
 import type { SidecarFlags } from "../sidecar-command.ts";
+import { appHealth } from "./app-health.ts";
 import type { ProgramUser } from "./program-user.ts";
 import { type Surroundings, startHere } from "./surroundings.ts";
 
@@ -45,8 +47,6 @@ export async function interceptedSurroundings(
         "(--user NAME runs it as another)",
     );
   }
-  // Of both families where there are both.
-  const host = machine.read("/proc/net/if_inet6") === null ? "0.0.0.0" : "::";
   return {
     address,
     addresses,
@@ -54,16 +54,24 @@ export async function interceptedSurroundings(
     outboundPort: OUTBOUND_PORT,
     loopback: null,
     interception: { inbound: flags.interception, networkNamespace: "", ipv6: isOwn("::1", networkInterfaces()) },
-    servers: {
-      admin: { kind: "tcp", host: "127.0.0.1", port: ADMIN_PORT },
-      allowRemote: false,
-      metrics: { kind: "tcp", host, port: METRICS_PORT },
-      health: { kind: "tcp", host, port: HEALTH_PORT },
-    },
+    servers: podServers(flags, address),
     httpProxy: null,
     start: (program, args, env) => startHere(program, args, env, user),
     follow: () => undefined,
     close: () => Promise.resolve(),
+  };
+}
+
+/** Metrics and health for whoever asks, admin for this machine; `address` is the program's. */
+export function podServers({ appHealth: checks }: Pick<SidecarFlags, "appHealth">, address: string): AdminAddresses {
+  // Of both families where there are both.
+  const host = machine.read("/proc/net/if_inet6") === null ? "0.0.0.0" : "::";
+  return {
+    admin: { kind: "tcp", host: "127.0.0.1", port: ADMIN_PORT },
+    allowRemote: false,
+    metrics: { kind: "tcp", host, port: METRICS_PORT },
+    health: { kind: "tcp", host, port: HEALTH_PORT },
+    appHealth: appHealth(checks, address),
   };
 }
 

@@ -24,11 +24,12 @@ import { WORKLOAD_CERT } from "../../model/tls.ts";
 import { startServers } from "../admin/start-admin.ts";
 import { handleSignals } from "../lifecycle.ts";
 import { type ProxyOptions, startProxyProcess } from "../proxy-process.ts";
-import type { HealthProbe, WorkloadFlags } from "../sidecar-command.ts";
+import type { HealthProbe, PodFlags, WorkloadFlags } from "../sidecar-command.ts";
 import { defaultStateDir } from "../state-home.ts";
 import { VERSION } from "../version.ts";
 import { threadsFor } from "../workers/concurrency.ts";
 import { type FoundControlPlane, findControlPlane } from "./find-control-plane.ts";
+import { proofOf, workloadLabels } from "./pod-files.ts";
 import { proxyEnvironment, serviceEnvironment } from "./service-environment.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -41,7 +42,7 @@ const TOKEN_TTL_MS = 60_000;
 const FAREWELL_MS = 250;
 
 /** The flags of a sidecar, wherever it stands. */
-type Flags = WorkloadFlags & { readonly probe?: readonly HealthProbe[] };
+type Flags = WorkloadFlags & Partial<PodFlags> & { readonly probe?: readonly HealthProbe[] };
 
 /** Runs until the program has ended or a signal came. Rejects with a UserError where it can't begin. */
 export async function runSidecar(flags: Flags, command: readonly string[], surroundings: Surroundings): Promise<void> {
@@ -54,8 +55,9 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
     namespace: flags.namespace,
     serviceAccount: flags.serviceAccount ?? flags.service,
   };
+  const labels = workloadLabels(flags);
   const workload = startIdentity(identity, controlPlane, flags, stateDir);
-  const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, surroundings));
+  const bootstrap = sidecarBootstrap(sidecarNode(flags, identity, surroundings, labels));
   const target = controlPlaneTarget(`${bracket(controlPlane.host)}:${controlPlane.port}`, () => {
     if (!controlPlane.secure) return credentials.createInsecure();
     const current = workload.certificate.get();
@@ -159,8 +161,7 @@ function startIdentity(
     issue: caIssuer({
       ...ca,
       spiffeId: controlPlaneId(identity),
-      token: () => flags.joinToken ?? mintToken(identity, stateDir),
-      roots: () => null,
+      ...proofOf(flags, () => flags.joinToken ?? mintToken(identity, stateDir)),
       certificate: () => workload.certificate.get(),
       clock: systemClock,
     }),
@@ -179,8 +180,13 @@ function mintToken(identity: Identity, stateDir: string): string {
   }
 }
 
-function sidecarNode(flags: Flags, identity: Identity, surroundings: Surroundings): NodeIdentity {
-  const { service, namespace, port, probe = [] } = flags;
+function sidecarNode(
+  flags: Flags,
+  identity: Identity,
+  surroundings: Surroundings,
+  labels: Readonly<Record<string, string>>,
+): NodeIdentity {
+  const { service, namespace, port, pod, probe = [] } = flags;
   const { address, addresses, inboundPort, outboundPort, loopback, interception } = surroundings;
   const workload: Record<string, JsonValue> = {
     service,
@@ -192,10 +198,9 @@ function sidecarNode(flags: Flags, identity: Identity, surroundings: Surrounding
     inboundPort,
     outboundPort,
     httpProxyPort: outboundPort,
-    labels: Object.fromEntries(
-      flags.label.map((item) => [item.slice(0, item.indexOf("=")), item.slice(item.indexOf("=") + 1)]),
-    ),
+    labels,
   };
+  if (pod !== undefined) workload["pod"] = pod;
   if (addresses.length > 0) workload["addresses"] = [...addresses];
   if (loopback !== null) workload["loopback"] = { ...loopback };
   if (interception !== null) workload["interception"] = { ...interception };

@@ -44,12 +44,19 @@ export interface Surroundings {
 /** `withProgram`: one will be started. Rejects with a UserError. */
 export async function surroundingsOf(flags: SidecarFlags, withProgram: boolean): Promise<Surroundings> {
   const user = programUser(flags.user);
+  if (flags.interception === "none") {
+    const { podSurroundings } = await import("./pod.ts");
+    return podSurroundings(flags, user);
+  }
   if (flags.interception !== undefined) {
     const { interceptedSurroundings } = await import("./intercepted.ts");
     return interceptedSurroundings({ ...flags, interception: flags.interception }, user, withProgram);
   }
-  if (flags.address.length > 0 || flags.probe.length > 0) {
-    throw new UserError("--address and --probe go with --interception: without it the sidecar's address is its own", 2);
+  if (flags.address.length > 0 || flags.probe.length > 0 || flags.appHealth.length > 0) {
+    throw new UserError(
+      "--address, --probe and --app-health go with --interception: without it the sidecar's address is its own",
+      2,
+    );
   }
   const addresses = await claimAddresses(`${flags.namespace}/${flags.service}/${flags.port}`);
   return loopbackSurroundings(addresses, user);

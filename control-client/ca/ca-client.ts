@@ -27,8 +27,16 @@ export interface CaClientOptions {
   readonly spiffeId: string | null;
   /** Name to expect in the control plane's certificate and to send as SNI. Default: the host, `localhost` for an IP. */
   readonly serverName?: string;
-  /** Called when there is no valid certificate to authenticate with; null: there is no token (any more). */
+  /**
+   * Called when there is no valid certificate to authenticate with, or (`tokenAlways`) for each request; null: there is
+   * no token (any more).
+   */
   readonly token: () => string | null;
+  /**
+   * Each request shows a token: whose right to an identity can end (a pod's) proves it anew for each certificate.
+   * Default: false.
+   */
+  readonly tokenAlways?: boolean;
   /** The mesh's roots if they are known otherwise (the CA's bundle on the same machine); null: the token's pins tell. */
   readonly roots: () => string | null;
   /** The certificate in force. */
@@ -49,7 +57,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 /** Asks the CA; rejects with an Error whose message says who refused and why. */
 export function caIssuer(options: CaClientOptions): IssueCertificate {
   return async (csrPem, lifetimeMs) => {
-    const { clock, timeoutMs = 10_000 } = options;
+    const { clock, timeoutMs = 10_000, tokenAlways = false } = options;
     const current = options.certificate();
     const renewing = current !== undefined && current.notAfter > clock.wallTime();
     const known = renewing ? current.rootsPem : options.roots();
@@ -59,7 +67,7 @@ export function caIssuer(options: CaClientOptions): IssueCertificate {
     const client = connect(options, rootsPem, renewing ? current : null);
     try {
       const connected = await settled(client, clock.wallTime() + timeoutMs);
-      if (connected && !renewing) token ??= options.token();
+      if (connected && (tokenAlways || !renewing)) token ??= options.token();
       const metadata = new Metadata();
       if (token !== null) metadata.set("authorization", `Bearer ${token}`);
       const request = create(IstioCertificateRequestSchema, {
@@ -136,5 +144,5 @@ function call(
 function reasonOf(error: ServiceError | null): string {
   if (error === null) return "sent no answer";
   const details = error.details || status[error.code] || `gRPC status ${error.code}`;
-  return error.code === status.UNAVAILABLE ? `cannot be reached: ${details}` : `refused: ${details}`;
+  return error.code === status.UNAVAILABLE ? `cannot be reached, or cannot answer: ${details}` : `refused: ${details}`;
 }

@@ -1,10 +1,10 @@
-/** Who asks for a certificate: the bearer of a join token, or the holder of a certificate of this mesh that renews it. */
-import { createHash, type KeyObject } from "node:crypto";
+/**
+ * Who asks for a certificate: the bearer of a token, of one of the kinds that the control plane takes, or the holder of a
+ * certificate of this mesh that renews it.
+ */
+import type { KeyObject } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
 import { parseAltNames } from "../../certs/inspect.ts";
-import { JoinTokenError, type JoinTokens } from "../../certs/join-token.ts";
-import { spkiSha256 } from "../../certs/key.ts";
-import type { Clock } from "../../core/clock.ts";
 import { type Identity, parseIdentity } from "../../model/identity.ts";
 
 /** Why nobody could be recognized; safe to tell the caller. */
@@ -15,6 +15,14 @@ export class AuthenticationError extends Error {
   }
 }
 
+/** Whoever knows the answer cannot be asked at present: the same request may succeed later. Safe to tell the caller. */
+export class AuthenticationUnavailable extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = "AuthenticationUnavailable";
+  }
+}
+
 export interface Credentials {
   /** The token of `authorization: Bearer …`, null for none. */
   readonly bearer: string | null;
@@ -22,35 +30,33 @@ export interface Credentials {
   readonly certificate: PeerCertificate | null;
 }
 
-/** How long a used token still answers the same question: an answer that was lost on the way is not the end. */
-const REPEAT_MS = 60_000;
-
-interface Redeemed {
-  readonly identity: Identity;
-  /** SHA-256 of the public key that the token was used for. */
-  readonly key: string;
-  readonly until: number;
+/** Recognizes the bearers of one kind of token. */
+export interface TokenAuthenticator {
+  /** Whether a token looks like this kind; the first that says so is asked. */
+  accepts(token: string): boolean;
+  /**
+   * The bearer's identity. `publicKey` is the key to be certified. Rejects with an AuthenticationError, or an
+   * AuthenticationUnavailable.
+   */
+  identify(token: string, publicKey: KeyObject): Promise<Identity>;
 }
 
 export class Authenticator {
   readonly #trustDomain: string;
-  readonly #tokens: JoinTokens;
-  readonly #clock: Clock;
-  /** By the hash of the token. */
-  readonly #redeemed = new Map<string, Redeemed>();
+  readonly #tokens: readonly TokenAuthenticator[];
 
-  constructor(trustDomain: string, tokens: JoinTokens, clock: Clock) {
+  constructor(trustDomain: string, tokens: readonly TokenAuthenticator[]) {
     this.#trustDomain = trustDomain;
     this.#tokens = tokens;
-    this.#clock = clock;
   }
 
-  /**
-   * The caller's identity. `publicKey` is the key to be certified: a token is used up for that key, and may be repeated
-   * with it for a minute. Throws an AuthenticationError.
-   */
-  identify({ bearer, certificate }: Credentials, publicKey: KeyObject): Identity {
-    if (bearer !== null) return this.#inTrustDomain(this.#redeem(bearer, publicKey));
+  /** The caller's identity. `publicKey` is the key to be certified. Rejects as a TokenAuthenticator does. */
+  async identify({ bearer, certificate }: Credentials, publicKey: KeyObject): Promise<Identity> {
+    if (bearer !== null) {
+      const authenticator = this.#tokens.find((one) => one.accepts(bearer));
+      if (!authenticator) throw new AuthenticationError("the token is of no kind that this control plane takes");
+      return this.#inTrustDomain(await authenticator.identify(bearer, publicKey));
+    }
     if (certificate === null)
       throw new AuthenticationError("a join token or a valid certificate of this mesh is required");
     const uris = parseAltNames(certificate.subjectaltname ?? "").flatMap(({ type, value }) =>
@@ -60,23 +66,6 @@ export class Authenticator {
     if (!identity)
       throw new AuthenticationError("the client certificate does not hold exactly one SPIFFE id of a workload");
     return this.#inTrustDomain(identity);
-  }
-
-  #redeem(token: string, publicKey: KeyObject): Identity {
-    const now = this.#clock.wallTime();
-    const hash = createHash("sha256").update(token.trim()).digest("hex");
-    const key = spkiSha256(publicKey).toString("hex");
-    const repeated = this.#redeemed.get(hash);
-    if (repeated && repeated.until > now && repeated.key === key) return repeated.identity;
-    try {
-      const identity = this.#tokens.redeem(token);
-      for (const [old, { until }] of this.#redeemed) if (until <= now) this.#redeemed.delete(old);
-      this.#redeemed.set(hash, { identity, key, until: now + REPEAT_MS });
-      return identity;
-    } catch (error) {
-      if (error instanceof JoinTokenError) throw new AuthenticationError(error.message);
-      throw error;
-    }
   }
 
   #inTrustDomain(identity: Identity): Identity {

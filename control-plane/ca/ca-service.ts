@@ -21,7 +21,14 @@ import {
   IstioCertificateResponseSchema,
 } from "../../generated/istio/v1/auth/ca_pb.js";
 import { formatIdentity } from "../../model/identity.ts";
-import { AuthenticationError, Authenticator, type Credentials } from "./authenticate.ts";
+import {
+  AuthenticationError,
+  AuthenticationUnavailable,
+  Authenticator,
+  type Credentials,
+  type TokenAuthenticator,
+} from "./authenticate.ts";
+import { JoinTokenAuthenticator } from "./join-tokens.ts";
 
 const createCertificate: MethodDefinition<IstioCertificateRequest, IstioCertificateResponse> = {
   path: "/istio.v1.auth.IstioCertificateService/CreateCertificate",
@@ -38,6 +45,8 @@ export const caServiceDefinition = { createCertificate };
 export interface CaServiceOptions {
   readonly ca: CertificateAuthority;
   readonly joinTokens: JoinTokens;
+  /** Tokens of other kinds (a cluster's service accounts). Default: none. */
+  readonly tokens?: readonly TokenAuthenticator[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -48,8 +57,8 @@ type Call = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>;
 class Refusal extends Error {
   readonly code: status;
 
-  constructor(code: status, message: string) {
-    super(message);
+  constructor(code: status, message: string, cause?: unknown) {
+    super(message, { cause });
     this.code = code;
   }
 }
@@ -63,37 +72,43 @@ export class CaService {
 
   constructor(options: CaServiceOptions) {
     this.#options = options;
-    this.#authenticator = new Authenticator(options.ca.trustDomain, options.joinTokens, options.clock);
+    const { ca, tokens = [], joinTokens, clock } = options;
+    this.#authenticator = new Authenticator(ca.trustDomain, [...tokens, new JoinTokenAuthenticator(joinTokens, clock)]);
   }
 
   get implementation(): UntypedServiceImplementation {
     const answer = (call: Call, callback: sendUnaryData<IstioCertificateResponse>): void =>
-      this.#answer(call, callback);
+      void this.#answer(call, callback);
     return { createCertificate: answer };
   }
 
-  #answer(call: Call, callback: sendUnaryData<IstioCertificateResponse>): void {
+  async #answer(call: Call, callback: sendUnaryData<IstioCertificateResponse>): Promise<void> {
     const { log } = this.#options;
     try {
-      callback(null, this.#sign(call.request, credentialsOf(call), call.getPeer()));
+      callback(null, await this.#sign(call.request, credentialsOf(call), call.getPeer()));
     } catch (error) {
       const known = error instanceof Refusal;
       const details = known ? error.message : "the control plane could not sign the certificate: its log says why";
-      if (known) log.warn({ peer: call.getPeer() }, `certificate refused: ${details}`);
+      const why = known && error.cause !== undefined ? { cause: messageOf(error.cause) } : {};
+      if (known) log.warn({ peer: call.getPeer(), ...why }, `certificate refused: ${details}`);
       else log.error({ peer: call.getPeer(), error: messageOf(error) }, "signing failed");
       callback({ code: known ? error.code : status.INTERNAL, details });
     }
     this.#sweep();
   }
 
-  #sign(request: IstioCertificateRequest, credentials: Credentials, peer: string): IstioCertificateResponse {
+  async #sign(
+    request: IstioCertificateRequest,
+    credentials: Credentials,
+    peer: string,
+  ): Promise<IstioCertificateResponse> {
     const { ca, log } = this.#options;
     if (credentials.bearer === null && credentials.certificate === null) {
       throw new Refusal(status.UNAUTHENTICATED, "a join token or a valid certificate of this mesh is required");
     }
     // Before the token is used up: a malformed request can be corrected and sent again.
     const csr = readCsr(request.csr);
-    const spiffeId = this.#identify(credentials, csr);
+    const spiffeId = await this.#identify(credentials, csr);
     const other = csr.uris.find((uri) => uri !== spiffeId);
     if (other !== undefined) {
       throw new Refusal(
@@ -107,11 +122,14 @@ export class CaService {
     return create(IstioCertificateResponseSchema, { certChain: chainOf(issued, ca.bundle.get() ?? issued.rootPem) });
   }
 
-  #identify(credentials: Credentials, csr: Csr): string {
+  async #identify(credentials: Credentials, csr: Csr): Promise<string> {
     try {
-      return formatIdentity(this.#authenticator.identify(credentials, csr.publicKey));
+      return formatIdentity(await this.#authenticator.identify(credentials, csr.publicKey));
     } catch (error) {
       if (error instanceof AuthenticationError) throw new Refusal(status.UNAUTHENTICATED, error.message);
+      if (error instanceof AuthenticationUnavailable) {
+        throw new Refusal(status.UNAVAILABLE, error.message, error.cause);
+      }
       throw error;
     }
   }
