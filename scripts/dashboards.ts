@@ -246,6 +246,21 @@ export const DASHBOARDS: Readonly<Record<string, Dashboard>> = {
         ],
       },
       {
+        title: "Injector",
+        panels: [
+          panel("Reviews of pods", "cps", "By how they ended", [
+            rate("outrigger_injector_reviews_total", '{namespace=~"$namespace"}', "outcome"),
+            "{{outcome}}",
+          ]),
+          panel(
+            "Duration",
+            "s",
+            "From a review's first line to its answer",
+            ...quantiles("outrigger_injector_review_duration_seconds", '{namespace=~"$namespace"}'),
+          ),
+        ],
+      },
+      {
         title: "Configuration",
         panels: [
           panel(

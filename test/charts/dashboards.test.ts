@@ -16,7 +16,9 @@ const rows = new Map(
     { type, labels },
   ]),
 );
-const controlPlane = readFileSync(path.join(root, "control-plane", "metrics.ts"), "utf8");
+const controlPlane = ["metrics.ts", "injector/metrics.ts"]
+  .map((file) => readFileSync(path.join(root, "control-plane", file), "utf8"))
+  .join("");
 
 /** What words in the guide's column of labels stand for. */
 const LABELS: Readonly<Record<string, readonly string[]>> = {
@@ -42,7 +44,9 @@ for (const [name, dashboard] of Object.entries(DASHBOARDS)) {
     for (const query of [...queries, ...Object.values(dashboard.variables)]) {
       for (const [, metric = "", labels = ""] of query.matchAll(/\b((?:outrigger|process)_\w+)(\{[^}]*\})?/g)) {
         const row = rows.get(metric) ?? rows.get(metric.replace(/_bucket$/, ""));
-        const own = metric.startsWith("outrigger_control_plane_") && controlPlane.includes(`"${metric}"`);
+        const own =
+          /^outrigger_(?:control_plane|injector)_/.test(metric) &&
+          controlPlane.includes(`"${metric.replace(/_bucket$/, "")}"`);
         if (!row && !own) unknown.push(metric);
         if (!row) continue;
         assert.equal(row.type === "histogram", metric.endsWith("_bucket"), `${metric} is a ${row.type}`);
