@@ -1,6 +1,5 @@
 /** A control plane in miniature for tests: everything from registrations to the gRPC port, manifests from a string. */
 import { type Clock, SimulatedClock, systemClock } from "../../core/clock.ts";
-import type { Logger } from "../../core/log.ts";
 import { encodeResource } from "../../xds/resources.ts";
 import { type AdsObserver, AdsServer } from "../ads/server.ts";
 import { adsServiceDefinition } from "../ads/service.ts";
@@ -9,9 +8,10 @@ import { bindGrpc, type GrpcPort, plaintext, plaintextPeer } from "../grpc-ports
 import { Mesh } from "../mesh/mesh.ts";
 import type { LeaseFile } from "../registry/lease-file.ts";
 import { Registry } from "../registry/registry.ts";
+import { SILENT } from "./silent.ts";
 import { objectsOf } from "./workloads.ts";
 
-export const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+export { SILENT };
 
 export class TestMesh {
   readonly mesh = new Mesh("cluster.local");
