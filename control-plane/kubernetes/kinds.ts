@@ -35,6 +35,7 @@ export const SOURCE_KINDS: { readonly [K in SourceKind]: KindSource } = {
   GRPCRoute: kind(GATEWAY, "grpcroutes", ["v1"], 100),
   TLSRoute: kind(GATEWAY, "tlsroutes", ["v1", "v1alpha3", "v1alpha2"], 100),
   TCPRoute: kind(GATEWAY, "tcproutes", ["v1", "v1alpha2"], 100),
+  ReferenceGrant: kind(GATEWAY, "referencegrants", ["v1", "v1beta1"], 100),
   ResiliencePolicy: kind(OWN, "resiliencepolicies", ["v1alpha1"], 100),
   AccessPolicy: kind(OWN, "accesspolicies", ["v1alpha1"], 100),
   MeshPolicy: kind(OWN, "meshpolicies", ["v1alpha1"], 100),

@@ -5,6 +5,7 @@ import { type EndpointSliceManifest, endpointSliceSchema } from "./endpoint-slic
 import { type GrpcRouteManifest, grpcRouteSchema } from "./grpc-route.ts";
 import { type HttpRouteManifest, httpRouteSchema } from "./http-route.ts";
 import { type MeshPolicyManifest, meshPolicySchema } from "./mesh-policy.ts";
+import { type ReferenceGrantManifest, referenceGrantSchema } from "./reference-grant.ts";
 import { type ResiliencePolicyManifest, resiliencePolicySchema } from "./resilience-policy.ts";
 import type { Schema } from "./schema.ts";
 import { type ServiceManifest, serviceSchema } from "./service.ts";
@@ -17,6 +18,7 @@ export interface ManifestValues {
   readonly GRPCRoute: GrpcRouteManifest;
   readonly TLSRoute: TlsRouteManifest;
   readonly TCPRoute: TcpRouteManifest;
+  readonly ReferenceGrant: ReferenceGrantManifest;
   readonly ResiliencePolicy: ResiliencePolicyManifest;
   readonly AccessPolicy: AccessPolicyManifest;
   readonly MeshPolicy: MeshPolicyManifest;
@@ -43,6 +45,10 @@ export const KINDS: { readonly [K in ManifestKind]: Kind<K> } = {
   GRPCRoute: { apiVersions: ["gateway.networking.k8s.io/v1"], schema: grpcRouteSchema },
   TLSRoute: { apiVersions: [...CONNECTION_ROUTE, "gateway.networking.k8s.io/v1alpha3"], schema: tlsRouteSchema },
   TCPRoute: { apiVersions: CONNECTION_ROUTE, schema: tcpRouteSchema },
+  ReferenceGrant: {
+    apiVersions: ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
+    schema: referenceGrantSchema,
+  },
   ResiliencePolicy: { apiVersions: [OWN_API], schema: resiliencePolicySchema },
   AccessPolicy: { apiVersions: [OWN_API], schema: accessPolicySchema },
   MeshPolicy: { apiVersions: [OWN_API], schema: meshPolicySchema },
@@ -51,7 +57,6 @@ export const KINDS: { readonly [K in ManifestKind]: Kind<K> } = {
 const REFUSED: Readonly<Record<string, string>> = {
   UDPRoute: "UDP is not carried",
   Gateway: "Outrigger serves calls between services (GAMMA), not gateways",
-  ReferenceGrant: "references across namespaces are not carried yet",
   Pod: "workloads of a local mesh register through their sidecars; a Pod is not read from a directory",
   Endpoints: "write an EndpointSlice (discovery.k8s.io/v1) instead",
   List: "write the items as documents of their own, separated by ---",

@@ -2,6 +2,7 @@
 import { httpOf, mayBeOpaque } from "../manifest/port-protocol.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { clusterName } from "../translate/names.ts";
+import type { Permits } from "./grants.ts";
 import type { RouteManifest } from "./routes.ts";
 import { type FailureReason, type ServiceDefinition, type ServicePort, serviceKey } from "./state.ts";
 
@@ -24,8 +25,10 @@ export function resolveBackend(
   ref: BackendReference,
   { kind, value }: RouteManifest,
   services: ReadonlyMap<string, ServiceDefinition>,
+  permits: Permits,
 ): ResolvedBackend {
-  const { namespace } = value.metadata;
+  const { namespace: own } = value.metadata;
+  const namespace = ref.namespace ?? own;
   const failed = (reason: FailureReason, problem: string): ResolvedBackend => ({
     cluster: null,
     problem: { message: `${problem}: ${CONSEQUENCE[kind]}`, reason },
@@ -36,10 +39,16 @@ export function resolveBackend(
       `backend ${ref.group === "" ? "" : `${ref.group}/`}${ref.kind} ${ref.name} is not a Service`,
     );
   }
-  if (ref.namespace !== null && ref.namespace !== namespace) {
+  const isParent = ({ name, namespace: at }: ParentRef): boolean => name === ref.name && (at ?? own) === namespace;
+  // Who routes his own calls to a Service may also send them there.
+  const permitted =
+    namespace === own ||
+    value.spec.parentRefs.some(isParent) ||
+    permits({ kind, namespace: own, service: { namespace, name: ref.name } });
+  if (!permitted) {
     return failed(
       "RefNotPermitted",
-      `backend ${ref.namespace}/${ref.name} is in another namespace, which needs a ReferenceGrant (not carried yet)`,
+      `backend Service ${namespace}/${ref.name} is in another namespace, in which no ReferenceGrant is for ${kind}s of ${own}`,
     );
   }
   const service = services.get(serviceKey(namespace, ref.name));

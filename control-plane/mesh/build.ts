@@ -2,6 +2,7 @@
 import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import { findUnknownCallers } from "./caller-findings.ts";
 import type { Cluster } from "./cluster.ts";
+import { grantsOf } from "./grants.ts";
 import { isMember } from "./membership.ts";
 import { readMeshPolicies } from "./mesh-policies.ts";
 import { findMeaningless } from "./opaque-findings.ts";
@@ -41,7 +42,7 @@ export function buildState(inputs: MeshInputs): MeshState {
   const definitions = defineServices(objects, registrations, cluster !== null, findings);
   const routes = objects.filter(isRoute);
   const policies = indexPolicies(objects, targetFinder(definitions, routes), findings);
-  const rules = attachRoutes(routes, definitions, policies, findings);
+  const rules = attachRoutes(routes, definitions, policies, grantsOf(objects), findings);
   const members = groupMembers(definitions, registrations);
   const slices = groupSlices(objects, definitions, findings);
   findMeaningless(objects, definitions, findings);

@@ -3,6 +3,7 @@
 import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { parentPorts, parentProblem, portProblem, resolveBackend } from "./backends.ts";
+import type { Permits } from "./grants.ts";
 import { callPolicy, type PolicyIndex, targetKey } from "./policies.ts";
 import {
   type AttachedRule,
@@ -44,6 +45,7 @@ export function attachRoutes(
   routes: readonly RouteManifest[],
   services: ReadonlyMap<string, ServiceDefinition>,
   policies: PolicyIndex,
+  permits: Permits,
   findings: Finding[],
 ): AttachedRules {
   const http = new Map<string, AttachedRule[]>();
@@ -58,7 +60,7 @@ export function attachRoutes(
         findings.push({ key: route.key, source, message, ...(failure ? { failure } : {}) });
       };
       const resolve: Resolve = (ref, source) => {
-        const { cluster, problem } = resolveBackend(ref, route, services);
+        const { cluster, problem } = resolveBackend(ref, route, services, permits);
         if (problem !== null) {
           tell(problem.message, source, { condition: "ResolvedRefs", reason: problem.reason, ref: null });
         }
@@ -152,7 +154,9 @@ function connectionRule(
     kind,
     name: `${metadata.namespace}/${metadata.name}/${rule?.name || 0}`,
     backends: backends.map((ref) => ({
-      cluster: resolve(ref, rule?.source ?? "") ?? `unresolved|${ref.port ?? ""}||${ref.name}.${metadata.namespace}`,
+      cluster:
+        resolve(ref, rule?.source ?? "") ??
+        `unresolved|${ref.port ?? ""}||${ref.name}.${ref.namespace ?? metadata.namespace}`,
       weight: ref.weight,
     })),
   };

@@ -58,7 +58,7 @@ export function readManifest(kind: ManifestKind, object: JsonObject, last: Manif
 
 /** Whether the mesh's conditions are written to objects of a kind. */
 export function hasStatus(kind: ManifestKind): boolean {
-  return kind !== "Service" && kind !== "EndpointSlice";
+  return kind !== "Service" && kind !== "EndpointSlice" && kind !== "ReferenceGrant";
 }
 
 /** Without what other programs keep there, which changes often and can be long. */
