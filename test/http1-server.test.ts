@@ -286,7 +286,7 @@ describe("deadlines of a request", () => {
   test("a body that does not arrive is answered with 408, counted from the first byte of the head", async (t) => {
     const upstream = await Upstream.start(t);
     // Seconds, because a busy machine may take long over a few turns.
-    const manager = { request_headers_timeout: "1s", request_timeout: "1.5s" };
+    const manager = { request_headers_timeout: "4s", request_timeout: "5s" };
     const proxy = await startProxy(t, { upstreams: [upstream.port], manager });
     const client = await proxy.connect();
     client.write("POST / HTTP/1.1\r\nHost: x.test\r\n");
