@@ -1,9 +1,10 @@
 /** The routes of a service port, as RDS gives them to callers. */
+import { INSTANCE_CALLS } from "../../model/interception.ts";
 import type { Route, RouteTable, VirtualHost } from "../../model/route.ts";
 import type { ServiceState } from "../mesh/state.ts";
 import { NO_MUTATIONS } from "./envoy-defaults.ts";
 import { authority, routeTableName } from "./names.ts";
-import { serviceRoutes } from "./service-routes.ts";
+import { isRouted, serviceRoutes, unroutedCalls } from "./service-routes.ts";
 
 /** Callers that use the listener's own address (a loopback one) as host. */
 const BY_ADDRESS = "127.*";
@@ -14,6 +15,8 @@ export function serviceRouteTable(service: ServiceState, port: number, clientNam
   const routes = serviceRoutes(service, port, clientNamespace);
   const name = routeTableName(definition, port, clientNamespace);
   const named = authority(definition, port);
+  // A headless service has no other frontend than its instances' addresses.
+  const apart = !definition.headless && isRouted(service, port, clientNamespace);
   return routeTable(name, [
     virtualHost(
       `${name}/by-address`,
@@ -21,6 +24,7 @@ export function serviceRouteTable(service: ServiceState, port: number, clientNam
       routes.map((route) => withAuthority(route, named)),
     ),
     virtualHost(name, ["*"], routes),
+    ...(apart ? [virtualHost(`${name}/instances`, [INSTANCE_CALLS], unroutedCalls(service, port))] : []),
   ]);
 }
 

@@ -25,22 +25,9 @@ type GrpcRule = Extract<AttachedRule, { readonly kind: "GRPCRoute" }>;
 
 /** Routes of a service port in the order in which they are tried. */
 export function serviceRoutes(service: ServiceState, port: number, clientNamespace: string | null): readonly Route[] {
-  const { definition, routing } = service;
-  const declared = definition.ports.find((candidate) => candidate.port === port)?.protocol ?? "any";
-  const protocol = httpOf(declared) ?? "any";
-  // A consumer's own routes take the place of the producer's (Gateway API, mesh).
-  const attached = routing.rules.filter((rule) => rule.clientNamespace === clientNamespace);
-  const rules = attached.filter((rule) => rule.ports.includes(port));
-  if (rules.length === 0) {
-    return callVariants(routing.call, protocol, null).map((variant) =>
-      route({
-        name: "default",
-        match: narrowed(ANY_REQUEST, variant),
-        action: forward({ kind: "name", name: clusterName(definition, port) }, variant.treatment),
-        source: definition.source,
-      }),
-    );
-  }
+  const rules = rulesFor(service, port, clientNamespace);
+  if (rules.length === 0) return unroutedCalls(service, port);
+  const protocol = protocolOf(service, port);
   // A port has rules of one kind.
   return [
     ...rules
@@ -54,6 +41,36 @@ export function serviceRoutes(service: ServiceState, port: number, clientNamespa
       .sort((a, b) => comparePrecedence(a.match, b.match))
       .flatMap(({ rule, match }) => httpRuleRoutes(rule, match, protocol)),
   ];
+}
+
+/** Whether a service port has other routes than those of `unroutedCalls` for clients of a namespace. */
+export function isRouted(service: ServiceState, port: number, clientNamespace: string | null): boolean {
+  return rulesFor(service, port, clientNamespace).length > 0;
+}
+
+/** A consumer's own routes take the place of the producer's (Gateway API, mesh), port by port. */
+function rulesFor(service: ServiceState, port: number, clientNamespace: string | null): readonly AttachedRule[] {
+  const rules = service.routing.rules.filter(
+    (rule) => rule.clientNamespace === clientNamespace && rule.ports.includes(port),
+  );
+  return rules.length === 0 && clientNamespace !== null ? rulesFor(service, port, null) : rules;
+}
+
+/** Routes to the service's own instances, as it has them without any rule. */
+export function unroutedCalls(service: ServiceState, port: number): readonly Route[] {
+  const { definition, routing } = service;
+  return callVariants(routing.call, protocolOf(service, port), null).map((variant) =>
+    route({
+      name: "default",
+      match: narrowed(ANY_REQUEST, variant),
+      action: forward({ kind: "name", name: clusterName(definition, port) }, variant.treatment),
+      source: definition.source,
+    }),
+  );
+}
+
+function protocolOf({ definition }: ServiceState, port: number): HttpProtocol {
+  return httpOf(definition.ports.find((candidate) => candidate.port === port)?.protocol ?? "any") ?? "any";
 }
 
 function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol: HttpProtocol): readonly Route[] {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { INSTANCE_CALLS } from "../../model/interception.ts";
 import type { Route, RouteMatch, RouteTable, VirtualHost } from "../../model/route.ts";
 import {
   direct,
@@ -38,6 +39,20 @@ const HOSTS: readonly VirtualHost[] = [
   ["any", "*"],
   ["v6", "[::1]"],
 ].map(([name = "", domain = ""]) => virtualHost({ name, domains: [domain] }));
+
+test("calls to an instance at its own address have routes of their own where the table has some", () => {
+  const all = virtualHost({ name: "all", domains: ["*"] });
+  const instances = virtualHost({ name: "instances", domains: [INSTANCE_CALLS] });
+  const hostFor = (hosts: readonly VirtualHost[], info: Parameters<typeof streamInfo>[0], authority = "a"): string => {
+    const table = compileRouteTable(routeTable({ virtualHosts: [...hosts] }));
+    return table.find(request("/x", [], { authority }), streamInfo(info), never)?.virtualHostName ?? "";
+  };
+  assert.equal(hostFor([all, instances], { pinned: "outbound|80||a.b" }), "instances");
+  assert.equal(hostFor([all, instances], {}), "all");
+  assert.equal(hostFor([all], { pinned: "outbound|80||a.b" }), "all");
+  // Nobody gets there by a name.
+  assert.equal(hostFor([all, instances], {}, INSTANCE_CALLS), "all");
+});
 
 test("the most specific domain takes a request, its port included", () => {
   const cases: Readonly<Record<string, string>> = {

@@ -1,5 +1,6 @@
 /** Compiles a route table and finds the route of a request: virtual host first, then its routes in their order. */
 import type { Random } from "../../core/random.ts";
+import { INSTANCE_CALLS } from "../../model/interception.ts";
 import type { Fraction } from "../../model/matcher.ts";
 import type { Route, RouteTable, VirtualHost, WeightedCluster } from "../../model/route.ts";
 import { isGrpc } from "../../telemetry/grpc/status.ts";
@@ -27,14 +28,19 @@ const INDEX_FROM = 4;
 export class CompiledRouteTable {
   readonly table: RouteTable;
   readonly #hosts: HostIndex<CompiledHost>;
+  /** Of calls to an instance at its own address; null: they have the routes of all others. */
+  readonly #instances: CompiledHost | null;
 
   /** Throws on regular expressions and formats that do not compile: validation has refused them before. */
   constructor(table: RouteTable) {
     this.table = table;
-    this.#hosts = new HostIndex(
-      table.virtualHosts.map((host) => ({ domains: host.domains, value: new CompiledHost(table, host) })),
-      table.ignorePortInHostMatching,
-    );
+    const compiled = table.virtualHosts.map((host) => ({
+      domains: host.domains,
+      value: new CompiledHost(table, host),
+    }));
+    const named = compiled.filter(({ domains }) => !domains.includes(INSTANCE_CALLS));
+    this.#hosts = new HostIndex(named, table.ignorePortInHostMatching);
+    this.#instances = compiled.find(({ domains }) => domains.includes(INSTANCE_CALLS))?.value ?? null;
   }
 
   /**
@@ -48,7 +54,11 @@ export class CompiledRouteTable {
     }
     // Envoy finds no route for an empty `x-forwarded-proto`, from which the scheme comes.
     if (request.scheme === "") return null;
-    return this.#hosts.find(request.authority)?.find(request, info, random) ?? null;
+    const host =
+      this.#instances !== null && info.connection.pinned !== undefined
+        ? this.#instances
+        : this.#hosts.find(request.authority);
+    return host?.find(request, info, random) ?? null;
   }
 }
 
