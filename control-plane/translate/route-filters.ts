@@ -8,6 +8,7 @@ import type {
   RouteFilter,
   UrlRewrite,
 } from "../manifest/route-filter.ts";
+import { NO_MUTATIONS } from "./envoy-defaults.ts";
 
 /** Header changes of all header filters. */
 export function headerMutations(filters: readonly RouteFilter[]): HeaderMutations {
@@ -19,6 +20,42 @@ export function headerMutations(filters: readonly RouteFilter[]): HeaderMutation
     responseHeadersToAdd: response.flatMap(additions),
     responseHeadersToRemove: response.flatMap(removals),
   };
+}
+
+/**
+ * The changes of a rule and of one of its backends as one: a request passes the rule first, its answer the backend. (Two
+ * levels of Envoy's would have the rule's last word on both.)
+ */
+export function throughBoth(rule: HeaderMutations, backend: HeaderMutations): HeaderMutations {
+  const request = sequence(
+    [rule.requestHeadersToAdd, rule.requestHeadersToRemove],
+    [backend.requestHeadersToAdd, backend.requestHeadersToRemove],
+  );
+  const response = sequence(
+    [backend.responseHeadersToAdd, backend.responseHeadersToRemove],
+    [rule.responseHeadersToAdd, rule.responseHeadersToRemove],
+  );
+  return {
+    requestHeadersToAdd: request[0],
+    requestHeadersToRemove: request[1],
+    responseHeadersToAdd: response[0],
+    responseHeadersToRemove: response[1],
+  };
+}
+
+type Changes = readonly [add: readonly HeaderMutation[], remove: readonly string[]];
+
+/** Within a level Envoy removes before it adds, so what `then` removes must not be added by `first`. */
+function sequence(first: Changes, [add, remove]: Changes): Changes {
+  const kept = first[0].filter(({ name }) => !remove.includes(name.toLowerCase()));
+  return [
+    [...kept, ...add],
+    [...first[1], ...remove],
+  ];
+}
+
+export function hasNoMutations(mutations: HeaderMutations): boolean {
+  return (Object.keys(NO_MUTATIONS) as (keyof HeaderMutations)[]).every((part) => mutations[part].length === 0);
 }
 
 function additions(modifier: HeaderModifier): readonly HeaderMutation[] {
@@ -68,18 +105,31 @@ function replacePath(
   return { prefix: replacement };
 }
 
-/** `prefix` as for `urlRewrite`. */
-export function redirectAction(redirect: RequestRedirect, prefix: string): RedirectAction {
-  const wellKnown = redirect.scheme === null || redirect.hostname !== null ? 0 : redirect.scheme === "https" ? 443 : 80;
+/** `prefix` as for `urlRewrite`; `servicePort` is where the redirected call came to. */
+export function redirectAction(redirect: RequestRedirect, prefix: string, servicePort: number): RedirectAction {
   return {
     kind: "redirect",
     status: redirect.statusCode as RedirectAction["status"],
     scheme: redirect.scheme === null ? { kind: "keep" } : { kind: "set", value: redirect.scheme },
     host: redirect.hostname ?? "",
-    port: redirect.port ?? wellKnown,
+    port: redirectPort(redirect, servicePort),
     path: redirectPath(redirect.path, prefix),
     stripQuery: false,
   };
+}
+
+const WELL_KNOWN = { http: 80, https: 443 } as const;
+
+/**
+ * Gateway API's rules, the port of the Service being that of the listener: the one given, else the scheme's where one is
+ * given, else the one called. 0: none is written. The scheme's own is not, as far as Envoy can do without: of a host that
+ * the caller wrote it takes no port off but the 80 of a call that is led to https.
+ */
+function redirectPort({ scheme, hostname, port }: RequestRedirect, servicePort: number): number {
+  const called = hostname === null ? 0 : servicePort;
+  const target = port ?? (scheme === null ? called : WELL_KNOWN[scheme]);
+  const needless = target === WELL_KNOWN[scheme ?? "http"] && (hostname !== null || servicePort === WELL_KNOWN.http);
+  return needless ? 0 : target;
 }
 
 function redirectPath(path: PathModifier | null, prefix: string): RedirectAction["path"] {

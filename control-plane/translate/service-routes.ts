@@ -1,13 +1,6 @@
 /** The routes of a service port: the rules that are attached to it, or its own default. */
 import type { Fraction } from "../../model/matcher.ts";
-import type {
-  ForwardAction,
-  HeaderMutations,
-  RequestMirror,
-  Route,
-  RouteMatch,
-  WeightedCluster,
-} from "../../model/route.ts";
+import type { ForwardAction, RequestMirror, Route, RouteMatch, WeightedCluster } from "../../model/route.ts";
 import type { GrpcMatchManifest } from "../manifest/grpc-route.ts";
 import type { RouteMatchManifest } from "../manifest/http-route.ts";
 import { type HttpProtocol, httpOf } from "../manifest/port-protocol.ts";
@@ -17,7 +10,7 @@ import { MIRROR, NO_MUTATIONS } from "./envoy-defaults.ts";
 import { compareGrpcPrecedence, grpcRouteMatch } from "./grpc-match.ts";
 import { clusterName } from "./names.ts";
 import { forward, route } from "./route.ts";
-import { headerMutations, redirectAction, urlRewrite } from "./route-filters.ts";
+import { hasNoMutations, headerMutations, redirectAction, throughBoth, urlRewrite } from "./route-filters.ts";
 import { ANY_REQUEST, comparePrecedence, routeMatch } from "./route-match.ts";
 
 type HttpRule = Extract<AttachedRule, { readonly kind: "HTTPRoute" }>;
@@ -39,7 +32,7 @@ export function serviceRoutes(service: ServiceState, port: number, clientNamespa
       .filter((rule) => rule.kind === "HTTPRoute")
       .flatMap((rule) => rule.rule.matches.map((match) => ({ rule, match })))
       .sort((a, b) => comparePrecedence(a.match, b.match))
-      .flatMap(({ rule, match }) => httpRuleRoutes(rule, match, protocol)),
+      .flatMap(({ rule, match }) => httpRuleRoutes(rule, match, port, protocol)),
   ];
 }
 
@@ -73,11 +66,16 @@ function protocolOf({ definition }: ServiceState, port: number): HttpProtocol {
   return httpOf(definition.ports.find((candidate) => candidate.port === port)?.protocol ?? "any") ?? "any";
 }
 
-function httpRuleRoutes(attached: HttpRule, match: RouteMatchManifest, protocol: HttpProtocol): readonly Route[] {
+function httpRuleRoutes(
+  attached: HttpRule,
+  match: RouteMatchManifest,
+  port: number,
+  protocol: HttpProtocol,
+): readonly Route[] {
   const { rule, call } = attached;
   const redirect = rule.filters.find((filter) => filter.requestRedirect !== null)?.requestRedirect ?? null;
   if (redirect !== null) {
-    const action = redirectAction(redirect, match.path.value);
+    const action = redirectAction(redirect, match.path.value, port);
     return [route({ ...common(attached), match: routeMatch(match, null), action })];
   }
   const rewrite = urlRewrite(rule.filters.find((f) => f.urlRewrite !== null)?.urlRewrite ?? null, match.path.value);
@@ -113,6 +111,7 @@ function forwardingRoutes(
   const forwarding = variants.map((variant) =>
     route({
       ...parts,
+      ...(changesAtBackends(attached) ? NO_MUTATIONS : {}),
       match: narrowed(match, variant),
       action: { ...forward(cluster, variant.treatment), ...rewrites, requestMirrors },
     }),
@@ -142,21 +141,28 @@ function millionths(share: number): Fraction {
   return { numerator: Math.round(share * 1_000_000), denominator: 1_000_000 };
 }
 
+/** Whether both a rule and some of its backends change headers: each backend has the rule's changes with its own, then. */
+function changesAtBackends({ rule }: AttachedRule): boolean {
+  return (
+    !hasNoMutations(headerMutations(rule.filters)) &&
+    rule.backendRefs.some(({ filters }) => !hasNoMutations(headerMutations(filters)))
+  );
+}
+
 /** Where a rule sends requests: its backends that can be resolved. */
-function backendChoice({ rule, backends }: AttachedRule): ForwardAction["cluster"] {
+function backendChoice(attached: AttachedRule): ForwardAction["cluster"] {
+  const { rule, backends } = attached;
+  const outer = changesAtBackends(attached) ? headerMutations(rule.filters) : NO_MUTATIONS;
   const weighted = rule.backendRefs.flatMap((ref, index): WeightedCluster[] => {
     const name = backends[index];
     if (ref.weight === 0 || name == null) return [];
-    return [{ ...headerMutations(ref.filters), name, weight: ref.weight, filterOverrides: {}, hostRewrite: null }];
+    const mutations = throughBoth(outer, headerMutations(ref.filters));
+    return [{ ...mutations, name, weight: ref.weight, filterOverrides: {}, hostRewrite: null }];
   });
   const [only] = weighted;
   return weighted.length === 1 && only && hasNoMutations(only)
     ? { kind: "name", name: only.name }
     : { kind: "weighted", clusters: weighted, headerName: "" };
-}
-
-function hasNoMutations(mutations: HeaderMutations): boolean {
-  return (Object.keys(NO_MUTATIONS) as (keyof HeaderMutations)[]).every((part) => mutations[part].length === 0);
 }
 
 function mirrors({ rule, mirrors: clusters }: AttachedRule): readonly RequestMirror[] {
