@@ -10,6 +10,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { type ApiCall, ApiError, type Json, type JsonObject, type KubernetesApi } from "./api.ts";
+import { callWithin } from "./call-within.ts";
 import { firstLease, heldLease, type LeaseRecord, readLease, releasedLease } from "./leader-record.ts";
 
 export interface ElectionOptions {
@@ -65,11 +66,11 @@ class LeaseElection implements Election {
   #deadline: Timer | null = null;
   /** What `onLead` returned; null: it does not lead. */
   #stop: (() => void) | null = null;
+  readonly #ended = new AbortController();
   /** Whether a write of ours may stand in the Lease, also one that was not answered. */
   #mayHold = false;
   #running: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
-  #abort: AbortController | null = null;
   #wake: (() => void) | null = null;
   #told = "";
 
@@ -97,7 +98,7 @@ class LeaseElection implements Election {
 
   async #close(): Promise<void> {
     this.#end();
-    this.#abort?.abort(new Error("the election was closed"));
+    this.#ended.abort(new Error("the election was closed"));
     this.#wake?.();
     await this.#running;
     if (this.#mayHold) await this.#release();
@@ -212,30 +213,21 @@ class LeaseElection implements Election {
   async #release(): Promise<void> {
     const { name, identity, clock, log } = this.#options;
     const path = `${this.#path}/${name}`;
+    const after = new AbortController();
     try {
       // Read again: of a write that was not answered the version is not known.
-      const record = readLease(await this.#ask({ method: "GET", path }, RELEASE_CALL_MS));
+      const record = readLease(await this.#ask({ method: "GET", path }, RELEASE_CALL_MS, after));
       if (record.holder !== identity) return;
-      await this.#ask({ method: "PUT", path, body: releasedLease(record, clock.wallTime()) }, RELEASE_CALL_MS);
+      await this.#ask({ method: "PUT", path, body: releasedLease(record, clock.wallTime()) }, RELEASE_CALL_MS, after);
     } catch (error) {
       const message = "the Lease could not be given back: another control plane leads once it has expired";
       log.info({ lease: name, error: messageOf(error) }, message);
     }
   }
 
-  async #ask(call: ApiCall, limitMs: number): Promise<Json> {
-    const abort = new AbortController();
-    this.#abort = abort;
-    const late = new Error(`the API server did not answer within ${limitMs} ms`);
-    const timer = this.#options.clock.after(limitMs, () => abort.abort(late));
-    const givenUp = new Promise<never>((_, reject) => {
-      abort.signal.addEventListener("abort", () => reject(abort.signal.reason));
-    });
-    try {
-      return await Promise.race([this.#options.call(call, abort.signal), givenUp]);
-    } finally {
-      timer.cancel();
-    }
+  #ask(request: ApiCall, limitMs: number, { signal } = this.#ended): Promise<Json> {
+    const { call, clock } = this.#options;
+    return callWithin(call, request, { clock, limitMs, signal });
   }
 
   #tell(error: unknown): void {

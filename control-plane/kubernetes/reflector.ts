@@ -28,6 +28,14 @@ export interface ReflectorOptions<T> {
   readonly pageSize: number;
 }
 
+/** Where the API server has an object. */
+export interface ObjectPlace {
+  /** `/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/orders` */
+  readonly path: string;
+  /** `metadata.resourceVersion` of what was last read of it. */
+  readonly version: string;
+}
+
 interface Item<T> {
   readonly version: string;
   readonly value: T;
@@ -72,6 +80,19 @@ export class Reflector<T> {
 
   get(name: string): T | undefined {
     return this.#items.get(name)?.value;
+  }
+
+  /** Of a namespaced object; null: there is none of that name (`shop/orders`). */
+  place(name: string): ObjectPlace | null {
+    const item = this.#items.get(name);
+    if (!item) return null;
+    const { path } = this.#from;
+    const plural = path.lastIndexOf("/");
+    const [namespace, own] = name.split("/");
+    return {
+      path: `${path.slice(0, plural)}/namespaces/${namespace}${path.slice(plural)}/${own}`,
+      version: item.version,
+    };
   }
 
   *values(): Iterable<T> {

@@ -17,12 +17,12 @@ import type { JsonObject, KubernetesApi } from "./api.ts";
 import { collectionsOf, SOURCE_KINDS, type SourceKind } from "./kinds.ts";
 import { LiveObjects } from "./live-objects.ts";
 import { objectAt, textsAt } from "./objects/fields.ts";
-import { type ManifestEntry, readManifest } from "./objects/manifest.ts";
+import { readManifest } from "./objects/manifest.ts";
 import { readReach } from "./objects/namespace.ts";
 import { readPod } from "./objects/pod.ts";
 import { PodIndex } from "./pod-index.ts";
-import { Reflector } from "./reflector.ts";
-import { type ReportedStatus, readStatus } from "./status/reported.ts";
+import { type ObjectPlace, Reflector } from "./reflector.ts";
+import { readStatus, type StatusedEntry } from "./status/reported.ts";
 
 export interface KubernetesSourceOptions {
   /** Closed with the source. */
@@ -32,12 +32,6 @@ export interface KubernetesSourceOptions {
   readonly log?: Logger;
   /** Changes within this time after the first are given out together, ms. Default: 20. */
   readonly quietMs?: number;
-}
-
-/** An object and what its status says of this mesh at present. */
-export interface StatusedEntry {
-  readonly entry: ManifestEntry;
-  readonly status: ReportedStatus;
 }
 
 /** After a content nothing is given out for so many times what it took, but for no longer than this, ms. */
@@ -153,9 +147,21 @@ export class KubernetesSource implements MeshSource {
     return this.#moments;
   }
 
+  /** Whether what was read is what was given out, so that no moment is about to come. */
+  get settled(): boolean {
+    return this.#timer === null;
+  }
+
   /** The objects of a kind, as they were last read, whether or not they are in force. */
   entries(kind: ManifestKind): Iterable<StatusedEntry> {
     return this.#manifests.get(kind)?.values() ?? [];
+  }
+
+  /** What was last read of an object, with its place; null: there is none of that name (`shop/orders`). */
+  find(kind: ManifestKind, name: string): (ObjectPlace & { readonly statused: StatusedEntry }) | null {
+    const reflector = this.#manifests.get(kind);
+    const [place, statused] = [reflector?.place(name), reflector?.get(name)];
+    return place && statused ? { ...place, statused } : null;
   }
 
   /** By its pod: labels, and names of ports. */

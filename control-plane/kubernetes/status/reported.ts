@@ -2,7 +2,7 @@
 import type { ManifestKind } from "../../manifest/kinds.ts";
 import type { JsonObject } from "../api.ts";
 import { objectAt, objectsAt, pick } from "../objects/fields.ts";
-import { hasStatus, isMeshParent } from "../objects/manifest.ts";
+import { hasStatus, isMeshParent, type ManifestEntry } from "../objects/manifest.ts";
 
 export interface ReportedStatus {
   /** A route's `parentRefs` that are for a mesh, a policy's `targetRefs`. */
@@ -13,6 +13,12 @@ export interface ReportedStatus {
   readonly conditions: readonly JsonObject[];
   /** `status.observedGeneration`; 0: none. */
   readonly observedGeneration: number;
+}
+
+/** An object and what its status says of this mesh at present. */
+export interface StatusedEntry {
+  readonly entry: ManifestEntry;
+  readonly status: ReportedStatus;
 }
 
 const NONE: ReportedStatus = { refs: [], entries: [], conditions: [], observedGeneration: 0 };

@@ -1,5 +1,7 @@
 /** An API server in miniature, which can be made to fail in ways that a real one cannot be made to show. */
+import { isDeepStrictEqual } from "node:util";
 import {
+  type ApiCall,
   ApiError,
   type Collection,
   type Json,
@@ -36,7 +38,10 @@ interface OpenWatch {
 export class FakeApi implements KubernetesApi {
   readonly lists: string[] = [];
   readonly watches: { readonly path: string; readonly resourceVersion: string }[] = [];
+  /** Those that are neither lists nor watches. */
+  readonly calls: ApiCall[] = [];
   fault: Fault = () => null;
+  refuse: (call: ApiCall) => Error | null = () => null;
   cut: Cut = () => null;
   /** Kinds that are not installed. */
   readonly unknown = new Set<string>();
@@ -56,14 +61,11 @@ export class FakeApi implements KubernetesApi {
 
   /** Creates or changes an object; `metadata` gets its version. */
   put(kind: SourceKind, object: JsonObject): void {
-    const path = pathOf(kind);
-    const version = ++this.#version;
-    const stored = { ...object, metadata: { ...(object["metadata"] as JsonObject), resourceVersion: String(version) } };
-    const objects = this.#collection(path);
-    const name = nameOf(object) ?? "";
-    const type = objects.has(name) ? "MODIFIED" : "ADDED";
-    objects.set(name, stored);
-    this.#tell({ version, path, event: { type, object: stored } });
+    this.#store(pathOf(kind), object);
+  }
+
+  get(kind: SourceKind, name: string): JsonObject | undefined {
+    return this.#collection(pathOf(kind)).get(name);
   }
 
   delete(kind: SourceKind, name: string): void {
@@ -161,12 +163,43 @@ export class FakeApi implements KubernetesApi {
     }
   }
 
-  async call(): Promise<Json> {
-    throw new ApiError(501, "", "no such calls here");
+  async call(call: ApiCall, signal: AbortSignal): Promise<Json> {
+    this.calls.push(call);
+    await turn(signal);
+    const error = this.refuse(call);
+    if (error) throw error;
+    const [, group, namespace, plural, name] = /^(.*)\/namespaces\/(.+)\/(.+)\/(.+)\/status$/.exec(call.path) ?? [];
+    if (call.method !== "PATCH" || !group) throw new ApiError(501, "", "no such calls here");
+    return this.#patchStatus(`${group}/${plural}`, `${namespace}/${name}`, (call.body ?? {}) as JsonObject);
   }
 
   close(): void {
     this.endWatches();
+  }
+
+  /** A merge patch (RFC 7396) of fields of `status`. */
+  #patchStatus(path: string, name: string, { metadata, status }: JsonObject): JsonObject {
+    const object = this.#collection(path).get(name);
+    if (!object) throw new ApiError(404, "NotFound", `"${name}" not found`);
+    const { resourceVersion } = object["metadata"] as JsonObject;
+    if ((metadata as JsonObject)["resourceVersion"] !== resourceVersion) {
+      throw new ApiError(409, "Conflict", "the object has been modified");
+    }
+    const patched = { ...object, status: { ...(object["status"] as JsonObject), ...(status as JsonObject) } };
+    // What changes nothing is no event.
+    if (isDeepStrictEqual(patched, object)) return object;
+    return this.#store(path, patched);
+  }
+
+  #store(path: string, object: JsonObject): JsonObject {
+    const version = ++this.#version;
+    const stored = { ...object, metadata: { ...(object["metadata"] as JsonObject), resourceVersion: String(version) } };
+    const objects = this.#collection(path);
+    const name = nameOf(object) ?? "";
+    const type = objects.has(name) ? "MODIFIED" : "ADDED";
+    objects.set(name, stored);
+    this.#tell({ version, path, event: { type, object: stored } });
+    return stored;
   }
 
   #check(call: "list" | "watch", path: string): void {
