@@ -104,8 +104,10 @@ export class Session {
     if (refusal === null) {
       subscription.acked = outstanding.version;
       subscription.nack = null;
+      for (const name of outstanding.names) subscription.refused.delete(name);
       this.#options.onAck(kind);
     } else {
+      for (const name of outstanding.names) subscription.refused.add(name);
       subscription.nack = { message: refusal, version: outstanding.version, at: this.#options.clock.wallTime() };
       this.#options.onNack(kind, subscription.nack, outstanding.names);
     }

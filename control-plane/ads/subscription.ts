@@ -46,8 +46,16 @@ export class Subscription {
   /** The last refusal, until a later response is accepted. */
   nack: Nack | null = null;
 
+  /** Names in responses that were refused, until one with them is accepted. */
+  readonly refused = new Set<string>();
+
   constructor(kind: ResourceKind) {
     this.kind = kind;
+  }
+
+  /** Responses that have not been answered. */
+  get unanswered(): readonly Outstanding[] {
+    return this.#unanswered;
   }
 
   /** The newest response that has not been answered. */
