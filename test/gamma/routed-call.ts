@@ -61,7 +61,7 @@ function ask(table: CompiledRouteTable, name: string, call: Call, random: Random
   return {
     route,
     backend: action.kind === "forward" ? backendOf(compiled.cluster) : "",
-    status: action.kind === "forward" ? 0 : action.status,
+    status: "status" in action ? action.status : 0,
     location: action.kind === "redirect" ? compiled.redirectLocation(head) : "",
     path: head.path,
     authority: head.authority,
