@@ -164,6 +164,14 @@ export class KubernetesSource implements MeshSource {
     return place && statused ? { ...place, statused } : null;
   }
 
+  generation(key: string): { readonly generation: number; readonly given: boolean } | null {
+    const slash = key.indexOf("/");
+    const found = this.find(key.slice(0, slash) as ManifestKind, key.slice(slash + 1));
+    if (!found) return null;
+    const given = this.settled || !(this.#changedObjects.has(key) || this.#objects.rejectionsChanged);
+    return { generation: found.statused.entry.generation, given };
+  }
+
   /** By its pod: labels, and names of ports. */
   describe(workload: Workload): Workload {
     const addresses = [workload.address, ...workload.addresses].filter((address) => isIP(address) !== 0);
