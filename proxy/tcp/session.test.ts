@@ -5,6 +5,7 @@ import net from "node:net";
 import { test } from "node:test";
 import tls from "node:tls";
 import { certificate } from "../../test/envoy/harness/certificates.ts";
+import { cluster, endpointSet } from "../../test/support/clusters.ts";
 import { addressOf, readAll, startServer, startSubject } from "../../test/support/tcp-subject.ts";
 import { TcpSession } from "./session.ts";
 import { ManualEnd } from "./testing/manual-end.ts";
@@ -160,4 +161,34 @@ test("what a slow caller has not taken yet is not lost when its server's end is 
   assert.deepEqual(Buffer.concat(caller.written), bytes);
   assert.equal(caller.ending, "end");
   caller.close();
+});
+
+test("a connection to an instance's own address goes there, whatever else the service's name leads to", async (t) => {
+  const servers = await Promise.all(
+    ["orders", "canary"].map((name) => startServer((socket) => void socket.end(`${name} `))),
+  );
+  t.after(() => servers.forEach((server) => void server.close()));
+  const [orders, canary] = servers.map((server, index) =>
+    cluster({
+      name: index === 0 ? "orders" : "canary",
+      discovery: { kind: "static", endpoints: endpointSet(addressOf(server)) },
+    }),
+  );
+  assert.ok(orders && canary);
+  let toInstance = false;
+  const localPort = Number(servers.map(addressOf)[0]?.split(":")[1]);
+  const subject = await startSubject({
+    clusters: [orders, canary],
+    config: { cluster: { kind: "name", name: "canary" } },
+    accept: (subject, socket) => {
+      const asked = { localAddress: "127.0.0.1", localPort, restored: true, pinned: "orders" } as const;
+      const info = { ...subject.infoOf(socket), ...(toInstance && asked) };
+      subject.terminal.serve(socket, null, info, () => undefined);
+    },
+  });
+  t.after(() => subject.close());
+  const answer = () => readAll(net.connect(subject.port, "127.0.0.1"));
+  assert.equal(await answer(), "canary ");
+  toInstance = true;
+  assert.equal(await answer(), "orders ");
 });

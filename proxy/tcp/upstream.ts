@@ -68,7 +68,8 @@ export class TcpUpstream implements LbContext, OpaqueResult {
   }
 
   start(): void {
-    const name = this.#runtime.chooseCluster();
+    // Who asks for an instance's own address asks for nothing else, whatever routes the service's name has.
+    const name = this.#info.connection.pinned ?? this.#runtime.chooseCluster();
     this.#name = name;
     this.#cluster = this.#runtime.cluster(name);
     if (this.#cluster !== null) this.#info.cluster = name;
