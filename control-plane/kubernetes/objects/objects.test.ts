@@ -14,6 +14,17 @@ const GOOD: readonly (readonly [ManifestKind, JsonObject])[] = [
   ["EndpointSlice", slice("a-x", "a", [{ pod: "a-1", address: "10.0.0.1" }])],
   ["HTTPRoute", httpRoute("a", serviceRef("a"), serviceRef("a"))],
   ["ResiliencePolicy", resiliencePolicy("a", "a", { timeouts: { request: "1s" } })],
+  [
+    "ReferenceGrant",
+    {
+      apiVersion: "gateway.networking.k8s.io/v1beta1",
+      metadata: { namespace: "stock", name: "a" },
+      spec: {
+        from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
+        to: [{ group: "", kind: "Service" }],
+      },
+    },
+  ],
 ];
 
 /** An object with the value at one of its places replaced. */
