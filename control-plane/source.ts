@@ -41,12 +41,17 @@ export interface MeshSource {
   /** A workload that registers, with what the source knows of it; the same for one that was described already. */
   describe(workload: Workload): Workload;
   /**
-   * The `metadata.generation` of an object as it was last read, and whether `content` tells of it; null: there is no such
-   * object (`HTTPRoute/shop/orders`). Missing where objects have none.
+   * The `metadata.generation` of an object as it was last read (null: its kind has none), and whether `content` tells of
+   * it; null: there is no such object (`HTTPRoute/shop/orders`). Missing where no object has one.
    */
-  generation?(key: string): { readonly generation: number; readonly given: boolean } | null;
+  generation?(key: string): ReadGeneration | null;
   /** How it stands with each kind of objects that are followed one by one; none where all are read together. */
   report(): readonly KindReport[];
+}
+
+export interface ReadGeneration {
+  readonly generation: number | null;
+  readonly given: boolean;
 }
 
 export interface KindReport {

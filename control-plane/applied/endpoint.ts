@@ -17,7 +17,7 @@ const LOOK_MS = 100;
 
 /**
  * Parameters: `object` (`KIND/NAMESPACE/NAME`), `generation` (at least this one), `revision` (this one), `wait` (s: the
- * answer comes when the object is applied, and no later). 404: no such object is known; 400: the question makes no sense.
+ * answer comes when the object is applied, and no later). 400: the question makes no sense.
  */
 export async function answerApplied(
   parameters: URLSearchParams,
@@ -33,7 +33,7 @@ export async function answerApplied(
     const body = report(read.query);
     if (body.state === "applied") return { status: 200, body };
     const left = until - clock.now();
-    if (left <= 0 || isGone()) return { status: body.state === "absent" ? 404 : 200, body };
+    if (left <= 0 || isGone()) return { status: 200, body };
     await sleep(clock, Math.min(LOOK_MS, left));
   }
 }

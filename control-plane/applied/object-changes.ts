@@ -22,6 +22,8 @@ export class ObjectChanges {
   readonly #cache: Pick<ResourceCache, "subscribe">;
   readonly #known = new Map<string, Known>();
   #findings: readonly Finding[] = [];
+  /** The same by object. */
+  #found: ReadonlyMap<string, readonly Finding[]> = new Map();
 
   constructor(cache: Pick<ResourceCache, "subscribe">) {
     this.#cache = cache;
@@ -39,13 +41,13 @@ export class ObjectChanges {
     }
     const { objects } = manifests;
     const keys = new Set(change?.objects ?? [...objects.keys(), ...this.#known.keys()]);
-    const found = Map.groupBy(findings, ({ key }) => key);
     if (findings !== this.#findings) {
       // What it refers to came or went.
       for (const { key } of [...findings, ...this.#findings]) keys.add(key);
       this.#findings = findings;
+      this.#found = Map.groupBy(findings, ({ key }) => key);
     }
-    for (const key of keys) this.#note(key, objects.get(key), found.get(key) ?? [], changes);
+    for (const key of keys) this.#note(key, objects.get(key), this.#found.get(key) ?? [], changes);
   }
 
   /** undefined: there is no such object, or none that counts. */

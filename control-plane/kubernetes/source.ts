@@ -12,12 +12,12 @@ import { type Watch, WatchCell } from "../../core/watch.ts";
 import { KINDS, type ManifestKind } from "../manifest/kinds.ts";
 import type { Cluster, Pod } from "../mesh/cluster.ts";
 import type { Workload } from "../mesh/workload.ts";
-import type { KindReport, MeshContent, MeshSource } from "../source.ts";
+import type { KindReport, MeshContent, MeshSource, ReadGeneration } from "../source.ts";
 import type { JsonObject, KubernetesApi } from "./api.ts";
 import { collectionsOf, SOURCE_KINDS, type SourceKind } from "./kinds.ts";
 import { LiveObjects } from "./live-objects.ts";
 import { objectAt, textsAt } from "./objects/fields.ts";
-import { readManifest } from "./objects/manifest.ts";
+import { hasStatus, readManifest } from "./objects/manifest.ts";
 import { readReach } from "./objects/namespace.ts";
 import { readPod } from "./objects/pod.ts";
 import { PodIndex } from "./pod-index.ts";
@@ -164,12 +164,13 @@ export class KubernetesSource implements MeshSource {
     return place && statused ? { ...place, statused } : null;
   }
 
-  generation(key: string): { readonly generation: number; readonly given: boolean } | null {
+  generation(key: string): ReadGeneration | null {
     const slash = key.indexOf("/");
-    const found = this.find(key.slice(0, slash) as ManifestKind, key.slice(slash + 1));
+    const kind = key.slice(0, slash) as ManifestKind;
+    const found = this.find(kind, key.slice(slash + 1));
     if (!found) return null;
     const given = this.settled || !(this.#changedObjects.has(key) || this.#objects.rejectionsChanged);
-    return { generation: found.statused.entry.generation, given };
+    return { generation: hasStatus(kind) ? found.statused.entry.generation : null, given };
   }
 
   /** By its pod: labels, and names of ports. */
