@@ -54,7 +54,10 @@ const launcher = await build({
 
 mkdirSync("dist", { recursive: true });
 for (const { path: file, contents } of [...outputFiles, ...launcher.outputFiles]) replace(file, contents, 0o755);
-replace("dist/THIRD-PARTY-LICENSES.txt", licences(Object.keys(metafile.inputs)), 0o644);
+const bundled = packages(Object.keys(metafile.inputs));
+replace("dist/THIRD-PARTY-LICENSES.txt", licences(bundled), 0o644);
+// For the image's bill of materials.
+replace("dist/packages.json", `${JSON.stringify(bundled)}\n`, 0o644);
 
 /** A file is replaced whole, so that what runs from `dist/` meanwhile, or starts, never finds half a bundle. */
 function replace(file: string, contents: string | Uint8Array, mode: number): void {
@@ -64,11 +67,15 @@ function replace(file: string, contents: string | Uint8Array, mode: number): voi
   renameSync(fresh, file);
 }
 
-/** The bundle holds other people's work: the licences of the packages that are in it go with it. */
-function licences(inputs: readonly string[]): string {
+/** Folders of the packages that are in the bundle, as `package-lock.json` names them. */
+function packages(inputs: readonly string[]): readonly string[] {
   const dirs = inputs.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
-  return [...new Set(dirs)]
-    .sort()
+  return [...new Set(dirs)].sort();
+}
+
+/** The bundle holds other people's work: the licences of the packages that are in it go with it. */
+function licences(dirs: readonly string[]): string {
+  return dirs
     .map((dir) => {
       const { name, version, license } = JSON.parse(readFileSync(`${dir}/package.json`, "utf8")) as Record<
         string,

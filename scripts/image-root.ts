@@ -1,7 +1,7 @@
 /**
  * `node scripts/image-root.ts DIR [--iptables]`: the root file system of Outrigger's image in a fresh folder: Node's binary,
- * `dist/`, the packages that it needs at run time, the shared libraries that those name, and nothing else: no shell, no
- * package manager. `--iptables` adds what `outrigger init` calls. Run it on Debian, after `npm ci` and `npm run build`:
+ * `dist/`, the packages that it needs at run time, the shared libraries that those name, a list of all that, and nothing
+ * else: no shell, no package manager. `--iptables` adds what `outrigger init` calls. Run it on Debian, after `npm ci` and `npm run build`:
  * libraries are those of the machine. The Containerfile runs it, and so can whoever packs images without one.
  */
 import { execFileSync } from "node:child_process";
@@ -24,6 +24,8 @@ import {
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { billOf, debianFiles, filesOf, licencePlace, uncovered } from "./image/bill.ts";
+import { debianPackagesOf } from "./image/debian.ts";
 
 const source = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 /** The user that sidecars run as, by whom `outrigger init` knows their connections. */
@@ -54,6 +56,8 @@ execFileSync("npm", ["ci", "--omit=dev", "--ignore-scripts", "--prefer-offline",
 const programs = [takeNode(), ...slimPackages(), ...(flags.iptables ? takeIptables() : [])];
 takeLibraries(programs);
 writeAccounts();
+takeLicences();
+writeBill();
 console.log(`${root}: ${(sizeOf(root) / 1e6).toFixed(0)} MB`);
 
 /** Node as it came from the registry, without symbols that only debuggers read (a quarter of it). */
@@ -65,7 +69,9 @@ function takeNode(): string {
   renameSync(path.join(app, found), node);
   execFileSync("strip", [node]);
   chmodSync(node, 0o755);
-  rmSync(path.join(app, path.dirname(path.dirname(found))), { recursive: true });
+  const brought = path.join(app, path.dirname(path.dirname(found)));
+  copyTo("usr/local/share/doc/node/LICENSE", path.join(brought, "LICENSE"));
+  rmSync(brought, { recursive: true });
   return node;
 }
 
@@ -116,10 +122,32 @@ function takeLibraries(programs: readonly string[]): void {
 }
 
 function copyAt(file: string): void {
-  const place = path.join(root, file);
+  copyTo(file, file);
+  chmodSync(path.join(root, file), 0o755);
+}
+
+function copyTo(target: string, file: string): void {
+  const place = path.join(root, target);
   mkdirSync(path.dirname(place), { recursive: true });
   copyFileSync(file, place);
-  chmodSync(place, 0o755);
+}
+
+/** Of the machine's libraries and programs; those of npm's packages lie in their folders, or in `dist/`. */
+function takeLicences(): void {
+  for (const { name } of debianPackagesOf(debianFiles(root))) {
+    const text = `/usr/share/doc/${name}/copyright`;
+    if (existsSync(text)) copyTo(licencePlace(name), text);
+  }
+}
+
+/** What the image is made of, in the image itself. The lock file was read for it, and nothing else reads it there. */
+function writeBill(): void {
+  const bill = billOf(root);
+  rmSync(path.join(app, "package-lock.json"));
+  rmSync(path.join(app, "node_modules", ".package-lock.json"), { force: true });
+  const unknown = uncovered(bill, filesOf(root));
+  if (unknown.length > 0) throw new Error(`of no known part: ${unknown.join(", ")}`);
+  writeFileSync(path.join(app, "sbom.cdx.json"), `${JSON.stringify(bill, null, 1)}\n`);
 }
 
 /** Who may run here, how names are resolved, and where something may be written. */

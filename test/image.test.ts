@@ -1,10 +1,11 @@
 /** What `scripts/image-root.ts` puts together runs by itself: in a root file system without anything of this machine's. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { type Bill, filesOf, uncovered } from "../scripts/image/bill.ts";
 import { findTool, requireTool, skip } from "./support/tools.ts";
 
 const source = path.dirname(import.meta.dirname);
@@ -51,4 +52,23 @@ test("the image has what it runs and nothing else", (t) => {
   for (const absent of ["bin/sh", "usr/bin", "usr/bin/env", "app/node_modules/esbuild", "app/node_modules/typescript"])
     assert.ok(!existsSync(path.join(root, absent)), absent);
   assert.deepEqual(globSync("app/**/*.ts", { cwd: root }), []);
+
+  const bill = JSON.parse(readFileSync(path.join(root, "app", "sbom.cdx.json"), "utf8")) as Bill;
+  assert.deepEqual(
+    uncovered(
+      bill,
+      filesOf(root).filter((file) => file !== "app/sbom.cdx.json"),
+    ),
+    [],
+  );
+  const part = (name: string) => bill.components.find((one) => one.name === name);
+  const at = (name: string) => part(name)?.evidence.occurrences.map(({ location }) => location);
+  assert.equal(`v${part(`node-${process.platform}-${process.arch}`)?.version}`, process.version);
+  assert.deepEqual(at("opossum"), ["app/dist/outrigger.cjs"]);
+  assert.deepEqual(at("koffi"), ["app/node_modules/koffi"]);
+  assert.ok(at("iptables")?.includes("usr/sbin/ip6tables-restore"));
+  assert.match(part("libc6")?.purl ?? "", /^pkg:deb\/\w+\/libc6@[^?]+\?arch=\w+&distro=\w+-\d+$/);
+  for (const { name, hashes } of bill.components.filter(({ purl }) => purl.startsWith("pkg:npm/"))) {
+    assert.match(hashes?.[0]?.content ?? "", /^[0-9a-f]{128}$/, name);
+  }
 });
