@@ -16,6 +16,8 @@ const APPLY_MS = 10_000;
 export interface LiveWorkload {
   readonly name: string;
   readonly service: string;
+  /** Default: `default`. */
+  readonly namespace?: string;
   readonly port: number;
   readonly labels?: readonly string[];
 }
@@ -57,12 +59,16 @@ export class LiveMesh {
     return addresses;
   }
 
-  /** `host:port` at which a workload's sidecar takes its program's calls to a service of the same namespace. */
-  async addressFor(name: string, service: string): Promise<string> {
+  /**
+   * `host:port` at which a workload's sidecar takes its program's calls to a service: of the namespace `default` where
+   * none is named (`stock.shop`), at the port where one is.
+   */
+  async addressFor(name: string, service: string, port: number | null = null): Promise<string> {
+    const full = service.includes(".") ? service : `${service}.default`;
     const { address, adminPort } = this.sidecar(name);
     const answer = await fetch(`http://${address}:${adminPort}/listeners`);
     const text = await answer.text();
-    const line = text.split("\n").find((each) => each.includes(`${service}.default`));
+    const line = text.split("\n").find((each) => each.includes(port === null ? full : `|${port}||${full}`));
     if (line === undefined) throw new Error(`no listener for ${service}:\n${text}`);
     return line.slice(line.lastIndexOf("::") + 2).trim();
   }
@@ -112,10 +118,10 @@ export class LiveMesh {
       ...["--xds-port", String(xds), "--xds-tls-port", String(xdsTls), "--status-port", String(status)],
     ]);
     await this.#until("the control plane to start", START_MS, async () => (await this.#status()).revision >= 0);
-    for (const { name, service, port, labels = [] } of workloads) {
+    for (const { name, service, namespace = "default", port, labels = [] } of workloads) {
       this.#run(name, [
         ...["sidecar", "--control-plane", `127.0.0.1:${this.#xds}`, "--state", state, "--service", service],
-        ...["--port", String(port), "--drain-time-s", "1"],
+        ...["--namespace", namespace, "--port", String(port), "--drain-time-s", "1"],
         ...[`test=${name}`, ...labels].flatMap((label) => ["--label", label]),
       ]);
     }
