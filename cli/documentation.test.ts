@@ -13,6 +13,7 @@ import { addProxyCommand } from "./proxy-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
+import { addWaitCommand } from "./wait-command.ts";
 
 const text = readFileSync(path.join(import.meta.dirname, "..", "docs", "cli.md"), "utf8");
 const program = new Command();
@@ -22,6 +23,7 @@ for (const add of [
   addRunCommand,
   addControlPlaneCommand,
   addTokenCommand,
+  addWaitCommand,
   addInitCommand,
   addInjectCommand,
   addDemoCommand,

@@ -11,6 +11,7 @@ import { addRunCommand } from "./run-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import { addTokenCommand } from "./token-command.ts";
 import { VERSION } from "./version.ts";
+import { addWaitCommand } from "./wait-command.ts";
 
 /** The bundle is the file that workers are started from, too. */
 if (isMainThread) run();
@@ -29,6 +30,7 @@ function run(): void {
   addRunCommand(program);
   addControlPlaneCommand(program);
   addTokenCommand(program);
+  addWaitCommand(program);
   addInitCommand(program);
   addInjectCommand(program);
   addDemoCommand(program);

@@ -22,10 +22,9 @@ export function standingOf(session: Session, changes: readonly CacheChange[]): S
       for (const [kind, names] of touched ?? []) {
         if (!session.has(kind)) continue;
         const subscription = session.subscription(kind);
-        if (!names.isDisjointFrom(subscription.refused))
-          return { state: "refused", message: subscription.nack?.message ?? "" };
+        if (meet(names, subscription.refused)) return { state: "refused", message: subscription.nack?.message ?? "" };
         pending ||= isPending(subscription, names);
-        concerned ||= !names.isDisjointFrom(subscription.held);
+        concerned ||= meet(names, subscription.held);
       }
     }
   }
@@ -34,5 +33,14 @@ export function standingOf(session: Session, changes: readonly CacheChange[]): S
 }
 
 function isPending({ dirty, unanswered }: Subscription, names: ReadonlySet<string>): boolean {
-  return !names.isDisjointFrom(dirty) || unanswered.some((response) => response.names.some((name) => names.has(name)));
+  return meet(names, dirty) || unanswered.some((response) => response.names.some((name) => names.has(name)));
+}
+
+type Names = Pick<ReadonlySet<string>, "has" | "keys" | "size">;
+
+/** Whether two have a name in common: a first change is of everything, and a big mesh has many names. */
+function meet(a: Names, b: Names): boolean {
+  const [few, many] = a.size < b.size ? [a, b] : [b, a];
+  for (const name of few.keys()) if (many.has(name)) return true;
+  return false;
 }
