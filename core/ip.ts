@@ -3,6 +3,13 @@
 /** An address as eight 16-bit groups; IPv4 is `[a<<8|b, c<<8|d]`. */
 export type Ip = readonly number[];
 
+/** One end of a connection. */
+export interface SocketAddress {
+  /** An address in its canonical form; IPv4 as IPv4, on whatever socket. */
+  readonly host: string;
+  readonly port: number;
+}
+
 const DECIMAL = /^(?:0|[1-9]\d{0,2})$/;
 const HEX = /^[0-9a-fA-F]{1,4}$/;
 

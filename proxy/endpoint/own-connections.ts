@@ -3,13 +3,7 @@
  * and would go round for ever.
  */
 import type { Socket } from "node:net";
-import { formatIp, parseIp } from "../../core/ip.ts";
-
-/** One of the two ends of a connection. */
-export interface SocketEnd {
-  readonly host: string;
-  readonly port: number;
-}
+import { formatIp, parseIp, type SocketAddress } from "../../core/ip.ts";
 
 /** A handle that can be asked for its address before the connection stands, which `Socket.localPort` can't. */
 interface NamedHandle {
@@ -20,7 +14,7 @@ export class OwnConnections {
   /** Nothing is kept while nothing is intercepted. */
   watching = false;
   /** Being opened, with the far end: the near end can be had when it is asked for. */
-  readonly #opening = new Map<Socket, SocketEnd>();
+  readonly #opening = new Map<Socket, SocketAddress>();
   readonly #open = new Set<string>();
 
   /** How many connections are remembered. */
@@ -29,9 +23,9 @@ export class OwnConnections {
   }
 
   /** Remembers a connection that is being opened, until it is closed. */
-  add(socket: Socket, { host, port }: SocketEnd): void {
+  add(socket: Socket, { host, port }: SocketAddress): void {
     if (!this.watching) return;
-    const far: SocketEnd = { host: canonical(host), port };
+    const far: SocketAddress = { host: canonical(host), port };
     let key = "";
     this.#opening.set(socket, far);
     socket.once("connect", () => {
@@ -46,7 +40,7 @@ export class OwnConnections {
   }
 
   /** Whether the connection from `near` to `far` is one of ours. Both are in their canonical form. */
-  has(near: SocketEnd, far: SocketEnd): boolean {
+  has(near: SocketAddress, far: SocketAddress): boolean {
     if (this.#open.has(keyOf(near, far))) return true;
     for (const [socket, end] of this.#opening) {
       if (end.port !== far.port || end.host !== far.host) continue;
@@ -57,7 +51,7 @@ export class OwnConnections {
   }
 }
 
-function keyOf(near: SocketEnd, far: SocketEnd): string {
+function keyOf(near: SocketAddress, far: SocketAddress): string {
   return `${near.host} ${near.port} ${far.host} ${far.port}`;
 }
 
@@ -66,7 +60,7 @@ function canonical(host: string): string {
   return ip === null ? host : formatIp(ip);
 }
 
-function nearEndOf(socket: Socket): SocketEnd | null {
+function nearEndOf(socket: Socket): SocketAddress | null {
   const handle = (socket as { readonly _handle?: NamedHandle | null })._handle;
   if (!handle) return null;
   const into: { address?: string; port?: number } = {};

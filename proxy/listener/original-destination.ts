@@ -1,6 +1,6 @@
 /** Where an intercepted connection was going before rules of the kernel led it here. */
 import type { Socket } from "node:net";
-import { formatIp, parseIp } from "../../core/ip.ts";
+import { formatIp, parseIp, type SocketAddress } from "../../core/ip.ts";
 import {
   descriptorOf,
   IP_TRANSPARENT,
@@ -11,11 +11,7 @@ import {
   type SocketOptions,
 } from "./socket-options.ts";
 
-export interface Destination {
-  /** An address in its canonical form; IPv4 as IPv4, on whatever socket. */
-  readonly host: string;
-  readonly port: number;
-}
+export type Destination = SocketAddress;
 
 export interface OriginalDestination {
   /**

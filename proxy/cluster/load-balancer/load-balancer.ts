@@ -2,6 +2,7 @@
  * Chooses an upstream host: first the priority level, then the locality where localities are weighted, then by policy.
  * Built when endpoints or their health change; a request only picks.
  */
+import type { SocketAddress } from "../../../core/ip.ts";
 import type { Random } from "../../../core/random.ts";
 import type { Cluster, CommonLb } from "../../../model/cluster.ts";
 import { LeastRequestPicker } from "./least-request.ts";
@@ -25,10 +26,7 @@ export interface LbContext {
 }
 
 /** An address that a caller asked for. */
-export interface Destination {
-  /** An IP literal in its canonical form. */
-  readonly host: string;
-  readonly port: number;
+export interface Destination extends SocketAddress {
   /** The caller's address, from which the call is to go on. Absent: the cluster's bind address, or any. */
   readonly source?: string;
 }
