@@ -2,38 +2,41 @@
  * The mesh's certificate authority: signs workload certificates, and rotates its roots in steps that leave no moment
  * in which a valid certificate is not trusted: add (everybody trusts both) → activate (sign with the new) → retire.
  */
-import { type KeyObject, randomBytes } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import type { Clock } from "../core/clock.ts";
 import { UserError } from "../core/errors.ts";
 import { type Watch, WatchCell } from "../core/watch.ts";
-import { type Authority, type CaState, CaStore, type RootRecord } from "./ca-store.ts";
-import { type DistinguishedName, signCertificate } from "./certificate.ts";
+import { type Authority, bundlePem, type CaContent, type CaRoot, type RootRecord } from "./ca-content.ts";
+import { CaDirectory } from "./ca-directory.ts";
+import { signCertificate } from "./certificate.ts";
 import type { SubjectAltName } from "./extensions.ts";
-import { parseCertificates } from "./inspect.ts";
-import { generateKeyPair, type KeyPair, spkiSha256 } from "./key.ts";
+import { type AuthorityLifetimes, foundAuthority, newIntermediate, newRoot } from "./founding.ts";
+import { spkiSha256 } from "./key.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** No workload certificate lives longer unless `maxLifetimeMs` says otherwise. */
 export const LONGEST_LIFETIME_MS = 7 * DAY_MS;
 
-export interface CaOptions {
-  /** The authority's files are in `<stateDir>/ca`. */
-  readonly stateDir: string;
+export interface CaSettings extends AuthorityLifetimes {
   readonly trustDomain: string;
   readonly clock: Clock;
   /** Sign leaves with an intermediate under the root. Default: false. */
   readonly intermediate?: boolean;
-  /** Default: 3650 days. */
-  readonly rootLifetimeMs?: number;
-  /** Default: 365 days; renewed when a third is left. */
-  readonly intermediateLifetimeMs?: number;
   /** What a workload gets that asks for nothing. Default: 24 h. */
   readonly defaultLifetimeMs?: number;
   /** No leaf lives longer, whatever is asked for. Default: 7 days. */
   readonly maxLifetimeMs?: number;
-  /** How far certificates reach back, for clocks that are behind. Default: 2 min. */
-  readonly backdateMs?: number;
+}
+
+export interface CaOptions extends CaSettings {
+  /** The authority's files are in `<stateDir>/ca`. */
+  readonly stateDir: string;
+}
+
+/** For an authority that somebody else keeps, and tells of by `adopt`. */
+export interface HeldCaOptions extends CaSettings {
+  readonly content: CaContent;
 }
 
 export interface IssuedCertificate {
@@ -56,37 +59,46 @@ export interface RootInfo extends RootRecord {
   readonly pin: Buffer;
 }
 
-interface Root extends RootRecord {
+/** One step of a rotation. */
+export type RootChange =
+  | { readonly step: "added" }
+  | { readonly step: "activated"; readonly id: string }
+  | { readonly step: "retired"; readonly id: string };
+
+interface Issuer {
   readonly authority: Authority;
-  intermediate: Authority | null;
+  readonly intermediatesPem: readonly string[];
 }
 
 export class CertificateAuthority {
   readonly trustDomain: string;
   readonly maxLifetimeMs: number;
   readonly backdateMs: number;
-  readonly #options: CaOptions;
+  readonly #options: CaSettings;
   readonly #clock: Clock;
-  readonly #store: CaStore;
+  /** null: kept elsewhere. */
+  readonly #directory: CaDirectory | null;
   readonly #bundle = new WatchCell<string>();
-  #roots: readonly Root[] = [];
-  #active = "";
+  #content: CaContent;
 
   /**
    * Opens the authority in `stateDir`, or founds one. Throws a UserError (with the file) for a key that cannot be read
    * or that others can read, for damage, and for another trust domain's state.
    */
-  constructor(options: CaOptions) {
+  constructor(options: CaOptions | HeldCaOptions) {
     this.#options = options;
     this.#clock = options.clock;
     this.trustDomain = options.trustDomain;
     this.maxLifetimeMs = options.maxLifetimeMs ?? LONGEST_LIFETIME_MS;
     this.backdateMs = options.backdateMs ?? 2 * 60 * 1000;
-    this.#store = new CaStore(options.stateDir);
-    const state = this.#store.readState();
-    if (state === null) this.#found();
-    else this.#open(state);
-    this.#bundle.set(this.#bundlePem());
+    if ("content" in options) {
+      this.#directory = null;
+      this.#content = options.content;
+    } else {
+      this.#directory = new CaDirectory(options.stateDir);
+      this.#content = this.#open(this.#directory, options.stateDir);
+    }
+    this.#bundle.set(bundlePem(this.#content));
   }
 
   /** The trusted roots in PEM, the signing one first; changes when roots are added or retired. */
@@ -94,16 +106,27 @@ export class CertificateAuthority {
     return this.#bundle;
   }
 
+  /** Whether its roots were made elsewhere, and are not rotated here. */
+  get brought(): boolean {
+    return this.#content.brought;
+  }
+
+  /** When what signs leaves ends, Unix ms. */
+  get signsUntil(): number {
+    const root = this.#root(this.#content.active);
+    return (root.intermediate ?? root).certificate.validToDate.getTime();
+  }
+
   /** Oldest first. */
   roots(): readonly RootInfo[] {
-    return this.#roots.map(({ id, addedAt, activatedAt, authority }) => ({
+    return this.#content.roots.map(({ id, addedAt, activatedAt, pem, certificate }) => ({
       id,
       addedAt,
       activatedAt,
-      active: id === this.#active,
-      pem: authority.pem,
-      notAfter: authority.certificate.validToDate.getTime(),
-      pin: spkiSha256(authority.keys.publicKey),
+      active: id === this.#content.active,
+      pem,
+      notAfter: certificate.validToDate.getTime(),
+      pin: spkiSha256(certificate.publicKey),
     }));
   }
 
@@ -118,27 +141,25 @@ export class CertificateAuthority {
    */
   issue(publicKey: KeyObject, names: readonly SubjectAltName[], lifetimeMs: number | null): IssuedCertificate {
     const now = this.#clock.wallTime();
-    const root = this.#root(this.#active);
-    const issuer = this.#issuer(root, now);
-    const issuerEnd = issuer.certificate.validToDate.getTime();
-    if (issuerEnd <= now)
-      throw new UserError(`the CA's ${issuer === root.authority ? "root" : "intermediate"} has expired`);
+    const root = this.#root(this.#content.active);
+    const { authority, intermediatesPem } = this.#issuer(root, now);
+    const { certificate } = authority;
+    const issuerEnd = certificate.validToDate.getTime();
+    if (issuerEnd <= now) {
+      throw new UserError(`the CA's ${intermediatesPem.length === 0 ? "root" : "intermediate"} has expired`);
+    }
     const wanted = lifetimeMs ?? this.#options.defaultLifetimeMs ?? DAY_MS;
     const lifetime = Math.min(Math.max(wanted, 1000), this.maxLifetimeMs);
     const notAfter = wholeSecond(Math.min(now + lifetime, issuerEnd), Math.ceil);
-    const notBefore = wholeSecond(
-      Math.max(now - this.backdateMs, issuer.certificate.validFromDate.getTime()),
-      Math.floor,
-    );
+    const notBefore = wholeSecond(Math.max(now - this.backdateMs, certificate.validFromDate.getTime()), Math.floor);
     const leafPem = signCertificate(
       { subject: {}, publicKey, notBefore, notAfter, names, ca: null },
-      { ...issuer.keys, subject: this.#name(issuer === root.authority ? "root" : "intermediate", root.id) },
+      { certificate, privateKey: authority.keys.privateKey },
     );
-    const intermediatesPem = issuer === root.authority ? [] : [issuer.pem];
     return {
       leafPem,
       intermediatesPem,
-      rootPem: root.authority.pem,
+      rootPem: root.pem,
       chainPem: leafPem + intermediatesPem.join(""),
       notBefore,
       notAfter,
@@ -147,138 +168,109 @@ export class CertificateAuthority {
 
   /** Step 1 of a rotation: a new root joins the bundle; it does not sign yet. Returns its id. */
   addRoot(): string {
-    const root = this.#newRoot(null);
-    this.#commit([...this.#roots, root], this.#active);
-    return root.id;
+    const next = this.changed({ step: "added" });
+    this.#commit(next);
+    return next.roots.at(-1)?.id ?? "";
   }
 
   /** Step 2: sign with this root from now on. Do it once everybody has had time to receive the bundle. */
   activateRoot(id: string): void {
-    const now = this.#clock.wallTime();
-    this.#root(id);
-    this.#commit(
-      this.#roots.map((root) => (root.id === id ? { ...root, activatedAt: now } : root)),
-      id,
-    );
+    this.#commit(this.changed({ step: "activated", id }));
   }
 
   /** Step 3: the root leaves the bundle and its key is deleted. Do it once every certificate under it has expired. */
   retireRoot(id: string): void {
-    const root = this.#root(id);
-    if (id === this.#active)
-      throw new UserError(`root ${id} signs at present: activate another one before retiring it`);
-    this.#commit(
-      this.#roots.filter((other) => other !== root),
-      this.#active,
-    );
-    this.#store.removeAuthorities(id);
+    this.#commit(this.changed({ step: "retired", id }));
   }
 
-  #found(): void {
-    const root = this.#newRoot(this.#clock.wallTime());
-    this.#commit([root], root.id);
-  }
-
-  #open(state: CaState): void {
-    if (state.trustDomain !== this.trustDomain) {
-      const message = `the CA there is for trust domain "${state.trustDomain}", not "${this.trustDomain}"`;
-      throw new UserError([{ message, file: this.#options.stateDir }]);
-    }
-    this.#roots = state.roots.map((record) => {
-      const authority = this.#store.readAuthority(record.id, "root");
-      if (authority === null) throw new UserError(`root ${record.id} is missing from ${this.#options.stateDir}`);
-      return { ...record, authority, intermediate: this.#store.readAuthority(record.id, "intermediate") };
-    });
-    this.#active = state.active;
-  }
-
-  #commit(roots: readonly Root[], active: string): void {
-    const records = roots.map(({ id, addedAt, activatedAt }) => ({ id, addedAt, activatedAt }));
-    const before = { roots: this.#roots, active: this.#active };
-    this.#roots = roots;
-    this.#active = active;
-    try {
-      this.#store.writeState({ trustDomain: this.trustDomain, active, roots: records }, this.#bundlePem());
-    } catch (error) {
-      this.#roots = before.roots;
-      this.#active = before.active;
-      throw error;
-    }
-    if (this.#bundle.get() !== this.#bundlePem()) this.#bundle.set(this.#bundlePem());
-  }
-
-  #newRoot(activatedAt: number | null): Root {
+  /** What the authority would be after a step; nothing is changed or kept. Throws a UserError for one that cannot be. */
+  changed(change: RootChange): CaContent {
     const now = this.#clock.wallTime();
-    const id = randomBytes(4).toString("hex");
-    const keys = generateKeyPair();
-    const subject = this.#name("root", id);
-    const pem = signCertificate(
-      {
-        subject,
-        publicKey: keys.publicKey,
-        notBefore: now - this.backdateMs,
-        notAfter: now + (this.#options.rootLifetimeMs ?? 3650 * DAY_MS),
-        names: [{ type: "uri", value: `spiffe://${this.trustDomain}` }],
-        ca: { pathLength: 1 },
-      },
-      { ...keys, subject },
-    );
-    const authority = toAuthority(pem, keys);
-    this.#store.writeAuthority(id, "root", authority);
-    return { id, addedAt: now, activatedAt, authority, intermediate: null };
+    const { roots, active } = this.#content;
+    if (this.#content.brought) throw new UserError("the CA's roots were made elsewhere: they are changed there");
+    if (change.step === "added") {
+      return { ...this.#content, roots: [...roots, newRoot(this.trustDomain, now, null, this.#options)] };
+    }
+    const { id } = change;
+    this.#root(id);
+    if (change.step === "activated") {
+      const signing = roots.map((root) => (root.id === id ? { ...root, activatedAt: now } : root));
+      return { ...this.#content, roots: signing, active: id };
+    }
+    if (id === active) throw new UserError(`root ${id} signs at present: activate another one before retiring it`);
+    return { ...this.#content, roots: roots.filter((root) => root.id !== id) };
   }
 
-  /** The intermediate in use, made or renewed if need be; the root itself where none is wanted. */
-  #issuer(root: Root, now: number): Authority {
-    if (!this.#options.intermediate) return root.authority;
+  /** Is `content` from now on: somebody else has changed it. Intermediates that were made here stay. */
+  adopt(content: CaContent): void {
+    const own = new Map(this.#content.roots.map(({ pem, intermediate }) => [pem, intermediate]));
+    const roots = content.roots.map((root) => ({
+      ...root,
+      intermediate: root.intermediate ?? own.get(root.pem) ?? null,
+    }));
+    this.#become({ ...content, roots });
+  }
+
+  #open(directory: CaDirectory, stateDir: string): CaContent {
+    const content = directory.load();
+    if (content === null) {
+      const founded = foundAuthority(this.trustDomain, this.#clock.wallTime(), this.#options);
+      directory.keep(founded);
+      return founded;
+    }
+    if (content.trustDomain !== this.trustDomain) {
+      const message = `the CA there is for trust domain "${content.trustDomain}", not "${this.trustDomain}"`;
+      throw new UserError([{ message, file: stateDir }]);
+    }
+    return content;
+  }
+
+  #commit(content: CaContent): void {
+    this.#directory?.keep(content);
+    this.#become(content);
+  }
+
+  #become(content: CaContent): void {
+    this.#content = content;
+    const pem = bundlePem(content);
+    if (this.#bundle.get() !== pem) this.#bundle.set(pem);
+  }
+
+  /** An intermediate where there is or should be one, made or renewed if need be; else the root itself. */
+  #issuer(root: CaRoot, now: number): Issuer {
+    const { keys } = root;
     const current = root.intermediate;
+    // Without the root's key what was brought is all there is.
+    if (keys === null) return current === null ? fail(root.id) : through(current);
+    const own = { ...root, keys };
+    if (!this.#options.intermediate || this.#content.brought) return { authority: own, intermediatesPem: [] };
     if (current) {
       const end = current.certificate.validToDate.getTime();
       const third = (end - current.certificate.validFromDate.getTime()) / 3;
-      if (now < end - third) return current;
+      if (now < end - third) return through(current);
     }
-    const keys = generateKeyPair();
-    const rootEnd = root.authority.certificate.validToDate.getTime();
-    const pem = signCertificate(
-      {
-        subject: this.#name("intermediate", root.id),
-        publicKey: keys.publicKey,
-        notBefore: now - this.backdateMs,
-        notAfter: Math.min(now + (this.#options.intermediateLifetimeMs ?? 365 * DAY_MS), rootEnd),
-        names: [{ type: "uri", value: `spiffe://${this.trustDomain}` }],
-        ca: { pathLength: 0 },
-      },
-      { ...root.authority.keys, subject: this.#name("root", root.id) },
-    );
-    const intermediate = toAuthority(pem, keys);
-    this.#store.writeAuthority(root.id, "intermediate", intermediate);
-    root.intermediate = intermediate;
-    return intermediate;
+    const intermediate = newIntermediate(this.trustDomain, root.id, own, now, this.#options);
+    const roots = this.#content.roots.map((other) => (other === root ? { ...root, intermediate } : other));
+    this.#commit({ ...this.#content, roots });
+    return through(intermediate);
   }
 
-  #root(id: string): Root {
-    const root = this.#roots.find((candidate) => candidate.id === id);
+  #root(id: string): CaRoot {
+    const root = this.#content.roots.find((candidate) => candidate.id === id);
     if (!root) throw new UserError(`the CA has no root ${id}`);
     return root;
   }
+}
 
-  #name(role: "root" | "intermediate", id: string): DistinguishedName {
-    return { organization: this.trustDomain, commonName: `Outrigger ${role} CA ${id}` };
-  }
+function through(intermediate: Authority & { readonly above: readonly string[] }): Issuer {
+  return { authority: intermediate, intermediatesPem: [intermediate.pem, ...intermediate.above] };
+}
 
-  #bundlePem(): string {
-    const signingFirst = [...this.#roots].sort((a, b) => Number(b.id === this.#active) - Number(a.id === this.#active));
-    return signingFirst.map((root) => root.authority.pem).join("");
-  }
+function fail(id: string): never {
+  throw new UserError(`nothing that can sign for root ${id} was brought`);
 }
 
 /** X.509 times are whole seconds. */
 function wholeSecond(unixMs: number, round: (seconds: number) => number): number {
   return round(unixMs / 1000) * 1000;
-}
-
-function toAuthority(pem: string, keys: KeyPair): Authority {
-  const certificate = parseCertificates(pem)[0];
-  if (!certificate) throw new Error("a certificate that was just signed cannot be read");
-  return { certificate, pem, keys };
 }

@@ -1,7 +1,7 @@
 /** Building and signing X.509 v3 certificates (RFC 5280): forge writes the structure, `node:crypto` signs it. */
-import { type KeyObject, randomBytes } from "node:crypto";
+import { type KeyObject, randomBytes, type X509Certificate } from "node:crypto";
 import type { Asn1 } from "./der.ts";
-import { bitString, context, decode, encode, integer, oid, sequence, set, time, utf8String } from "./der.ts";
+import { bitString, context, decode, encode, integer, nothing, oid, sequence, set, time, utf8String } from "./der.ts";
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -13,6 +13,7 @@ import {
   subjectAltName,
   subjectKeyIdentifier,
 } from "./extensions.ts";
+import { keyIdentifierOf, subjectOf } from "./issuer.ts";
 import { keyIdentifier, signSha256, spkiOf } from "./key.ts";
 import { toPem } from "./pem.ts";
 
@@ -33,22 +34,21 @@ export interface CertificateRequest {
   readonly ca: { readonly pathLength: number } | null;
 }
 
-/** Who signs. A self-signed certificate names itself. */
-export interface Signer {
-  readonly subject: DistinguishedName;
-  readonly publicKey: KeyObject;
-  readonly privateKey: KeyObject;
-}
+/** Who signs: itself by its name, or an authority by its certificate, which may be of anybody's making. */
+export type Signer =
+  | { readonly subject: DistinguishedName; readonly publicKey: KeyObject; readonly privateKey: KeyObject }
+  | { readonly certificate: X509Certificate; readonly privateKey: KeyObject };
 
 /** The signed certificate, PEM. */
 export function signCertificate(request: CertificateRequest, signer: Signer): string {
-  const algorithm = sequence(oid(Oid.ecdsaWithSha256));
+  const algorithm = algorithmOf(signer.privateKey);
+  const { name, keyId } = issuerOf(signer);
   const ca = request.ca;
   const items = [
     basicConstraints(ca !== null, ca?.pathLength),
     keyUsage(ca !== null),
     subjectKeyIdentifier(keyIdentifier(request.publicKey)),
-    authorityKeyIdentifier(keyIdentifier(signer.publicKey)),
+    authorityKeyIdentifier(keyId),
   ];
   if (ca === null) items.push(extendedKeyUsage());
   if (request.names.length > 0) items.push(subjectAltName(request.names, isEmpty(request.subject)));
@@ -56,7 +56,7 @@ export function signCertificate(request: CertificateRequest, signer: Signer): st
     context(0, integer(Uint8Array.of(2))),
     integer(serialNumber()),
     algorithm,
-    nameOf(signer.subject),
+    name,
     sequence(time(request.notBefore), time(request.notAfter)),
     nameOf(request.subject),
     decode(spkiOf(request.publicKey)),
@@ -64,6 +64,20 @@ export function signCertificate(request: CertificateRequest, signer: Signer): st
   );
   const signature = signSha256(encode(tbs), signer.privateKey);
   return toPem("CERTIFICATE", encode(sequence(tbs, algorithm, bitString(signature))));
+}
+
+/** RFC 3279 section 2.2: RSA has parameters, and they are NULL. */
+function algorithmOf(key: KeyObject): Asn1 {
+  return key.asymmetricKeyType === "rsa"
+    ? sequence(oid(Oid.sha256WithRsa), nothing())
+    : sequence(oid(Oid.ecdsaWithSha256));
+}
+
+/** What a verifier compares with the issuer's certificate (RFC 5280 sections 4.1.2.4 and 4.2.1.1). */
+function issuerOf(signer: Signer): { readonly name: Asn1; readonly keyId: Uint8Array } {
+  if (!("certificate" in signer)) return { name: nameOf(signer.subject), keyId: keyIdentifier(signer.publicKey) };
+  const { certificate } = signer;
+  return { name: subjectOf(certificate), keyId: keyIdentifierOf(certificate) ?? keyIdentifier(certificate.publicKey) };
 }
 
 function isEmpty(name: DistinguishedName): boolean {

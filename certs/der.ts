@@ -12,6 +12,7 @@ const Tag = {
   integer: 2,
   bitString: 3,
   octetString: 4,
+  null: 5,
   oid: 6,
   utf8String: 12,
   sequence: 16,
@@ -34,6 +35,10 @@ export function oid(dotted: string): Asn1 {
 
 export function boolean(value: boolean): Asn1 {
   return asn1.create(UNIVERSAL, Tag.boolean, false, value ? "\xff" : "\0");
+}
+
+export function nothing(): Asn1 {
+  return asn1.create(UNIVERSAL, Tag.null, false, "");
 }
 
 /** A non-negative integer from its big-endian bytes. */

@@ -9,7 +9,7 @@ import path from "node:path";
 import type { Clock } from "../core/clock.ts";
 import { codeOf } from "../core/errors.ts";
 import type { Identity } from "../model/identity.ts";
-import { bundleFile } from "./ca-store.ts";
+import { bundleFile } from "./ca-directory.ts";
 import { parseCertificates } from "./inspect.ts";
 import { spkiSha256 } from "./key.ts";
 import { ensurePrivateDir, fileError, readPrivateFile, writePrivateFile } from "./state-dir.ts";

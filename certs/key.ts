@@ -37,7 +37,7 @@ export function keyIdentifier(key: KeyObject): Buffer {
   return spkiSha256(key).subarray(0, 20);
 }
 
-/** ECDSA with SHA-256 over `data`, as the DER SEQUENCE that X.509 holds. */
+/** ECDSA (as the DER SEQUENCE that X.509 holds) or RSA PKCS#1 v1.5, with SHA-256, over `data`. */
 export function signSha256(data: Uint8Array, privateKey: KeyObject): Buffer {
   return sign("sha256", data, { key: privateKey, dsaEncoding: "der" });
 }

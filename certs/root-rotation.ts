@@ -1,12 +1,12 @@
 /**
- * Root rotation by time. Each step follows from what the authority has on disk, so a control plane that was restarted
- * in the middle goes on where it stopped.
+ * Root rotation by time. Each step follows from what is kept of the authority, so a control plane that was restarted
+ * in the middle, or another one that leads from now on, goes on where it stopped.
  */
 import type { Clock, Timer } from "../core/clock.ts";
-import type { CertificateAuthority } from "./ca.ts";
+import type { CertificateAuthority, RootChange, RootInfo } from "./ca.ts";
 
 export interface RootRotationPolicy {
-  /** A new root is added when the signing one has signed for this long, ms. */
+  /** A new root is added when the signing one has signed for this long, ms; Infinity: only when asked for. */
   readonly rotateAfterMs: number;
   /** How long a new root is in the bundle before it signs, ms: time for every sidecar to receive the bundle. */
   readonly distributeMs: number;
@@ -14,7 +14,26 @@ export interface RootRotationPolicy {
   readonly retireAfterMs: number;
 }
 
-export type RotationStep = "added" | "activated" | "retired";
+export type RotationStep = RootChange["step"];
+
+/** The next step, whether or not it is due, and how long until it is, ms; Infinity: never by itself. */
+export function nextStep(
+  roots: readonly RootInfo[],
+  policy: RootRotationPolicy,
+  wallTime: number,
+): { readonly change: RootChange; readonly dueInMs: number } {
+  const active = roots.find((root) => root.active);
+  if (!active) throw new Error("the CA has no signing root");
+  const since = active.activatedAt ?? active.addedAt;
+  const waiting = roots.find((root) => root.activatedAt === null);
+  const old = roots.find((root) => !root.active && root.activatedAt !== null);
+  if (old) return { change: { step: "retired", id: old.id }, dueInMs: since + policy.retireAfterMs - wallTime };
+  if (waiting) {
+    const dueInMs = waiting.addedAt + policy.distributeMs - wallTime;
+    return { change: { step: "activated", id: waiting.id }, dueInMs };
+  }
+  return { change: { step: "added" }, dueInMs: since + policy.rotateAfterMs - wallTime };
+}
 
 /** Takes the step that is due, if any. `nextInMs` tells when to look again. */
 export function advanceRotation(
@@ -22,33 +41,22 @@ export function advanceRotation(
   policy: RootRotationPolicy,
   wallTime: number,
 ): { readonly step: RotationStep | null; readonly nextInMs: number } {
-  const roots = ca.roots();
-  const active = roots.find((root) => root.active);
-  if (!active) throw new Error("the CA has no signing root");
-  const since = active.activatedAt ?? active.addedAt;
-  const waiting = roots.find((root) => root.activatedAt === null);
-  const old = roots.find((root) => !root.active && root.activatedAt !== null);
-  const due = (at: number): number => at - wallTime;
-  if (old) {
-    const wait = due(since + policy.retireAfterMs);
-    if (wait > 0) return { step: null, nextInMs: wait };
-    ca.retireRoot(old.id);
-    return { step: "retired", nextInMs: 0 };
+  const { change, dueInMs } = nextStep(ca.roots(), policy, wallTime);
+  if (dueInMs > 0) return { step: null, nextInMs: dueInMs };
+  if (change.step === "added") {
+    ca.addRoot();
+    return { step: "added", nextInMs: policy.distributeMs };
   }
-  if (waiting) {
-    const wait = due(waiting.addedAt + policy.distributeMs);
-    if (wait > 0) return { step: null, nextInMs: wait };
-    ca.activateRoot(waiting.id);
+  if (change.step === "activated") {
+    ca.activateRoot(change.id);
     return { step: "activated", nextInMs: policy.retireAfterMs };
   }
-  const wait = due(since + policy.rotateAfterMs);
-  if (wait > 0) return { step: null, nextInMs: wait };
-  ca.addRoot();
-  return { step: "added", nextInMs: policy.distributeMs };
+  ca.retireRoot(change.id);
+  return { step: "retired", nextInMs: 0 };
 }
 
 /** Wall clocks jump: never sleep past this without looking. */
-const LONGEST_SLEEP_MS = 60_000;
+export const LONGEST_SLEEP_MS = 60_000;
 
 /** Rotates for as long as the process lives; `onStep` hears of each step, `onError` of one that failed (tried again). */
 export function startRootRotation(
