@@ -1,17 +1,20 @@
 /** `outrigger control-plane`: watches manifests, issues certificates, serves xDS. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { LOG_LEVELS, type LogLevel, setLogLevel } from "../core/log.ts";
+import { addClusterOptions, type ClusterFlags, checkClusterFlags } from "./control-plane/cluster-flags.ts";
 import { seconds } from "./sidecar-command.ts";
 
-export interface ControlPlaneFlags {
+export interface ControlPlaneFlags extends ClusterFlags {
   readonly config?: string;
   readonly kubernetes?: boolean;
   readonly state?: string;
   readonly trustDomain: string;
-  readonly xdsPort: number;
+  /** undefined: where there is a cluster none, else 15010. */
+  readonly xdsPort?: number;
   readonly xdsTlsPort: number;
   readonly host: string;
   readonly statusPort: number;
+  readonly statusHost: string;
   readonly certLifetime?: number;
   readonly intermediate?: boolean;
   readonly rotateRootAfter?: number;
@@ -26,7 +29,7 @@ function port(text: string): number {
 }
 
 export function addControlPlaneCommand(program: Command): void {
-  program
+  const command = program
     .command("control-plane")
     .description("serve configuration and certificates to sidecars")
     .option("--config <dir>", "directory of manifests, watched")
@@ -38,10 +41,11 @@ export function addControlPlaneCommand(program: Command): void {
     )
     .option("--state <dir>", "CA, join tokens and registrations; ~/.local/state/outrigger where none is given")
     .option("--trust-domain <name>", "trust domain of the mesh", "cluster.local")
-    .option("--xds-port <port>", "xDS in plaintext, on 127.0.0.1 only", port, 15010)
+    .option("--xds-port <port>", "xDS in plaintext, on 127.0.0.1 only; 15010, with --kubernetes none", port)
     .option("--xds-tls-port <port>", "xDS and CA over TLS", port, 15012)
     .option("--host <address>", "where the TLS port is bound", "127.0.0.1")
-    .option("--status-port <port>", "status and metrics, on 127.0.0.1 only", port, 15014)
+    .option("--status-port <port>", "status, metrics and probes", port, 15014)
+    .option("--status-host <address>", "where the status port is bound", "127.0.0.1")
     .option(
       "--cert-lifetime <seconds>",
       "of workload certificates that ask for none; 24 h where none is given",
@@ -58,10 +62,11 @@ export function addControlPlaneCommand(program: Command): void {
         .choices(["serve", "validate"])
         .default("serve"),
     )
-    .addOption(new Option("-l, --log-level <level>", "level of the log").choices([...LOG_LEVELS]).default("info"))
-    .action(async (flags: ControlPlaneFlags) => {
-      setLogLevel(flags.logLevel);
-      const { runControlPlane, validateConfig } = await import("./run-control-plane.ts");
-      await (flags.mode === "validate" ? validateConfig(flags) : runControlPlane(flags));
-    });
+    .addOption(new Option("-l, --log-level <level>", "level of the log").choices([...LOG_LEVELS]).default("info"));
+  addClusterOptions(command, port).action(async (flags: ControlPlaneFlags) => {
+    checkClusterFlags(command);
+    setLogLevel(flags.logLevel);
+    const { runControlPlane, validateConfig } = await import("./run-control-plane.ts");
+    await (flags.mode === "validate" ? validateConfig(flags) : runControlPlane(flags));
+  });
 }

@@ -2,17 +2,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { LONGEST_LIFETIME_MS } from "../certs/ca.ts";
 import type { RootRotationPolicy } from "../certs/root-rotation.ts";
-import { startControlPlane } from "../control-plane/control-plane.ts";
-import type { MeshSource } from "../control-plane/source.ts";
+import { type ControlPlane, startControlPlane } from "../control-plane/control-plane.ts";
 import { validateManifests } from "../control-plane/validate.ts";
-import { stayAlive, systemClock } from "../core/clock.ts";
+import { systemClock } from "../core/clock.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import { logger } from "../core/log.ts";
-import { systemRandom } from "../core/random.ts";
 import type { ControlPlaneFlags } from "./control-plane-command.ts";
 import { handleSignals } from "./lifecycle.ts";
 import { type ControlPlaneRecord, controlPlaneRecordFile, defaultStateDir } from "./state-home.ts";
-import { VERSION } from "./version.ts";
 
 const log = logger("control-plane");
 
@@ -23,37 +20,55 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
   } catch (error) {
     throw new UserError(`the state directory ${stateDir} cannot be made: ${messageOf(error)}`);
   }
-  const source = flags.kubernetes ? await clusterSource() : null;
-  const controlPlane = await startControlPlane({
+  const stopping = new AbortController();
+  const starting = start(flags, stateDir, stopping.signal);
+  // From the beginning: what waits for an API server can be stopped, too, as the first process of a container.
+  handleSignals({
+    onStop: async () => {
+      stopping.abort();
+      const started = await starting.catch(() => null);
+      await started?.close();
+    },
+    onReopenLogs: () => undefined,
+  });
+  let controlPlane: ControlPlane;
+  try {
+    controlPlane = await starting;
+  } catch (error) {
+    if (stopping.signal.aborted) return;
+    throw error;
+  }
+  const record: ControlPlaneRecord = { ...controlPlane.addresses, trustDomain: flags.trustDomain };
+  // It stays when the control plane stops: a sidecar that starts meanwhile waits at the right place.
+  writeFileSync(controlPlaneRecordFile(stateDir), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  log.info({ ...record, stateDir }, "control plane is up");
+}
+
+async function start(flags: ControlPlaneFlags, stateDir: string, signal: AbortSignal): Promise<ControlPlane> {
+  if (flags.kubernetes) {
+    const { runInCluster } = await import("./control-plane/run-in-cluster.ts");
+    return runInCluster({
+      flags,
+      stateDir,
+      xdsPort: flags.xdsPort ?? null,
+      rootRotation: rootRotation(flags.rotateRootAfter),
+      environment: process.env,
+      signal,
+    });
+  }
+  return startControlPlane({
     configDir: flags.config ?? null,
-    ...(source === null ? {} : { source }),
     stateDir,
     trustDomain: flags.trustDomain,
-    xdsPort: flags.xdsPort,
+    ...(flags.xdsPort === undefined ? {} : { xdsPort: flags.xdsPort }),
     xdsTlsPort: flags.xdsTlsPort,
     xdsTlsHost: flags.host,
+    statusHost: flags.statusHost,
     statusPort: flags.statusPort,
     intermediate: flags.intermediate ?? false,
     rootRotation: rootRotation(flags.rotateRootAfter),
     ...(flags.certLifetime === undefined ? {} : { certLifetimeMs: flags.certLifetime * 1000 }),
   });
-  const record: ControlPlaneRecord = { ...controlPlane.addresses, trustDomain: flags.trustDomain };
-  // It stays when the control plane stops: a sidecar that starts meanwhile waits at the right place.
-  writeFileSync(controlPlaneRecordFile(stateDir), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  log.info({ ...record, stateDir }, "control plane is up");
-  handleSignals({
-    onStop: async () => {
-      await controlPlane.close();
-    },
-    onReopenLogs: () => undefined,
-  });
-}
-
-async function clusterSource(): Promise<MeshSource> {
-  const { openKubernetes } = await import("../control-plane/kubernetes/open.ts");
-  // An API server that can't be reached yet is waited for.
-  stayAlive();
-  return openKubernetes({ environment: process.env, version: VERSION, clock: systemClock, random: systemRandom });
 }
 
 /** Says what is wrong with the manifests; rejects with a UserError where documents would be refused. */

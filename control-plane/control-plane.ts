@@ -1,16 +1,22 @@
 /** The control plane, assembled: manifests and registrations → state → resources → sidecars. */
 import { isIP } from "node:net";
+import type { Registry as PrometheusRegistry } from "prom-client";
 import { CertificateAuthority } from "../certs/ca.ts";
 import type { SubjectAltName } from "../certs/extensions.ts";
 import { JoinTokens } from "../certs/join-token.ts";
 import { type RootRotationPolicy, startRootRotation } from "../certs/root-rotation.ts";
+import type { WorkloadCertificate } from "../certs/workload-certificate.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { type Logger, logger } from "../core/log.ts";
 import { type Random, systemRandom } from "../core/random.ts";
+import type { Watch } from "../core/watch.ts";
 import { encodeResource } from "../xds/resources.ts";
 import { AdsServer } from "./ads/server.ts";
 import { adsServiceDefinition } from "./ads/service.ts";
+import { answerApplied } from "./applied/endpoint.ts";
+import { ObjectChanges } from "./applied/object-changes.ts";
+import { type AppliedQuery, type AppliedReport, appliedReport } from "./applied/report.ts";
 import type { TokenAuthenticator } from "./ca/authenticate.ts";
 import { CaService, caServiceDefinition } from "./ca/ca-service.ts";
 import { ResourceCache } from "./cache.ts";
@@ -21,6 +27,7 @@ import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { Finding } from "./mesh/state.ts";
 import { ControlPlaneMetrics } from "./metrics.ts";
+import { Readiness } from "./readiness.ts";
 import { LeaseFile } from "./registry/lease-file.ts";
 import { Registry } from "./registry/registry.ts";
 import { serverIdentity } from "./server-credentials.ts";
@@ -35,10 +42,12 @@ export interface ControlPlaneOptions {
   readonly source?: MeshSource;
   /** CA, join tokens and registrations are kept here. */
   readonly stateDir: string;
+  /** Takes the place of the CA in `stateDir`; whoever gives it rotates its roots. May take as long as it needs. */
+  readonly openCa?: () => Promise<CertificateAuthority>;
   /** Default: `cluster.local`. */
   readonly trustDomain?: string;
-  /** Plaintext xDS, always on 127.0.0.1. Default: 15010; 0: any free port. */
-  readonly xdsPort?: number;
+  /** Plaintext xDS, always on 127.0.0.1. Default: 15010; 0: any free port; null: none. */
+  readonly xdsPort?: number | null;
   /** xDS and CA over TLS. Default: 15012; 0: any free port. */
   readonly xdsTlsPort?: number;
   /** Where the TLS port is bound. Default: 127.0.0.1. */
@@ -47,8 +56,12 @@ export interface ControlPlaneOptions {
   readonly tokens?: readonly TokenAuthenticator[];
   /** Names and addresses, besides those of this machine, under which sidecars reach the TLS port. */
   readonly serverNames?: readonly string[];
-  /** Status and metrics over HTTP on 127.0.0.1. Default: 15014; 0: any free port. */
+  /** Status, metrics and probes over HTTP. Default: 15014; 0: any free port. */
   readonly statusPort?: number;
+  /** Where that is bound. Default: 127.0.0.1. */
+  readonly statusHost?: string;
+  /** What else is to be waited for until `/ready` says so. */
+  readonly readiness?: Readiness;
   /** What a workload's certificate lives that asks for nothing, ms. Default: the CA's (24 h). */
   readonly certLifetimeMs?: number;
   /** Sign workload certificates with an intermediate under the root. Default: false. */
@@ -66,9 +79,14 @@ export interface ControlPlaneOptions {
 }
 
 export interface ControlPlane {
-  /** `host:port` of each port. */
+  /** `host:port` of each port; "" for a plaintext one that there is not. */
   readonly addresses: { readonly xds: string; readonly xdsTls: string; readonly status: string };
   readonly ca: CertificateAuthority;
+  /** The certificate of the TLS port, and of other servers of the same names. */
+  readonly certificate: Watch<WorkloadCertificate>;
+  readonly metrics: PrometheusRegistry;
+  /** What was found about objects that are in force. */
+  findings(): readonly Finding[];
   readonly joinTokens: JoinTokens;
   /** What `/status` answers. */
   status(): ControlPlaneStatus;
@@ -104,30 +122,14 @@ async function assemble(
   const log = logOf("control-plane");
   const trustDomain = options.trustDomain ?? "cluster.local";
 
-  const ca = new CertificateAuthority({
-    stateDir,
-    trustDomain,
-    clock,
-    intermediate: options.intermediate ?? false,
-    ...(options.certLifetimeMs === undefined ? {} : { defaultLifetimeMs: options.certLifetimeMs }),
-  });
-  const joinTokens = new JoinTokens(stateDir, clock);
-  if (options.rootRotation) {
-    const rotation = startRootRotation(
-      ca,
-      options.rootRotation,
-      clock,
-      (step) => log.info({ step }, "root rotation"),
-      (error) => log.error({ error: messageOf(error) }, "root rotation failed; it is tried again"),
-    );
-    cleanups.push(() => rotation.stop());
-  }
+  const readiness = options.readiness ?? new Readiness(clock, log);
+  cleanups.push(() => readiness.stop());
+  const portsBound = readiness.expect("its ports");
 
   const mesh = new Mesh(trustDomain);
   const cache = new ResourceCache(encodeResource, mesh.state);
   const refresh = (): void => cache.update(mesh.state);
-  cleanups.push(ca.bundle.subscribe((roots) => cache.setRoots(roots)));
-
+  const objectChanges = new ObjectChanges(cache);
   const registry = new Registry({
     clock,
     log: logOf("registry"),
@@ -135,31 +137,13 @@ async function assemble(
     ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
     ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
   });
-  for (const { workload } of registry.views()) mesh.setRegistration(workload.id, registry.get(workload.id));
-  registry.subscribe((id) => {
-    mesh.setRegistration(id, registry.get(id));
-    refresh();
-  });
-
   const source =
     options.source ??
     (options.configDir === null
       ? null
       : new DirectorySource({ directory: options.configDir, clock, log: logOf("manifests") }));
+  if (source) cleanups.push(() => source.close());
   const manifests = (): ManifestSet => source?.content.get()?.manifests ?? NO_MANIFESTS;
-  if (source) {
-    cleanups.push(() => source.close());
-    await source.start();
-    const tell = findingsTeller(log);
-    source.content.subscribe((content) => {
-      mesh.apply(content);
-      describeAgain(source, content, registry, cache);
-      tell(mesh.state.findings);
-      refresh();
-    });
-  }
-  refresh();
-
   const metrics = new ControlPlaneMetrics({
     manifests,
     registry: () => registry,
@@ -176,8 +160,6 @@ async function assemble(
     observer: metrics,
     ...(source ? { describe: (workload) => source.describe(workload) } : {}),
   });
-  const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
-  cleanups.push(() => identity.stop());
 
   const status = (): ControlPlaneStatus =>
     controlPlaneStatus({
@@ -188,14 +170,73 @@ async function assemble(
       sessions: ads.sessions(),
       source: source?.report() ?? [],
     });
+  const applied = (query: AppliedQuery): AppliedReport =>
+    appliedReport(query, {
+      manifests: manifests(),
+      source,
+      findings: mesh.state.findings,
+      changesOf: (key) => objectChanges.of(key),
+      sessions: ads.sessions(),
+      workloadOf: (node) => registry.get(node)?.workload,
+    });
+  // Before anything is waited for: it tells what.
+  const statusHost = options.statusHost ?? LOOPBACK;
   const statusServer = new StatusServer({
-    host: LOOPBACK,
+    host: statusHost,
     port: options.statusPort ?? 15_014,
     status,
+    applied: (parameters, isGone) => answerApplied(parameters, applied, clock, isGone),
     metrics: metrics.registry,
+    readiness,
   });
   const statusPort = await statusServer.listen();
   cleanups.push(() => statusServer.close());
+
+  const contentRead = readiness.expect("its configuration");
+  const caOpened = readiness.expect("its CA");
+  const [ca] = await Promise.all([
+    openCa(options, trustDomain, clock).then((opened) => {
+      caOpened();
+      return opened;
+    }),
+    source?.start(),
+  ]);
+  contentRead();
+  metrics.watchCa(ca);
+  const joinTokens = new JoinTokens(stateDir, clock);
+  if (options.rootRotation) {
+    const rotation = startRootRotation(
+      ca,
+      options.rootRotation,
+      clock,
+      (step) => log.info({ step }, "root rotation"),
+      (error) => log.error({ error: messageOf(error) }, "root rotation failed; it is tried again"),
+    );
+    cleanups.push(() => rotation.stop());
+  }
+  cleanups.push(ca.bundle.subscribe((roots) => cache.setRoots(roots)));
+
+  for (const { workload } of registry.views()) mesh.setRegistration(workload.id, registry.get(workload.id));
+  registry.subscribe((id) => {
+    mesh.setRegistration(id, registry.get(id));
+    refresh();
+  });
+  if (source) {
+    const tell = findingsTeller(log);
+    source.content.subscribe((content) => {
+      objectChanges.take(content, () => {
+        mesh.apply(content);
+        describeAgain(source, content, registry, cache);
+        refresh();
+        return mesh.state.findings;
+      });
+      tell(mesh.state.findings);
+    });
+  }
+  refresh();
+
+  const identity = await serverIdentity(ca, clock, random, log, (options.serverNames ?? []).map(altName));
+  cleanups.push(() => identity.stop());
 
   // Last to open and first to close: a stream that ends from here on is our doing, and its workload stays registered.
   const tlsHost = options.xdsTlsHost ?? LOOPBACK;
@@ -212,23 +253,51 @@ async function assemble(
   const open = async (host: string, port: number, secure: boolean): Promise<GrpcPort> => {
     const credentials = secure ? identity.credentials : plaintext;
     const bound = await bindGrpc(host, port, credentials, secure ? secureServices : [adsFor(plaintextPeer)]);
-    cleanups.push(() => bound.close());
+    cleanups.push(() => bound.drain(clock));
     return bound;
   };
-  const xds = await open(LOOPBACK, options.xdsPort ?? 15_010, false);
+  const { xdsPort = 15_010 } = options;
+  const xds = xdsPort === null ? null : await open(LOOPBACK, xdsPort, false);
   const xdsTls = await open(tlsHost, options.xdsTlsPort ?? 15_012, true);
   cleanups.push(() => {
+    readiness.stop();
     registry.close();
     ads.close();
   });
+  portsBound();
 
   const addresses = {
-    xds: `${LOOPBACK}:${xds.port}`,
-    xdsTls: `${tlsHost}:${xdsTls.port}`,
-    status: `${LOOPBACK}:${statusPort}`,
+    xds: xds === null ? "" : `${LOOPBACK}:${xds.port}`,
+    xdsTls: joined(tlsHost, xdsTls.port),
+    status: joined(statusHost, statusPort),
   };
   log.info({ ...addresses, trustDomain, services: mesh.state.services.size }, "control plane is up");
-  return { addresses, ca, joinTokens, status, rescan: async () => source?.rescan(), close };
+  return {
+    addresses,
+    ca,
+    certificate: identity.certificate,
+    metrics: metrics.registry,
+    joinTokens,
+    findings: () => mesh.state.findings,
+    status,
+    rescan: async () => source?.rescan(),
+    close,
+  };
+}
+
+async function openCa(options: ControlPlaneOptions, trustDomain: string, clock: Clock): Promise<CertificateAuthority> {
+  if (options.openCa) return options.openCa();
+  return new CertificateAuthority({
+    stateDir: options.stateDir,
+    trustDomain,
+    clock,
+    intermediate: options.intermediate ?? false,
+    ...(options.certLifetimeMs === undefined ? {} : { defaultLifetimeMs: options.certLifetimeMs }),
+  });
+}
+
+function joined(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function altName(value: string): SubjectAltName {

@@ -9,6 +9,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { parseAltNames } from "../certs/inspect.ts";
+import type { Clock } from "../core/clock.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { Peer } from "./ads/authorize.ts";
 
@@ -29,8 +30,13 @@ export interface GrpcService {
 /** A bound gRPC server. */
 export interface GrpcPort {
   readonly port: number;
+  /** Cuts what there is. */
   close(): void;
+  /** Takes no more calls, and answers those that came; what takes longer than two seconds is cut. */
+  drain(clock: Clock): Promise<void>;
 }
+
+const DRAIN_MS = 2000;
 
 /** Binds `services`. Rejects with a `UserError` when the port can't be had; port 0 takes any. */
 export function bindGrpc(
@@ -45,8 +51,20 @@ export function bindGrpc(
   return new Promise((resolve, reject) => {
     server.bindAsync(at, credentials, (error, bound) => {
       if (error) reject(new UserError(`xDS port ${at}: ${messageOf(error)}`));
-      else resolve({ port: bound, close: () => server.forceShutdown() });
+      else resolve({ port: bound, close: () => server.forceShutdown(), drain: (clock) => drain(server, clock) });
     });
+  });
+}
+
+function drain(server: Server, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      server.forceShutdown();
+      resolve();
+    };
+    const timer = clock.after(DRAIN_MS, end);
+    server.tryShutdown(end);
   });
 }
 

@@ -1,5 +1,6 @@
 /** What the control plane counts, for Prometheus. */
 import { Counter, Gauge, Registry as PrometheusRegistry } from "prom-client";
+import type { CertificateAuthority } from "../certs/ca.ts";
 import type { Clock } from "../core/clock.ts";
 import type { AdsObserver } from "./ads/server.ts";
 import type { ResourceCache } from "./cache.ts";
@@ -20,6 +21,7 @@ const STAGES: readonly RegistrationStage[] = ["joining", "serving", "lost", "res
 
 export class ControlPlaneMetrics implements AdsObserver {
   readonly registry = new PrometheusRegistry();
+  readonly #sources: MetricsSources;
   readonly #connected = new Gauge({
     name: "outrigger_control_plane_sidecars_connected",
     help: "Sidecars with a live configuration stream",
@@ -51,6 +53,7 @@ export class ControlPlaneMetrics implements AdsObserver {
 
   /** Gauges are read from `sources` when they are collected. */
   constructor(sources: MetricsSources) {
+    this.#sources = sources;
     const registers = [this.registry];
     this.#gauge("outrigger_control_plane_manifests", "Objects in force", () => sources.manifests()?.objects.size ?? 0);
     this.#gauge(
@@ -92,6 +95,17 @@ export class ControlPlaneMetrics implements AdsObserver {
         this.reset();
         for (const kind of RESOURCE_KINDS) this.inc({ kind }, sources.cache().translated[kind]);
       },
+    });
+  }
+
+  /** What is to be known of the CA once there is one. */
+  watchCa(ca: CertificateAuthority): void {
+    const { clock } = this.#sources;
+    this.#gauge("outrigger_control_plane_ca_expiry_seconds", "Until what signs certificates expires", () => {
+      return (ca.signsUntil - clock.wallTime()) / 1000;
+    });
+    this.#gauge("outrigger_control_plane_ca_roots", "Roots that are trusted: 2 while one replaces another", () => {
+      return ca.roots().length;
     });
   }
 

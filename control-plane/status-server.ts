@@ -1,8 +1,10 @@
-/** A small HTTP endpoint on loopback for status, metrics and readiness. Not on any data path: `node:http` is enough. */
+/** A small HTTP endpoint for status, metrics and probes. Not on any data path: `node:http` is enough. */
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry as PrometheusRegistry } from "prom-client";
 import { codeOf, messageOf, UserError } from "../core/errors.ts";
+import type { AppliedAnswer } from "./applied/endpoint.ts";
+import type { Readiness } from "./readiness.ts";
 import type { ControlPlaneStatus } from "./status.ts";
 
 export interface StatusServerOptions {
@@ -10,7 +12,10 @@ export interface StatusServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly status: () => ControlPlaneStatus;
+  /** Whether an object is in force at the sidecars; may take as long as the question says. */
+  readonly applied: (parameters: URLSearchParams, isGone: () => boolean) => Promise<AppliedAnswer>;
   readonly metrics: PrometheusRegistry;
+  readonly readiness: Readiness;
 }
 
 export class StatusServer {
@@ -51,12 +56,23 @@ export class StatusServer {
     if (path === "/status") {
       return reply(response, 200, "application/json", `${JSON.stringify(this.#options.status(), null, 2)}\n`);
     }
-    if (path === "/ready") return reply(response, 200, "text/plain", "LIVE\n");
+    if (path === "/applied") {
+      const parameters = new URLSearchParams(url.slice(path.length + 1));
+      const answer = await this.#options.applied(parameters, () => response.closed);
+      return reply(response, answer.status, "application/json", `${JSON.stringify(answer.body, null, 2)}\n`);
+    }
+    // The event loop answers: that is all there is to be asked of a process.
+    if (path === "/live") return reply(response, 200, "text/plain", "LIVE\n");
+    if (path === "/ready") {
+      const { waitingFor } = this.#options.readiness;
+      if (waitingFor.length === 0) return reply(response, 200, "text/plain", "LIVE\n");
+      return reply(response, 503, "text/plain", `waiting for ${waitingFor.join(", ")}\n`);
+    }
     if (path === "/metrics" || path === "/stats/prometheus") {
       const { metrics } = this.#options;
       return reply(response, 200, metrics.contentType, await metrics.metrics());
     }
-    return reply(response, 404, "text/plain", "try /status, /metrics or /ready\n");
+    return reply(response, 404, "text/plain", "try /status, /applied, /metrics, /live or /ready\n");
   }
 }
 

@@ -7,7 +7,7 @@ export interface JsonObject {
 
 /** A collection of objects: one kind in one version, of all namespaces. */
 export interface Collection {
-  /** `/apis/discovery.k8s.io/v1/endpointslices` */
+  /** `/apis/discovery.k8s.io/v1/endpointslices`; with a query, if only some are wanted (`?fieldSelector=…`). */
   readonly path: string;
   /** Only `metadata` is wanted: the server may leave out the rest. */
   readonly metadataOnly: boolean;

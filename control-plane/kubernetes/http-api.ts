@@ -129,7 +129,7 @@ export class HttpApi implements KubernetesApi {
 }
 
 function withQuery(path: string, query: URLSearchParams): string {
-  return query.size === 0 ? path : `${path}?${query}`;
+  return query.size === 0 ? path : `${path}${path.includes("?") ? "&" : "?"}${query}`;
 }
 
 /** KEP-1440: a server that cannot leave out what is not metadata sends whole objects. */

@@ -1,26 +1,25 @@
-/** The source of a control plane that runs in a cluster, or beside one. */
+/** The API of the cluster that a control plane runs in, or beside. */
 import type { Clock } from "../../core/clock.ts";
-import type { Random } from "../../core/random.ts";
+import type { KubernetesApi } from "./api.ts";
 import { inClusterConnection, kubeconfigConnection } from "./connection.ts";
 import { HttpApi } from "./http-api.ts";
-import { KubernetesSource } from "./source.ts";
 
 export interface OpenOptions {
-  /** `KUBECONFIG` names a file; without it this is a pod. */
+  /**
+   * `KUBECONFIG` names a file; without it this is a pod, whose token and CA are where Kubernetes mounts them or where
+   * `OUTRIGGER_SERVICE_ACCOUNT_DIR` says.
+   */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Of this program. */
   readonly version: string;
   readonly clock: Clock;
-  readonly random: Random;
 }
 
-/** Rejects with a `UserError` where neither is so, or the file can't be used. Nothing is read before `start`. */
-export async function openKubernetes({ environment, version, clock, random }: OpenOptions): Promise<KubernetesSource> {
-  const { KUBECONFIG: file } = environment;
-  const connection = file ? await kubeconfigConnection(file) : inClusterConnection({ environment, clock });
-  return new KubernetesSource({
-    api: new HttpApi({ connection, userAgent: `outrigger/${version}` }),
-    clock,
-    random,
-  });
+/** Rejects with a `UserError` where neither is so, or the file can't be used. Nothing is asked of it yet. */
+export async function openApi({ environment, version, clock }: OpenOptions): Promise<KubernetesApi> {
+  const { KUBECONFIG: file, OUTRIGGER_SERVICE_ACCOUNT_DIR: mount } = environment;
+  const connection = file
+    ? await kubeconfigConnection(file)
+    : inClusterConnection({ environment, clock, ...(mount ? { mount } : {}) });
+  return new HttpApi({ connection, userAgent: `outrigger/${version}` });
 }
