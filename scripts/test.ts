@@ -16,6 +16,7 @@ import { dot, spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { GO_TOOLS, goTool } from "./go-tools.ts";
+import { kubeApiParts } from "./kube-api.ts";
 
 const TIMEOUT_MS = 120_000;
 
@@ -30,7 +31,10 @@ const exclude = ["node_modules/**", "dist/**", ".cache/**"];
 const files = named.length > 0 ? named : globSync("**/*.test.ts", { exclude }).sort();
 
 // Beforehand: where they have never been built that takes a minute of two cores, and a test may not take as long.
-if (named.length === 0) GO_TOOLS.every((name) => goTool(name) !== null);
+if (named.length === 0) {
+  GO_TOOLS.every((name) => goTool(name) !== null);
+  kubeApiParts();
+}
 
 interface Outcome {
   readonly passed: number;
