@@ -46,7 +46,11 @@ test("a route is for the ports that its parent names, by number, by name, or all
     route("neither", { parent: ", sectionName: web, port: 90" }),
   );
   assert.deepEqual(rules, ["default/all/r 80,90", "default/number/r 90", "default/name/r 80"]);
+  const shadowed =
+    "rule r is never reached at Service default/stock: HTTPRoute/default/all (test.yaml:7) has the same matches";
   assert.deepEqual(findings, [
+    `HTTPRoute/default/number: ${shadowed}`,
+    `HTTPRoute/default/name: ${shadowed}`,
     'HTTPRoute/default/neither: port 90 of parent Service default/stock is not the one named "web"',
   ]);
 });
@@ -172,6 +176,7 @@ test("of two TCPRoutes of a port the older holds, of two TLSRoutes the older has
   assert.deepEqual(findings, [
     "TLSRoute/default/two: connections to a.example are led by TLSRoute/default/one (test.yaml:7) already",
     "TLSRoute/default/again: connections to any other name are led by TLSRoute/default/rest (test.yaml:17) already",
+    "TLSRoute/default/again: older routes have all its names at Service default/db",
     "TCPRoute/default/other: port 2 of Service default/db is routed by TLSRoute/default/one (test.yaml:7): a port has routes of one kind, the first of GRPCRoute, HTTPRoute, TLSRoute, TCPRoute",
   ]);
   const tcp = connections(at("TCPRoute", "a", { parent: ", port: 1" }), at("TCPRoute", "b", { parent: ", port: 1" }));

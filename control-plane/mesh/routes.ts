@@ -4,6 +4,7 @@ import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { parentPorts, parentProblem, portProblem, resolveBackend } from "./backends.ts";
 import type { Permits } from "./grants.ts";
+import { MatchClaims } from "./match-claims.ts";
 import { callPolicy, type PolicyIndex, targetKey } from "./policies.ts";
 import {
   type AttachedRule,
@@ -36,6 +37,8 @@ export function isRoute(object: Manifest): object is RouteManifest {
 /** A route at one of its parents. */
 interface Attachment {
   readonly key: string;
+  /** Index of `parent` in the route. */
+  readonly ref: number;
   readonly parent: ParentRef;
   readonly ports: readonly number[];
   readonly clientNamespace: string | null;
@@ -51,6 +54,7 @@ export function attachRoutes(
   const http = new Map<string, AttachedRule[]>();
   const connections = new Map<string, ConnectionRule[]>();
   const claims = new Map<string, RouteManifest>();
+  const matches = new MatchClaims();
   const add = <T>(to: Map<string, T[]>, key: string, items: readonly T[]): void => {
     to.set(key, [...(to.get(key) ?? []), ...items]);
   };
@@ -69,19 +73,31 @@ export function attachRoutes(
       const attachments = attach(route, services, claims, tell);
       if (isConnectionRoute(route)) {
         const rule = connectionRule(route, resolve, tell);
-        for (const { key, ports, clientNamespace } of attachments) {
-          for (const port of ports) {
+        for (const { key, ref, ports, clientNamespace } of attachments) {
+          const attached = ports.flatMap((port) => {
             const serverNames = unclaimedNames(route, `${key}:${port}@${clientNamespace ?? ""}`, claims, tell);
-            if (serverNames !== null) add(connections, key, [{ ...rule, port, clientNamespace, serverNames }]);
-          }
+            return serverNames === null ? [] : [{ ...rule, port, clientNamespace, serverNames }];
+          });
+          add(connections, key, attached);
+          if (attached.length === 0)
+            tell(`older routes have all its names at Service ${key}`, undefined, conflict(ref));
         }
       } else {
         const rules = resolvedRules(route, resolve);
-        for (const at of attachments) add(http, at.key, attachedRules(route, rules, at, policies));
+        for (const at of attachments) {
+          add(http, at.key, attachedRules(route, rules, at, policies));
+          const { messages, all } = matches.take(route, at);
+          for (const message of messages) tell(message, undefined, all ? conflict(at.ref) : undefined);
+        }
       }
     }
   }
   return { http, connections };
+}
+
+/** An older object has all that this one would have at a parent. */
+function conflict(ref: number): Failure {
+  return { condition: "Accepted", reason: "Conflicted", ref };
 }
 
 type Tell = (message: string, source?: string, failure?: Failure) => void;
@@ -129,7 +145,7 @@ function attach(
       if (ports.length > 0) tell(message);
       else tell(message, undefined, { condition: "Accepted", reason, ref });
     }
-    return ports.length === 0 ? [] : [{ key, parent, ports, clientNamespace }];
+    return ports.length === 0 ? [] : [{ key, ref, parent, ports, clientNamespace }];
   });
 }
 

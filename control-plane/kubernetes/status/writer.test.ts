@@ -35,7 +35,14 @@ function written(api = new FakeApi()): Written {
   return { ...fixture, warnings, lead };
 }
 
-const route = (name: string, parts = {}) => httpRoute(name, serviceRef("orders"), serviceRef("orders"), parts);
+/** Each with a path of its own: of two with the same one the younger would be in conflict. */
+function route(name: string): JsonObject {
+  const matches = [{ path: { type: "PathPrefix", value: `/${name}` } }];
+  const rules = [{ matches, backendRefs: [serviceRef("orders")] }];
+  return httpRoute(name, serviceRef("orders"), serviceRef("orders"), {
+    spec: { parentRefs: [serviceRef("orders")], rules },
+  });
+}
 
 function metadata(object: JsonObject, parts: JsonObject): JsonObject {
   return { ...object, metadata: { ...objectAt(object, "metadata"), ...parts } };
