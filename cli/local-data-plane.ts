@@ -7,6 +7,7 @@ import { collectStartupGarbage } from "../core/startup-garbage.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { DataPlane, type DataPlaneOptions } from "../proxy/data-plane.ts";
+import type { NameService } from "../proxy/on-demand.ts";
 import type { ClusterView } from "../telemetry/cluster-view.ts";
 import type { FamilySamples, MetricsRegistry } from "../telemetry/metrics.ts";
 import { downstreamView, type ProtocolView, upstreamView } from "../telemetry/protocol-view.ts";
@@ -18,6 +19,8 @@ export interface LocalDataPlaneOptions extends DataPlaneSettings {
   readonly clock: Clock;
   readonly registry: MetricsRegistry;
   readonly identity: Pick<IdentityWatch, "get"> | null;
+  /** Whom it asks for what is called and not known. */
+  readonly names: NameService;
   /** What it shares with data planes of other threads; absent: it is the only one. */
   readonly among?: Pick<DataPlaneOptions, "shared" | "places" | "ticketSecret">;
 }
@@ -45,6 +48,7 @@ export class LocalDataPlane implements DataPlaneHost {
       identity: options.identity,
       workload: options.workload,
       drainMs: options.drainMs,
+      names: options.names,
       ...options.among,
     });
   }

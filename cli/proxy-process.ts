@@ -56,6 +56,7 @@ export class ProxyProcess {
   #applied = false;
   #draining = false;
   #left = false;
+  readonly #absent = new WatchCell<ReadonlySet<string>>();
   readonly #stopProcessMetrics: () => void;
 
   /** `workers`: the data plane, where it is in threads of its own. */
@@ -68,7 +69,13 @@ export class ProxyProcess {
     this.workers = workers;
     this.#local =
       workers === null
-        ? new LocalDataPlane({ ...settingsOf(options), clock, registry: this.registry, identity })
+        ? new LocalDataPlane({
+            ...settingsOf(options),
+            clock,
+            registry: this.registry,
+            identity,
+            names: { ask: (name) => this.client.ask(name), absent: this.#absent },
+          })
         : null;
     this.host = workers ?? this.local;
     if (this.workers !== null) registerWorkerMetrics(this.registry, this.workers.views);
@@ -86,6 +93,8 @@ export class ProxyProcess {
       observer: this.xds,
       ...options.client,
     });
+    this.client.absent.subscribe((names) => this.#absent.set(names));
+    workers?.askThrough({ ask: (name) => this.client.ask(name), absent: this.#absent });
     this.host.onReady(() => this.#look());
     options.identity?.subscribe(() => this.#look());
     this.client.snapshots.subscribe((snapshot) => {

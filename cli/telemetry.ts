@@ -43,7 +43,11 @@ export interface JoinedTelemetry extends ProxyTelemetry {
 const listenerLog = logger("listener");
 
 /** The flag that an access log has for such a connection: none was matched, or the cluster has no endpoint. */
-const FLAGS: Partial<Readonly<Record<RefusalReason, string>>> = { timeout: "", registry_only: "UH" };
+const FLAGS: Partial<Readonly<Record<RefusalReason, string>>> = {
+  timeout: "",
+  registry_only: "UH",
+  unanswered: "UH",
+};
 const NO_CHAIN = "NR";
 
 export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
@@ -56,6 +60,11 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
     name: "outrigger_filter_outcomes_total",
     help: "What HTTP and network filters did",
     labels: ["filter", "outcome"],
+  });
+  const onDemand = registry.counter({
+    name: "outrigger_on_demand_total",
+    help: "Calls that waited while the control plane was asked what they are for",
+    labels: ["outcome"],
   });
   const sinks = new AccessLogSinks({
     clock,
@@ -132,6 +141,13 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
       if (config.tracing === null) return null;
       const provider = config.tracing.provider ?? options.tracing;
       return provider === null ? null : createTracer(config.tracing, { clock, random, sink: exporterOf(provider) });
+    },
+    onDemand(outcome, place) {
+      onDemand.cell(outcome).inc();
+      if (outcome !== "unanswered") return;
+      const unsaid = refusals.tell(`on demand ${place}`);
+      const message = `the control plane has not said in time whether ${place} is a service of the mesh: taken for none`;
+      if (unsaid !== null) listenerLog.warn({ unsaid }, message);
     },
     filterCounter: (filter, outcome) => filters.cell(filter, outcome),
     rbac: (statPrefix) => ({

@@ -13,6 +13,7 @@ import type { Snapshot } from "../model/snapshot.ts";
 import type { DecodeOptions } from "../xds/place.ts";
 import type { ResourceKind } from "../xds/resources.ts";
 import type { GrpcTarget } from "./ads/grpc-transport.ts";
+import { AskedNames } from "./asked-names.ts";
 import { Assembler, type Assembly } from "./assemble.ts";
 import { CachedStart } from "./cached-start.ts";
 import type { LastGoodFile } from "./last-good.ts";
@@ -48,6 +49,10 @@ export interface ControlClientOptions {
 
 export interface ControlClient {
   readonly snapshots: Watch<Snapshot>;
+  /** Asks for a listener by a name that is not its own (`model/on-demand.ts`). */
+  ask(name: string): void;
+  /** Names that were asked for and stand for nothing. */
+  readonly absent: Watch<ReadonlySet<string>>;
   status(): ControlClientStatus;
   /** Ends streams and watches; resolves when the cache on disk is written. */
   close(): Promise<void>;
@@ -94,6 +99,7 @@ class Client implements ControlClient {
   readonly #decoder: XdsDecoder;
   readonly #sources: SourceTable;
   readonly #cache: CachedStart | null;
+  readonly #asked: AskedNames;
   readonly #limits = new Map<string, Timer>();
   readonly #rejections = new Map<ResourceKind, Rejection>();
   #assembly: Assembly;
@@ -131,6 +137,10 @@ class Client implements ControlClient {
         },
       }),
     );
+    const listeners = bootstrap.dynamic?.listeners;
+    this.#asked = new AskedNames((names, dropped) => {
+      if (listeners && !this.#closed) this.#sources.ask(listeners, names, dropped);
+    });
     this.#assembly = this.#assembler.assemble();
     this.#cache = options.lastGood && bootstrap.dynamic ? this.#startCache(options.lastGood, bootstrap) : null;
     if (bootstrap.dynamic) this.#discover(bootstrap.dynamic);
@@ -139,6 +149,14 @@ class Client implements ControlClient {
 
   get snapshots(): Watch<Snapshot> {
     return this.#cell;
+  }
+
+  ask(name: string): void {
+    this.#asked.ask(name);
+  }
+
+  get absent(): Watch<ReadonlySet<string>> {
+    return this.#asked.absent;
   }
 
   status(): ControlClientStatus {
@@ -193,6 +211,7 @@ class Client implements ControlClient {
   }
 
   #onUpdate(update: ResourceUpdate): void {
+    this.#asked.take(update);
     this.#change(() => {
       this.#assembler.apply(update);
       this.#rejections.delete(update.kind);

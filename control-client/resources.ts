@@ -80,4 +80,6 @@ export interface UpdateOf<K extends ResourceKind> {
   readonly upserts: ReadonlyMap<string, ResourceModels[K]>;
   /** Gone; for a kind that is fetched by name: the server says that there is no such resource. */
   readonly removed: readonly string[];
+  /** Names under which these were asked for, if others than their own. */
+  readonly aliases?: readonly string[];
 }

@@ -6,7 +6,7 @@ import type { CacheChange } from "./cache-change.ts";
 import { NO_MANIFESTS } from "./manifest/merge.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import { intercepted, objectsOf } from "./testing/workloads.ts";
-import { namespaceOfResource } from "./translate/names.ts";
+import { serviceOfResource } from "./translate/names.ts";
 
 const SERVICES = ["shop/cart", "shop/orders", "bank/pay", "logs/sink"];
 
@@ -14,6 +14,8 @@ const manifests = SERVICES.map((key) => {
   const [namespace, name] = key.split("/");
   return `---\napiVersion: v1\nkind: Service\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: { ports: [{ name: http, port: 80 }] }\n`;
 }).join("");
+
+const namespaceOfResource = (name: string): string | null => serviceOfResource(name)?.split("/")[0] ?? null;
 
 function open() {
   const mesh = new Mesh("cluster.local");
@@ -83,15 +85,17 @@ test("a change of what is reached touches what comes and goes, for those whom it
   );
 });
 
-test("the namespace of a resource is in its name, if it is a service's", () => {
+test("the service of a resource is in its name, if it has one", () => {
   const names = {
-    "outbound|80||stock.default": "default",
-    "stock.default:80": "default",
-    "stock.default:80@shop": "default",
+    "outbound|80||stock.default": "default/stock",
+    "stock.default:80": "default/stock",
+    "stock.default:80@shop": "default/stock",
+    "stock.default": null,
+    "on-demand|stock.default:80": null,
     "inbound|8080||": null,
     "http_proxy.default": null,
     PassthroughCluster: null,
     virtualOutbound: null,
   };
-  for (const [name, namespace] of Object.entries(names)) assert.equal(namespaceOfResource(name), namespace, name);
+  for (const [name, service] of Object.entries(names)) assert.equal(serviceOfResource(name), service, name);
 });

@@ -15,4 +15,6 @@ export interface EncodedResource {
   readonly name: string;
   readonly version: string;
   readonly bytes: Uint8Array;
+  /** Names by which it was asked for, if others than its own. */
+  readonly aliases?: readonly string[];
 }

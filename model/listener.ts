@@ -59,6 +59,16 @@ export interface ListenerExtension {
    * `inbound`: plaintext that no chain takes is refused for want of mutual TLS, and the log says so.
    */
   readonly virtual?: { readonly kind: "outbound"; readonly registryOnly: boolean } | { readonly kind: "inbound" };
+  /** What is called here and not known is asked for; absent: what was not told does not exist. */
+  readonly onDemand?: OnDemand;
+}
+
+/** Calls wait while the control plane is asked for what they are for. */
+export interface OnDemand {
+  /** How long a call waits, ms. */
+  readonly timeoutMs: number;
+  /** Requests that only this virtual host takes are for something that is not known; "": connections are held instead. */
+  readonly virtualHost: string;
 }
 
 /**

@@ -20,6 +20,7 @@ import { HttpStats } from "./http/http-stats.ts";
 import { Interception } from "./interception.ts";
 import type { ListeningPlaces } from "./listener/places.ts";
 import { ListenerRuntime } from "./listener-runtime.ts";
+import { type NameService, OnDemand } from "./on-demand.ts";
 import { type OutboundObserver, UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import { type CompiledRouteTable, compileRouteTable } from "./router/compile-routes.ts";
@@ -42,6 +43,8 @@ export interface DataPlaneOptions {
   readonly shared?: SharedState;
   /** Where the listeners of all those threads are. Absent: this is the only one. */
   readonly places?: ListeningPlaces;
+  /** Whom to ask for what is called and not known. Absent: nobody. */
+  readonly names?: NameService;
   /** Common to all those threads, so that any of them resumes TLS sessions that another began. Absent: this is the only one. */
   readonly ticketSecret?: Uint8Array;
 }
@@ -95,8 +98,10 @@ export class DataPlane {
       contexts,
     });
     this.#interception = new Interception(this.clusters, () => this.#listeners.values(), clock);
+    this.#onDemand = options.names ? new OnDemand(options.names, clock, this.wheel, options.telemetry.onDemand) : null;
     this.#deps = {
       ...options,
+      onDemand: this.#onDemand,
       interception: this.#interception,
       clock,
       wheel: this.wheel,
@@ -111,6 +116,7 @@ export class DataPlane {
 
   readonly #deps: ConstructorParameters<typeof ListenerRuntime>[1];
   readonly #interception: Interception;
+  readonly #onDemand: OnDemand | null;
 
   /** The snapshot in force. */
   get snapshot(): Snapshot {
@@ -163,6 +169,7 @@ export class DataPlane {
     }
     await this.#inSlices(this.#interception.renew(), pace);
     if (this.#closed) return problems;
+    this.#onDemand?.look();
     this.clusters.removeUnused(snapshot);
     this.#sweep();
     return problems;
@@ -279,6 +286,7 @@ export class DataPlane {
     this.#draining = true;
     this.#closed = true;
     this.wheel.cancel(this.#sweepTimer);
+    this.#onDemand?.close();
     for (const listener of this.#open()) listener.close();
     this.clusters.close();
   }

@@ -5,6 +5,7 @@
 import type { Socket } from "node:net";
 import type { EventClock } from "../core/clock.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
+import { formatAddress } from "../model/address.ts";
 import { Flag } from "../model/flags.ts";
 import type { Listener } from "../model/listener.ts";
 import type { ConnectionInfo, ConnectionTls, StreamInfo } from "../telemetry/stream-info.ts";
@@ -22,6 +23,7 @@ import { ServedConnections } from "./listener/served-connections.ts";
 import { type OpaqueWay, ServerWatch } from "./listener/server-watch.ts";
 import type { ConnectionClosed, ServedConnection } from "./listener/terminal.ts";
 import { compileVirtualGuard, type VirtualGuard } from "./listener/virtual-guard.ts";
+import type { OnDemand } from "./on-demand.ts";
 import { TlsFailure } from "./tls/failure.ts";
 
 /** What is counted about connections. */
@@ -41,6 +43,8 @@ export interface InboundDeps {
   readonly wheel: TimerWheel;
   readonly observer: ConnectionObserver;
   readonly interception: Interception;
+  /** null: there is nobody to ask for what is called and not known. */
+  readonly onDemand: OnDemand | null;
   /** null: the listener keeps none. */
   readonly log: ConnectionLog | null;
 }
@@ -63,6 +67,10 @@ export class InboundListener implements IntakeOwner {
   /** Connections that have not yet shown what they speak, and who listens to their servers meanwhile. */
   readonly #intakes = new Map<Intake, ServerWatch | null>();
   readonly #handshakes: Handshakes;
+  /** null: what no other listener takes is served here at once. */
+  readonly #onDemand: OnDemand | null;
+  /** Connections that wait until it is known what they are for. */
+  readonly #held = new Map<Arrival, () => void>();
 
   constructor(
     listener: Listener,
@@ -81,19 +89,21 @@ export class InboundListener implements IntakeOwner {
     this.#steps = compileListenerFilters(listener, original);
     this.#guard = compileVirtualGuard(listener, own);
     this.#keepsSource = listener.transparent === true && listener.outrigger?.virtual?.kind === "inbound";
+    const asks = listener.outrigger?.virtual?.kind === "outbound" && listener.outrigger.onDemand !== undefined;
+    this.#onDemand = asks ? deps.onDemand : null;
     const detection = listener.outrigger?.detection;
     this.#detection = detection === undefined ? null : new Detection(detection, listener, memory);
   }
 
   /** All that was accepted and is open, what speaks no HTTP yet included. */
   get open(): number {
-    return this.#connections.size + this.#handshakes.size + this.#intakes.size;
+    return this.#connections.size + this.#handshakes.size + this.#intakes.size + this.#held.size;
   }
 
   /** Connections of chains that are not in force any more, and those that may yet turn out to be. */
   get leaving(): number {
     const { leaving, hasDepartures } = this.#connections;
-    return leaving + (hasDepartures ? this.#intakes.size + this.#handshakes.size : 0);
+    return leaving + (hasDepartures ? this.#intakes.size + this.#handshakes.size + this.#held.size : 0);
   }
 
   readonly accept = (socket: Socket): void => {
@@ -115,10 +125,52 @@ export class InboundListener implements IntakeOwner {
         return;
       }
       if (this.#handOver(arrival)) return;
+      if (this.#onDemand !== null && this.#hold(arrival, at, this.#onDemand)) return;
       if (this.#keepsSource) arrival.keepsSource = !this.#deps.interception.addresses.has(arrival.sourceAddress);
     } else if (steps.length > 0) at = runSteps(steps, 0, arrival);
-    if (at === steps.length) this.#identified(arrival, null);
+    this.#proceed(arrival, at);
+  }
+
+  #proceed(arrival: Arrival, at: number): void {
+    if (at === this.#steps.length) this.#identified(arrival, null);
     else this.#inspect(arrival, at);
+  }
+
+  /** Keeps a connection until it is known what is there that it was going to; false: it need not wait. */
+  #hold(arrival: Arrival, at: number, onDemand: OnDemand): boolean {
+    const { destinationAddress: host, destinationPort: port, socket } = arrival;
+    const place = formatAddress({ kind: "tcp", host, port });
+    const waiting = onDemand.hold(place, this.#listener.outrigger?.onDemand?.timeoutMs ?? 0, {
+      retry: () => {
+        if (!this.#handOver(arrival)) return false;
+        this.#release(arrival);
+        return true;
+      },
+      end: (why) => {
+        this.#release(arrival);
+        arrival.unanswered = why === "unanswered";
+        this.#proceed(arrival, at);
+      },
+    });
+    if (typeof waiting === "string") {
+      arrival.unanswered = waiting === "unanswered";
+      return false;
+    }
+    const onClose = (): void => {
+      waiting.cancel();
+      this.#release(arrival);
+      this.#logUnserved(arrival.info(this.#listener.name, "", null));
+    };
+    socket.on("close", onClose);
+    this.#held.set(arrival, onClose);
+    return true;
+  }
+
+  #release(arrival: Arrival): void {
+    const onClose = this.#held.get(arrival);
+    if (onClose === undefined) return;
+    this.#held.delete(arrival);
+    arrival.socket.off("close", onClose);
   }
 
   /** Busy connections close after their response, idle ones after `graceMs` without a request. */
@@ -143,6 +195,8 @@ export class InboundListener implements IntakeOwner {
       intake.destroy();
     }
     this.#intakes.clear();
+    // Each takes itself off the list when its socket has closed.
+    for (const { socket } of this.#held.keys()) socket.destroy();
     this.#handshakes.close();
     this.#connections.close();
   }
@@ -326,7 +380,7 @@ export class InboundListener implements IntakeOwner {
   #tellUnknown(arrival: Arrival, chain: CompiledFilterChain): void {
     const virtual = this.#listener.outrigger?.virtual;
     if (virtual?.kind !== "outbound" || !virtual.registryOnly || chain !== this.#fallback) return;
-    const { reason, explanation } = refusals.registryOnly(arrival);
+    const { reason, explanation } = arrival.unanswered ? refusals.unanswered(arrival) : refusals.registryOnly(arrival);
     this.#deps.observer.onRefused(this.#listener.name, reason, explanation, arrival.sourceAddress);
   }
 

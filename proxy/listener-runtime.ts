@@ -13,8 +13,9 @@ import type { RouteTable } from "../model/route.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { TcpProxy } from "../model/tcp.ts";
 import { ActiveFaults } from "./filters/active-faults.ts";
+import { OnDemandStage } from "./filters/on-demand.ts";
 import { compileNetworkRbac } from "./filters/rbac-network.ts";
-import { compileRuntime, serverOptions } from "./http/compile-runtime.ts";
+import { compileRuntime, type RuntimeParts, serverOptions } from "./http/compile-runtime.ts";
 import type { HttpStats } from "./http/http-stats.ts";
 import { compileObserve } from "./http/observe.ts";
 import type { HttpContext, HttpRuntime } from "./http/runtime.ts";
@@ -27,6 +28,7 @@ import { ConnectionLog } from "./listener/connection-log.ts";
 import { BoundListener } from "./listener/listener.ts";
 import type { ListeningPlaces } from "./listener/places.ts";
 import type { Terminal } from "./listener/terminal.ts";
+import type { OnDemand } from "./on-demand.ts";
 import type { UpstreamClusters } from "./outbound.ts";
 import type { ProxyTelemetry } from "./proxy-telemetry.ts";
 import type { CompiledRouteTable } from "./router/compile-routes.ts";
@@ -47,6 +49,8 @@ export interface ListenerDeps {
   readonly contexts: ContextCache;
   readonly workload: string;
   readonly interception: Interception;
+  /** null: there is nobody to ask. */
+  readonly onDemand: OnDemand | null;
   /** Counts of all threads of the process. Absent: this is the only one. */
   readonly shared?: SharedState;
   /** Where other threads listen as well. Absent: this is the only one. */
@@ -223,12 +227,13 @@ export class ListenerRuntime implements TakingListener {
 
   #compile(config: Listener): InboundListener {
     this.#slots = [];
-    const { clock, wheel, telemetry, interception } = this.#deps;
+    const { clock, wheel, telemetry, interception, onDemand } = this.#deps;
     return new InboundListener(config, (chain) => this.#compileChain(config, chain), {
       clock,
       wheel,
       observer: telemetry.connections(config),
       interception,
+      onDemand,
       log: config.accessLogs.length === 0 ? null : new ConnectionLog(telemetry.accessLogs(config.accessLogs), clock),
     });
   }
@@ -293,6 +298,13 @@ export class ListenerRuntime implements TakingListener {
     return { terminal, slot };
   }
 
+  #unknown({ outrigger }: Listener): RuntimeParts["unknown"] {
+    const { onDemand } = this.#deps;
+    if (onDemand === null || !outrigger?.onDemand?.virtualHost) return null;
+    const { virtualHost, timeoutMs } = outrigger.onDemand;
+    return { virtualHost, stage: new OnDemandStage(onDemand, timeoutMs) };
+  }
+
   #compileTcp(listener: Listener, config: TcpProxy, slot: ChainSlot): TcpRuntime {
     const { clock, wheel, random, clusters, telemetry, workload } = this.#deps;
     return compileTcp(config, {
@@ -339,6 +351,7 @@ export class ListenerRuntime implements TakingListener {
       // Only Outrigger's own configuration says so: under plain Envoy configuration the bodies are Envoy's.
       callerIsLocal: listener.trafficDirection === "outbound" && listener.outrigger !== null,
       stats,
+      unknown: this.#unknown(listener),
       bufferLimit: listener.perConnectionBufferLimitBytes,
       routes: () => inline ?? this.#tables.get(name) ?? null,
       observe: compileObserve({

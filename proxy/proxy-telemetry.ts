@@ -8,6 +8,7 @@ import type { RequestMetrics } from "../telemetry/request-metrics.ts";
 import type { TcpMetrics } from "../telemetry/tcp-metrics.ts";
 import type { RequestTracer } from "../telemetry/tracing/tracer.ts";
 import type { ConnectionObserver } from "./inbound.ts";
+import type { OnDemandObserver } from "./on-demand.ts";
 
 export interface Counter {
   inc(): void;
@@ -23,6 +24,8 @@ export interface ProxyTelemetry {
   tracer(config: HttpConnectionManager): RequestTracer | null;
   /** A counter of an HTTP filter's outcome: `rbac` `denied`, `fault` `aborted` … */
   filterCounter(filter: string, outcome: string): Counter;
+  /** Of calls that waited until it was known what they are for. */
+  readonly onDemand: OnDemandObserver;
   /** Counters of a network RBAC filter. */
   rbac(statPrefix: string): Readonly<Record<"allowed" | "denied" | "shadowAllowed" | "shadowDenied", Counter>>;
 }

@@ -1,13 +1,15 @@
 /** What Outrigger's control plane says about a listener beyond Envoy: `metadata.filter_metadata["outrigger"]`. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Metadata } from "../generated/envoy/config/core/v3/base_pb.js";
-import type { Detection, ListenerExtension } from "../model/listener.ts";
+import type { Detection, ListenerExtension, OnDemand } from "../model/listener.ts";
 import { ObjectReader } from "./json-object.ts";
 import { metadataOf, OUTRIGGER } from "./metadata.ts";
 import type { Place } from "./place.ts";
 
 /** Where the control plane asks for detection without saying after how long. */
 const SERVER_FIRST_AFTER_MS = 100;
+/** Where it lets sidecars ask without saying for how long. */
+const ON_DEMAND_TIMEOUT_MS = 2000;
 
 /** null: plain Envoy. */
 export function decodeListenerExtension(metadata: Metadata | undefined, at: Place): ListenerExtension | null {
@@ -25,6 +27,7 @@ export function decodeListenerExtension(metadata: Metadata | undefined, at: Plac
     multiplex: reader.boolean("multiplex", false),
     ...optional("detection", reader.object("detection", decodeDetection)),
     ...optional("virtual", reader.object("virtual", decodeVirtual)),
+    ...optional("onDemand", reader.object("on_demand", decodeOnDemand)),
   };
   reader.end();
   return extension;
@@ -39,13 +42,20 @@ function decodeVirtual(reader: ObjectReader): NonNullable<ListenerExtension["vir
   return kind === "inbound" ? { kind } : { kind, registryOnly: reader.boolean("registry_only", false) };
 }
 
+function decodeOnDemand(reader: ObjectReader): OnDemand {
+  return {
+    timeoutMs: reader.number("timeout_ms", ON_DEMAND_TIMEOUT_MS),
+    virtualHost: reader.string("virtual_host", ""),
+  };
+}
+
 /** A field that is there only if it has a value. */
 function optional<K extends string, T>(name: K, value: T | null): { readonly [P in K]?: T } {
   return value === null ? {} : ({ [name]: value } as { readonly [P in K]: T });
 }
 
 export function encodeListenerExtension(extension: ListenerExtension): JsonObject {
-  const { service, httpProxy, multiplex, detection, virtual } = extension;
+  const { service, httpProxy, multiplex, detection, virtual, onDemand } = extension;
   return {
     ...(service
       ? {
@@ -61,6 +71,7 @@ export function encodeListenerExtension(extension: ListenerExtension): JsonObjec
     ...(multiplex ? { multiplex } : {}),
     ...(detection ? { detection: { server_first_after_ms: detection.serverFirstAfterMs } } : {}),
     ...(virtual ? { virtual: encodeVirtual(virtual) } : {}),
+    ...(onDemand ? { on_demand: { timeout_ms: onDemand.timeoutMs, virtual_host: onDemand.virtualHost } } : {}),
   };
 }
 

@@ -90,6 +90,11 @@ test("the control plane says how a protocol is found, and which listeners interc
     registryOnly: true,
   });
   assert.deepEqual(extension({ virtual: { kind: "inbound" } })?.virtual, { kind: "inbound" });
+  assert.deepEqual(extension({ on_demand: { virtual_host: "unknown" } })?.onDemand, {
+    timeoutMs: 2000,
+    virtualHost: "unknown",
+  });
+  assert.deepEqual(extension({ on_demand: { timeout_ms: 500 } })?.onDemand, { timeoutMs: 500, virtualHost: "" });
 });
 
 test("Envoy's names of what interception needs", () => {

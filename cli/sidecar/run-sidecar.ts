@@ -204,6 +204,8 @@ function sidecarNode(
   if (addresses.length > 0) workload["addresses"] = [...addresses];
   if (loopback !== null) workload["loopback"] = { ...loopback };
   if (interception !== null) workload["interception"] = { ...interception };
+  // A program in a network of its own finds services by names that are written from what its sidecar was told of.
+  if ((interception?.networkNamespace ?? "") === "") workload["onDemand"] = true;
   if (probe.length > 0) workload["probes"] = probe.map((one) => ({ ...one }));
   return {
     id: `${service}.${namespace}~${address}~${inboundPort}`,

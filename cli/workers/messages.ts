@@ -34,6 +34,8 @@ export type PlaceEntry = { readonly port: number } | { readonly error: string };
 export type ToWorker =
   | { readonly kind: "slice"; readonly slice: SnapshotSlice; readonly places: ReadonlyMap<string, PlaceEntry> | null }
   | { readonly kind: "certificate"; readonly certificate: WorkloadCertificate }
+  /** Names that were asked for and stand for nothing: all of them. */
+  | { readonly kind: "absent"; readonly names: ReadonlySet<string> }
   | { readonly kind: "collect"; readonly id: number }
   | { readonly kind: "log_level"; readonly level: LogLevel; readonly component: string | undefined }
   | { readonly kind: "reopen_logs" }
@@ -59,6 +61,8 @@ export type FromWorker =
       readonly unready: readonly string[];
     }
   | { readonly kind: "unready"; readonly names: readonly string[] }
+  /** The control plane is to be asked for a listener by a name that is not its own. */
+  | { readonly kind: "ask"; readonly name: string }
   /** Some of the clusters of a report that is still to come. */
   | { readonly kind: "report_clusters"; readonly id: number; readonly clusters: readonly ClusterView[] }
   /** The rest of it. */

@@ -29,6 +29,7 @@ class DataPlaneWorker {
   readonly #port: MessagePort;
   readonly #registry = new MetricsRegistry(systemClock);
   readonly #certificate = new WatchCell<WorkloadCertificate>();
+  readonly #absent = new WatchCell<ReadonlySet<string>>();
   readonly #local: LocalDataPlane;
   readonly #places: WorkerPlaces;
   readonly #snapshots = new SnapshotReceiver();
@@ -45,6 +46,7 @@ class DataPlaneWorker {
       clock: systemClock,
       registry: this.#registry,
       identity: start.hasIdentity ? this.#certificate : null,
+      names: { ask: (name) => this.#tell({ kind: "ask", name }), absent: this.#absent },
       among: { shared: new SharedState(start.memory, start.index), places, ticketSecret: start.ticketSecret },
     });
     registerThreadMetrics(this.#registry, String(start.index));
@@ -63,6 +65,9 @@ class DataPlaneWorker {
         return;
       case "certificate":
         this.#certificate.set(message.certificate);
+        return;
+      case "absent":
+        this.#absent.set(message.names);
         return;
       case "collect":
         void this.#report(message.id);

@@ -54,6 +54,7 @@ beforeEach(() => {
       return worker as unknown as DataPlaneWorker;
     },
     onReady: () => undefined,
+    onAsk: () => undefined,
     onEnded: () => ended++,
     closeSocket: (fd) => closed.push(fd),
   });

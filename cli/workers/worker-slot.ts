@@ -16,6 +16,8 @@ export interface SlotOptions {
   readonly start: (left: ReadonlyMap<string, number>, events: WorkerEvents) => DataPlaneWorker;
   /** Clusters of the worker became ready. */
   readonly onReady: () => void;
+  /** It asks for a listener by a name that is not its own. */
+  readonly onAsk: (name: string) => void;
   /** A worker's thread is gone, and the next has not begun. */
   readonly onEnded: () => void;
   /** Closes a descriptor that nobody wants any more. */
@@ -87,9 +89,9 @@ export class WorkerSlot {
   }
 
   #begin(sockets: ReadonlyMap<string, number>): void {
-    const { clock, start, onReady } = this.#options;
+    const { clock, start, onReady, onAsk } = this.#options;
     this.#begunAt = clock.now();
-    const worker: DataPlaneWorker = start(sockets, { onReady, onExit: (error) => this.#onExit(worker, error) });
+    const worker: DataPlaneWorker = start(sockets, { onReady, onAsk, onExit: (error) => this.#onExit(worker, error) });
     this.#worker = worker;
   }
 

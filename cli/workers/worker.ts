@@ -13,6 +13,8 @@ import { snapshotSlices } from "./snapshot-slices.ts";
 export interface WorkerEvents {
   /** Clusters became ready. */
   onReady(): void;
+  /** It asks for a listener by a name that is not its own. */
+  onAsk(name: string): void;
   /** The thread is gone; `error`: what killed it, null where it was asked to go. */
   onExit(error: Error | null): void;
 }
@@ -192,6 +194,9 @@ export class DataPlaneWorker {
       case "unready":
         this.unready = message.names;
         events.onReady();
+        break;
+      case "ask":
+        events.onAsk(message.name);
         break;
       case "report_clusters":
         if (this.#collecting?.id === message.id) this.#collecting.clusters.push(...message.clusters);

@@ -10,6 +10,7 @@ import { defaultLogLevel, type LogLevel, logger, logLevels, setLogLevel } from "
 import { systemRandom } from "../../core/random.ts";
 import { createSharedMemory, type SharedMemory, SharedState } from "../../core/shared-state.ts";
 import { EMPTY_SNAPSHOT, type Snapshot } from "../../model/snapshot.ts";
+import type { NameService } from "../../proxy/on-demand.ts";
 import type { FamilySamples } from "../../telemetry/metrics.ts";
 import type { WorkerView } from "../../telemetry/worker-metrics.ts";
 import type { DataPlaneHost, DataPlaneSettings, HostedListener, IdentityWatch } from "../data-plane-host.ts";
@@ -44,6 +45,8 @@ export class Workers implements DataPlaneHost {
   #merged: WorkerReport | null = null;
   #refreshing: Promise<void> | null = null;
   #onReady: () => void = () => undefined;
+  #names: NameService | null = null;
+  #stopNames: () => void = () => undefined;
   #ending = false;
 
   constructor(options: WorkersOptions) {
@@ -66,6 +69,7 @@ export class Workers implements DataPlaneHost {
       random: systemRandom,
       start: (left, events) => this.#start(index, left, events),
       onReady: () => this.#onReady(),
+      onAsk: (name) => this.#names?.ask(name),
       onEnded: () => this.#shared.releaseThread(index),
       closeSocket: closeSync,
     });
@@ -86,6 +90,8 @@ export class Workers implements DataPlaneHost {
       joining: this.#applied,
     } as const;
     const worker = new DataPlaneWorker(start, left, { clock, places: this.#places, events });
+    const absent = this.#names?.absent.get();
+    if (absent) worker.send({ kind: "absent", names: absent });
     if (this.#applied) void worker.apply(this.#snapshot);
     return worker;
   }
@@ -117,6 +123,12 @@ export class Workers implements DataPlaneHost {
 
   onReady(callback: () => void): void {
     this.#onReady = callback;
+  }
+
+  /** Whom workers ask from now on for what is called and not known. */
+  askThrough(names: NameService): void {
+    this.#names = names;
+    this.#stopNames = names.absent.subscribe((absent) => this.#tell({ kind: "absent", names: absent }));
   }
 
   refresh(): Promise<void> {
@@ -188,6 +200,7 @@ export class Workers implements DataPlaneHost {
     if (this.#ending) return;
     this.#ending = true;
     this.#stopIdentity();
+    this.#stopNames();
     this.#places.close();
     for (const slot of this.slots) slot.stopRestarting();
   }

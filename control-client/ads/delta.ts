@@ -15,6 +15,8 @@ import { type Subscription, Subscriptions } from "./subscription.ts";
 import { unwrap } from "./unwrap.ts";
 import type { Incoming, Settled, Variant } from "./variant.ts";
 
+const WILDCARD = "*";
+
 export class Delta implements Variant {
   readonly #node: ReturnType<typeof nodeMessage>;
   readonly #subscriptions = new Subscriptions();
@@ -58,6 +60,16 @@ export class Delta implements Variant {
     ];
   }
 
+  ask(kind: ResourceKind, names: readonly string[], dropped: readonly string[]): Uint8Array[] {
+    const subscription = this.#subscriptions.ensure(kind);
+    for (const name of names) subscription.besides.add(name);
+    for (const name of dropped) subscription.besides.delete(name);
+    // What a stream begins with has all names.
+    if (!this.#open || !subscription.asked) return [];
+    const request = { resourceNamesSubscribe: [...names], resourceNamesUnsubscribe: [...dropped] };
+    return [this.#request(subscription, request)];
+  }
+
   inventory<K extends ResourceKind>(kind: K): Inventory<K> | undefined {
     return this.#subscriptions.get(kind)?.inventory;
   }
@@ -77,7 +89,8 @@ export class Delta implements Variant {
   settle<K extends ResourceKind>(kind: K, incoming: Incoming, examined: Examined<K>): Settled {
     const subscription = this.#subscriptions.ensure(kind);
     const { problems, refused } = examined;
-    const update = subscription.take(incoming.version, examined, incoming.removed);
+    const aliases = incoming.items.flatMap((item) => item.aliases ?? []);
+    const update = { ...subscription.take(incoming.version, examined, incoming.removed), aliases };
     const detail = errorDetail(problems);
     return {
       reply: this.#request(subscription, { responseNonce: incoming.nonce, ...(detail ? { errorDetail: detail } : {}) }),
@@ -89,8 +102,10 @@ export class Delta implements Variant {
 
   /** The first request of a kind on a stream: all names, and what is held from earlier streams. */
   #first(subscription: Subscription<ResourceKind>): Uint8Array {
+    const { besides } = subscription;
     return this.#request(subscription, {
-      resourceNamesSubscribe: [...subscription.names].sort(),
+      // A first request that names anything means the whole only if it says so.
+      resourceNamesSubscribe: besides.size > 0 ? [WILDCARD, ...besides] : [...subscription.names].sort(),
       initialResourceVersions: subscription.inventory.versions(),
     });
   }

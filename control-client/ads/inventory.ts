@@ -15,6 +15,8 @@ export interface Item {
   readonly name: string;
   readonly version: string;
   readonly resource: EncodedResource;
+  /** Names that it goes by besides (`Resource.aliases`). */
+  readonly aliases?: readonly string[];
   /** What is wrong with the wrapper, if anything. */
   readonly problem?: string;
 }

@@ -72,6 +72,10 @@ export class AdsSession implements ResourceSource {
     this.#send(this.#o.variant.want(kind, names));
   }
 
+  ask(kind: ResourceKind, names: readonly string[], dropped: readonly string[]): void {
+    this.#send(this.#o.variant.ask(kind, names, dropped));
+  }
+
   #connect(): void {
     this.#timer = null;
     let stream: XdsStream | null = null;

@@ -61,6 +61,10 @@ export class StateOfTheWorld implements Variant {
     return [this.#request(subscription, {})];
   }
 
+  ask(): Uint8Array[] {
+    return [];
+  }
+
   inventory<K extends ResourceKind>(kind: K): Inventory<K> | undefined {
     return this.#subscriptions.get(kind)?.inventory;
   }

@@ -9,6 +9,8 @@ export class Subscription<K extends ResourceKind> {
   readonly inventory: Inventory<K>;
   /** Always empty for kinds that are fetched as a whole. */
   names: ReadonlySet<string> = new Set();
+  /** Names that are asked for beside the whole; see `ResourceSource.ask`. */
+  readonly besides = new Set<string>();
   /** Of the last response on this stream; "" before the first. */
   nonce = "";
   /** Of the last response that was taken, on whatever stream. */

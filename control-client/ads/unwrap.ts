@@ -3,8 +3,13 @@ import type { Resource } from "../../generated/envoy/service/discovery/v3/discov
 import type { Item } from "./inventory.ts";
 
 /** `version` is the wrapper's own, or the response's where resources have none of their own. */
-export function unwrap({ name, resource, ttl }: Resource, version: string): Item {
-  const item = { name, version, resource: resource ?? { typeUrl: "", value: new Uint8Array() } };
+export function unwrap({ name, resource, aliases, ttl }: Resource, version: string): Item {
+  const item: Item = {
+    name,
+    version,
+    resource: resource ?? { typeUrl: "", value: new Uint8Array() },
+    ...(aliases.length > 0 && { aliases }),
+  };
   // Serving it beyond its time would be wrong, and so would be dropping it for want of the heartbeats.
   return ttl ? { ...item, problem: "a time to live (ttl) is not supported" } : item;
 }

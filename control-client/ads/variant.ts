@@ -44,6 +44,8 @@ export interface Variant {
   close(): void;
   /** Sets the names wanted of a kind (ignored for kinds fetched as a whole); the requests that say so on an open stream. */
   want(kind: ResourceKind, names: ReadonlySet<string>): Uint8Array[];
+  /** Asks for names beside a kind that is fetched as a whole, and lets go of others. Delta only: else nothing is sent. */
+  ask(kind: ResourceKind, names: readonly string[], dropped: readonly string[]): Uint8Array[];
   /** Reads a response. Throws on bytes that are not one. */
   parse(message: Uint8Array): Incoming;
   /** The resources held of a kind, or undefined if it is not subscribed to. */

@@ -8,6 +8,7 @@ import type { ResourceSource, SourceStatus } from "./source.ts";
 export class LazySource implements ResourceSource {
   readonly #load: () => Promise<ResourceSource>;
   readonly #wanted = new Map<ResourceKind, ReadonlySet<string>>();
+  #asks: Parameters<NonNullable<ResourceSource["ask"]>>[] = [];
   #source: ResourceSource | null = null;
   #closed = false;
 
@@ -21,6 +22,7 @@ export class LazySource implements ResourceSource {
       this.#source = source;
       for (const [kind, names] of this.#wanted) source.want(kind, names);
       this.#wanted.clear();
+      for (const ask of this.#asks.splice(0)) source.ask?.(...ask);
       source.start();
     });
   }
@@ -28,6 +30,11 @@ export class LazySource implements ResourceSource {
   want(kind: ResourceKind, names: ReadonlySet<string>): void {
     if (this.#source) this.#source.want(kind, names);
     else this.#wanted.set(kind, names);
+  }
+
+  ask(kind: ResourceKind, names: readonly string[], dropped: readonly string[]): void {
+    if (this.#source) this.#source.ask?.(kind, names, dropped);
+    else this.#asks.push([kind, names, dropped]);
   }
 
   status(): SourceStatus {

@@ -27,6 +27,11 @@ export class SourceTable {
     this.#source(kind, source)?.want(kind, NONE);
   }
 
+  /** Asks for listeners by other names than their own; see `ResourceSource.ask`. */
+  ask(source: ConfigSource, names: readonly string[], dropped: readonly string[]): void {
+    this.#source("listener", source)?.ask?.("listener", names, dropped);
+  }
+
   /** Replaces the names wanted of a kind; a source of its own that has no names left is closed. */
   want(kind: NamedKind, wanted: ReadonlyMap<string, ConfigSource | undefined>): void {
     const names = new Map<string, { readonly source: ConfigSource | undefined; readonly names: Set<string> }>();

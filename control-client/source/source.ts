@@ -24,6 +24,11 @@ export interface ResourceSource {
   start(): void;
   /** Sets the names wanted of a kind (none are needed for clusters and listeners). */
   want(kind: ResourceKind, names: ReadonlySet<string>): void;
+  /**
+   * Asks for names beside a kind that is fetched as a whole, and lets go of others: aliases of what exists, which comes
+   * then, or else names that are told to be removed. A source that has no such means does nothing.
+   */
+  ask?(kind: ResourceKind, names: readonly string[], dropped: readonly string[]): void;
   status(): SourceStatus;
   close(): void;
 }

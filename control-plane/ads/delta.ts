@@ -22,19 +22,26 @@ function isFirstHalf(half: Half): boolean {
 }
 
 function takeAdditions(subscription: Subscription, view: ResourceView): readonly EncodedResource[] {
-  const resources: EncodedResource[] = [];
+  const resources = new Map<string, EncodedResource>();
   let bytes = 0;
   for (const name of subscription.dirty) {
     const resource = subscription.wants(name) ? view.lookup(subscription, name) : undefined;
     if (!resource) continue;
     if (bytes > MAX_RESPONSE_BYTES) break;
     subscription.dirty.delete(name);
-    if (subscription.held.get(name)?.version === resource.version) continue;
+    const isAlias = name !== resource.name;
+    const held = subscription.held.get(name)?.version;
+    // Who has asked by another name only has to know once that there is such a resource.
+    if (isAlias ? held !== undefined && held !== ABSENT : held === resource.version) continue;
     subscription.held.set(name, { version: resource.version, resource });
-    resources.push(resource);
-    bytes += resource.bytes.length;
+    const known = resources.get(resource.name);
+    if (known === undefined) bytes += resource.bytes.length;
+    const aliases = [...(known?.aliases ?? []), ...(isAlias ? [name] : [])];
+    resources.set(resource.name, aliases.length === 0 ? resource : { ...resource, aliases });
+    // It comes with its alias: not once more for its own name.
+    if (isAlias) subscription.held.set(resource.name, { version: resource.version, resource });
   }
-  return resources;
+  return [...resources.values()];
 }
 
 function takeRemovals(subscription: Subscription, view: ResourceView): readonly string[] {

@@ -51,6 +51,7 @@ export function takeDeltaRequest(session: Session, kind: ResourceKind, request: 
   const wanted = new Set(request.resourceNamesSubscribe);
   const asksForAll = wanted.delete(WILDCARD) || (first && wanted.size === 0 && WHOLE_KINDS.has(kind));
   if (first) {
+    if (WHOLE_KINDS.has(kind)) session.keep(Object.keys(request.initialResourceVersions));
     for (const [name, version] of Object.entries(request.initialResourceVersions)) {
       subscription.held.set(name, { version, resource: null });
       subscription.dirty.add(name);
@@ -63,11 +64,15 @@ export function takeDeltaRequest(session: Session, kind: ResourceKind, request: 
   for (const name of wanted) {
     // Asking again for what one has means: send it again (xDS, "subscribing to resources").
     if (!first) subscription.held.delete(name);
+    if (kind === "listener") session.ask(name);
     subscription.subscribe(name);
   }
   for (const name of request.resourceNamesUnsubscribe) {
     if (name === WILDCARD) subscription.wildcard = false;
-    else subscription.unsubscribe(name);
+    else {
+      if (kind === "listener") session.unask(name);
+      subscription.unsubscribe(name);
+    }
   }
   if (request.responseNonce !== "") {
     session.answer(kind, request.responseNonce, request.errorDetail?.message ?? null);

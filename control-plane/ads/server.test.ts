@@ -10,7 +10,7 @@ import { CERTIFICATE } from "../../xds/testing/pem.ts";
 import { TestMesh } from "../testing/test-mesh.ts";
 import { TestSidecar, type TestSidecarOptions } from "../testing/test-sidecar.ts";
 import { until } from "../testing/until.ts";
-import { serviceYaml, workload } from "../testing/workloads.ts";
+import { intercepted, serviceYaml, workload } from "../testing/workloads.ts";
 import { adsServiceDefinition } from "./service.ts";
 
 const cleanups: (() => void)[] = [];
@@ -328,4 +328,73 @@ test("bytes that are no gRPC do no harm", async () => {
   cleanups.push(() => socket.destroy());
   const shop = join(address, { variant: "delta", workload: workload("shop") });
   await until("service goes on", () => mesh.ads.sessions().length === 1 && shop.held("cluster").size > 0);
+});
+
+describe("on demand", () => {
+  const POLICY =
+    "---\napiVersion: outrigger.dev/v1alpha1\nkind: MeshPolicy\nmetadata: { name: mesh }\nspec: { reach: { mode: OnDemand } }\n";
+  const other = (name: string, address: string): string =>
+    `---\napiVersion: v1\nkind: Service\nmetadata: { name: ${name}, namespace: other }\nspec: { clusterIP: ${address}, ports: [{ name: http, port: 80 }] }\n`;
+  const MESH = POLICY + serviceYaml("stock") + other("pay", "10.96.0.1") + other("sink", "10.96.0.2");
+  const asking = intercepted("shop", 1, { onDemand: true });
+  const PAY = "outbound|80||pay.other";
+
+  test("a listener that is asked for by an address comes with its alias, after its cluster; one that is not there is removed", async () => {
+    const { address } = await start(MESH);
+    const shop = join(address, { variant: "delta", workload: asking });
+    await quiet(shop);
+    assert.equal(shop.held("listener").has(PAY), false);
+    shop.received.length = 0;
+    shop.subscribe("listener", ["on-demand|10.96.0.1:80", "on-demand|10.96.0.9:80"]);
+    await until("its routes", () => shop.held("route").has("pay.other:80"));
+    await quiet(shop);
+    assert.deepEqual(shop.aliases.get("on-demand|10.96.0.1:80"), PAY);
+    const removed = shop.received.flatMap((received) => received.removed);
+    assert.deepEqual(removed, ["on-demand|10.96.0.9:80"]);
+    const first = (kind: string): number =>
+      shop.received.findIndex((received) => received.kind === kind && received.names.length > 0);
+    assert.ok(first("cluster") >= 0 && first("cluster") < first("listener"));
+    const listeners = shop.received.filter(({ kind }) => kind === "listener").flatMap(({ names }) => names);
+    assert.deepEqual(listeners, [PAY], "once, and nothing besides");
+    // Whoever asks again is answered again.
+    shop.received.length = 0;
+    shop.subscribe("listener", ["on-demand|10.96.0.1:80", "on-demand|10.96.0.9:80"]);
+    await quiet(shop);
+    assert.deepEqual(shop.received, [{ kind: "listener", names: [PAY], removed: ["on-demand|10.96.0.9:80"] }]);
+  });
+
+  test("what comes later is told, to whoever asks", async () => {
+    const { mesh, address } = await start(MESH);
+    const shop = join(address, { variant: "delta", workload: asking });
+    await quiet(shop);
+    shop.subscribe("listener", ["on-demand|10.96.0.9:80"]);
+    await quiet(shop);
+    mesh.apply(MESH + other("late", "10.96.0.9"));
+    await until("its listener", () => shop.aliases.get("on-demand|10.96.0.9:80") === "outbound|80||late.other");
+    shop.unsubscribe("listener", ["on-demand|10.96.0.9:80"]);
+    await quiet(shop);
+    assert.equal(shop.held("listener").has("outbound|80||late.other"), true, "it is used");
+  });
+
+  test("a sidecar that comes back says what it has asked for", async () => {
+    const { mesh, address } = await start(MESH);
+    const shop = join(address, { variant: "delta", workload: asking });
+    await quiet(shop);
+    shop.subscribe("listener", ["*", "on-demand|10.96.0.1:80"]);
+    await until("its listener", () => shop.held("listener").has(PAY));
+    shop.disconnect();
+    mesh.close();
+    // Another control plane, which has heard of nothing.
+    const next = await start(MESH);
+    shop.connect(next.address);
+    await quiet(shop);
+    assert.equal(shop.held("listener").has(PAY), true);
+    assert.equal(shop.received.flatMap((received) => received.removed).includes(PAY), false);
+  });
+
+  test("state of the world is told of everything", async () => {
+    const { address } = await start(MESH);
+    const shop = join(address, { variant: "sotw", workload: intercepted("shop") });
+    await until("everything", () => shop.held("listener").has(PAY));
+  });
 });

@@ -87,9 +87,10 @@ export class AdsServer {
             systemVersionInfo: response.version,
             typeUrl: TYPE_URLS[kind],
             nonce,
-            resources: response.resources.map(({ name, version, bytes }) => ({
+            resources: response.resources.map(({ name, version, bytes, aliases = [] }) => ({
               name,
               version,
+              aliases: [...aliases],
               resource: { typeUrl: TYPE_URLS[kind], value: bytes },
             })),
             removedResources: [...response.removed],

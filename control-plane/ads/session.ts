@@ -88,6 +88,20 @@ export class Session {
       this.#options.cache.names(this.#options.nodeId, subscription.kind),
   };
 
+  /** A listener is wanted by name: it may be that of a service which the client is not told of yet. */
+  ask(name: string): void {
+    this.#options.cache.ask(this.#options.nodeId, name);
+  }
+
+  /** The client holds these from an earlier stream. */
+  keep(names: readonly string[]): void {
+    this.#options.cache.keep(this.#options.nodeId, names);
+  }
+
+  unask(name: string): void {
+    this.#options.cache.unask(this.#options.nodeId, name);
+  }
+
   /** Marks what changed; true if it concerns this client. Nothing is sent before `pump`. */
   touch(changes: ReadonlyMap<ResourceKind, ReadonlySet<string>>): boolean {
     let touched = false;

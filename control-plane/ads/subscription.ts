@@ -1,5 +1,6 @@
 /** What one stream wants of one kind of resource, what it was sent, and what it is still owed. */
 
+import { askedPlace } from "../../model/on-demand.ts";
 import type { ResourceKind } from "../../xds/resources.ts";
 import type { EncodedResource } from "../resource.ts";
 
@@ -99,7 +100,8 @@ export class Subscription {
 
   unsubscribe(name: string): void {
     this.names.delete(name);
-    if (this.wildcard) return;
+    // A name that only stands for another is nobody's but the asker's.
+    if (this.wildcard && askedPlace(name) === null) return;
     this.held.delete(name);
     this.dirty.delete(name);
   }

@@ -1,6 +1,6 @@
 /**
- * `MeshPolicy`: what holds for the mesh as a whole (mutual TLS, calls that leave it, detection of protocols, tracing,
- * access logs), or for the workloads behind single Services (mutual TLS).
+ * `MeshPolicy`: what holds for the mesh as a whole (mutual TLS, calls that leave it, what sidecars are told of, detection
+ * of protocols, tracing, access logs), or for the workloads behind single Services (mutual TLS).
  */
 import { objectMeta } from "./object-meta.ts";
 import { serviceTargetRef } from "./references.ts";
@@ -66,6 +66,7 @@ const spec = object({
   targetRefs: withDefault(list(serviceTargetRef, 1, 16), []),
   mtls: optional(mtls),
   egress: optional(object({ mode: required(oneOf("AllowAny", "RegistryOnly")) })),
+  reach: optional(object({ mode: required(oneOf("All", "OnDemand")) })),
   detection: optional(object({ timeout: optional(duration()), serverFirstAfter: optional(duration(1)) })),
   telemetry: optional(
     object({
@@ -76,7 +77,7 @@ const spec = object({
 });
 
 /** Sections that hold for the mesh as a whole. */
-const MESH_SECTIONS = ["egress", "detection", "telemetry"] as const;
+const MESH_SECTIONS = ["egress", "reach", "detection", "telemetry"] as const;
 
 export const meshPolicySchema = object({
   apiVersion: required(string()),

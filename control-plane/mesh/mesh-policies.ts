@@ -55,6 +55,7 @@ function settings({ value: { spec } }: PolicyManifest): MeshSettings {
       timeoutMs: spec.detection?.timeout ?? detection.timeoutMs,
       serverFirstAfterMs: spec.detection?.serverFirstAfter ?? detection.serverFirstAfterMs,
     },
+    reach: spec.reach?.mode ?? DEFAULT_SETTINGS.reach,
   };
 }
 

@@ -222,6 +222,8 @@ export interface MeshSettings {
   /** What becomes of intercepted calls to what the mesh does not know. */
   readonly egress: "AllowAny" | "RegistryOnly";
   readonly detection: DetectionSettings;
+  /** `OnDemand`: sidecars are told of their own namespace and of what they ask for. */
+  readonly reach: "All" | "OnDemand";
 }
 
 /** How the protocol of a connection is found where none was declared. Durations are ms. */
@@ -237,6 +239,7 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   accessLog: "Off",
   egress: "AllowAny",
   detection: { timeoutMs: 15_000, serverFirstAfterMs: 20 },
+  reach: "All",
 };
 
 export function serviceKey(namespace: string, name: string): string {

@@ -47,6 +47,8 @@ export interface Workload {
   readonly loopback: Loopback | null;
   /** null: the sidecar has loopback addresses. */
   readonly interception: Interception | null;
+  /** Its sidecar asks for services that it was not told of, where it is let. */
+  readonly onDemand?: true;
   readonly probes: readonly HealthProbe[];
   readonly labels: Readonly<Record<string, string>>;
   /** Name of its pod, which is behind those services alone that select it; null: it is none of a cluster's. */

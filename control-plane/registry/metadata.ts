@@ -63,6 +63,7 @@ export function parseWorkload(nodeId: string, metadata: JsonObject): ParsedWorkl
     // What is intercepted needs no addresses of its own.
     loopback: intercepted === null ? loopback(given["loopback"], complain) : null,
     interception: intercepted,
+    ...(given["onDemand"] === true && { onDemand: true }),
     probes: probes(given["probes"], complain),
     labels: labels(given["labels"], complain),
     // Said by the cluster, not by the sidecar.

@@ -52,6 +52,8 @@ const WHOLE: readonly ResourceKind[] = ["cluster", "listener"];
 
 export class TestSidecar {
   readonly received: Received[] = [];
+  /** The resource that goes by another name, too. */
+  readonly aliases = new Map<string, string>();
   /** Responses of all streams, also those that were refused. */
   responses = 0;
   readonly refuse: Map<ResourceKind, string>;
@@ -106,7 +108,7 @@ export class TestSidecar {
   /** Subscribes to further names by hand. */
   subscribe(kind: ResourceKind, names: readonly string[]): void {
     const state = this.#state(kind);
-    const known = state.wanted.size > 0;
+    const known = WHOLE.includes(kind) || state.wanted.size > 0;
     for (const name of names) state.wanted.add(name);
     if (!known) this.#open(kind);
     else if (this.#options.variant === "sotw") this.#requestSotw(kind);
@@ -155,7 +157,7 @@ export class TestSidecar {
     }
     this.#requestDelta(kind, {
       node: this.#node(),
-      resourceNamesSubscribe: WHOLE.includes(kind) ? [] : [...state.wanted],
+      resourceNamesSubscribe: [...state.wanted],
       initialResourceVersions: Object.fromEntries([...state.held].map(([name, { version }]) => [name, version])),
     });
   }
@@ -193,7 +195,8 @@ export class TestSidecar {
       return;
     }
     const state = this.#state(kind);
-    for (const { name, version, resource } of message.resources) {
+    for (const { name, version, resource, aliases } of message.resources) {
+      for (const alias of aliases) this.aliases.set(alias, name);
       if (resource) state.held.set(name, { version, resource: decoded(message.typeUrl, resource) });
     }
     for (const name of message.removedResources) state.held.delete(name);

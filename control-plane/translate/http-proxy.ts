@@ -11,9 +11,20 @@ import { serviceRoutes } from "./service-routes.ts";
 const UNKNOWN_HOST =
   "outrigger: no service of this name is in the mesh. Look for a typing error in the host, or for a Service that has not been applied; hosts outside of the mesh do not pass the sidecar (NO_PROXY).\n";
 
-/** The table for clients of one namespace: only its own services answer to their bare name. */
-export function httpProxyRouteTable(state: MeshState, clientNamespace: string): RouteTable {
-  const virtualHosts = [...state.services.values()].flatMap((service) =>
+/** The virtual host of what is no service's. */
+export const UNKNOWN_HOST_NAME = "unknown-host";
+
+/**
+ * The table for clients of one namespace: only its own services answer to their bare name. `told`: services that these
+ * clients are told of; null: all.
+ */
+export function httpProxyRouteTable(
+  state: MeshState,
+  clientNamespace: string,
+  told: ReadonlySet<string> | null = null,
+): RouteTable {
+  const services = [...state.services].flatMap(([key, service]) => (told === null || told.has(key) ? [service] : []));
+  const virtualHosts = services.flatMap((service) =>
     httpPorts(service.definition).map(({ port }) =>
       virtualHost(
         `${service.definition.name}.${service.definition.namespace}:${port}`,
@@ -23,14 +34,14 @@ export function httpProxyRouteTable(state: MeshState, clientNamespace: string): 
     ),
   );
   const unknown = route({
-    name: "unknown-host",
+    name: UNKNOWN_HOST_NAME,
     match: ANY_REQUEST,
     action: { kind: "direct_response", status: 502, body: UNKNOWN_HOST },
     source: "",
   });
   return routeTable(httpProxyRouteTableName(clientNamespace), [
     ...virtualHosts,
-    virtualHost("unknown-host", ["*"], [unknown]),
+    virtualHost(UNKNOWN_HOST_NAME, ["*"], [unknown]),
   ]);
 }
 
@@ -46,7 +57,7 @@ function domains(service: ServiceDefinition, port: number, clientNamespace: stri
 }
 
 /** Which port a URL without one means: 80 where the service has it (RFC 9110, section 4.2.1), else its first. */
-function portlessPort(service: ServiceDefinition): number | undefined {
+export function portlessPort(service: ServiceDefinition): number | undefined {
   const ports = httpPorts(service);
   return (ports.find(({ port }) => port === 80) ?? ports[0])?.port;
 }

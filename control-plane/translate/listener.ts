@@ -6,15 +6,20 @@ import type { DownstreamTls } from "../../model/tls.ts";
 import { mayBeOpaque } from "../manifest/port-protocol.ts";
 import type { ConnectionRule, DetectionSettings, MeshSettings, ServicePort, ServiceState } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
+import { asks } from "../reach.ts";
 import { connectionRules } from "./connection-rules.ts";
 import { ADS, ANY_CONNECTION, LISTENER } from "./envoy-defaults.ts";
 import { connectionManager, http1Options } from "./http-manager.ts";
+import { UNKNOWN_HOST_NAME } from "./http-proxy.ts";
 import { authority, clusterName, httpProxyRouteTableName, routeTableName } from "./names.ts";
 import { routeScope } from "./route-table.ts";
 import { tcpProxy } from "./tcp-proxy.ts";
 import { refusalLogs } from "./telemetry.ts";
 
 export const HTTP_PROXY_LISTENER = "http_proxy";
+
+/** How long a call waits to learn what it is for, ms. */
+export const ON_DEMAND_TIMEOUT_MS = 2000;
 
 /** What `http_inspector` says of a client that speaks HTTP in plaintext. */
 export const SPEAKS_HTTP = {
@@ -160,7 +165,14 @@ export function httpProxyListener(workload: Workload, settings: MeshSettings): L
     address,
     trafficDirection: "outbound",
     filterChains: [filterChain([{ kind: "http_connection_manager", config }], null)],
-    outrigger: { service: null, httpProxy: true, multiplex: false },
+    outrigger: {
+      service: null,
+      httpProxy: true,
+      multiplex: false,
+      ...(asks(settings, workload) && {
+        onDemand: { timeoutMs: ON_DEMAND_TIMEOUT_MS, virtualHost: UNKNOWN_HOST_NAME },
+      }),
+    },
   };
 }
 

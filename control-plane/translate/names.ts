@@ -30,10 +30,12 @@ export function inboundClusterName(appPort: number): string {
   return `inbound|${appPort}||`;
 }
 
-/** The namespace of the service that a cluster, its endpoints, a listener or a route table is for; null: of none. */
-export function namespaceOfResource(name: string): string | null {
-  const [, ofCluster, ofRoutes] = /^(?:outbound\|\d+\|\|[^.]+\.([^.]+)|[^.|]+\.([^.:]+):\d+(?:@.*)?)$/.exec(name) ?? [];
-  return ofCluster ?? ofRoutes ?? null;
+/** `namespace/name` of the service that a cluster, its endpoints, a listener or a route table is for; null: of none. */
+export function serviceOfResource(name: string): string | null {
+  const [, service, namespace] = /^(?:outbound\|\d+\|\|)?([^.|]+)\.([^.:|]+)(?::\d+(?:@.*)?)?$/.exec(name) ?? [];
+  // A cluster has its port before the name, a table after it.
+  const isOne = name.startsWith("outbound|") !== /:\d+(?:@.*)?$/.test(name);
+  return isOne && service !== undefined && namespace !== undefined ? `${namespace}/${service}` : null;
 }
 
 /** What an upstream sees as authority: `stock.default.svc.cluster.local`, with the port unless it is 80. */

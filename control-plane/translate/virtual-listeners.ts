@@ -2,10 +2,11 @@
 import type { Address } from "../../model/address.ts";
 import type { FilterChain, Listener, ListenerFilter, PortPredicate } from "../../model/listener.ts";
 import type { Workload } from "../mesh/workload.ts";
+import { asks } from "../reach.ts";
 import { ANY_CONNECTION, LISTENER } from "./envoy-defaults.ts";
 import { type InboundContext, inboundChains, takesSilence } from "./inbound.ts";
 import type { InboundPort } from "./inbound-port.ts";
-import { detecting, filterChain, watching } from "./listener.ts";
+import { detecting, filterChain, ON_DEMAND_TIMEOUT_MS, watching } from "./listener.ts";
 import {
   BLACK_HOLE_CLUSTER,
   INBOUND_PASSTHROUGH_CLUSTER,
@@ -46,6 +47,7 @@ export function virtualOutbound({ workload, settings }: InboundContext): Listene
       httpProxy: false,
       multiplex: false,
       virtual: { kind: "outbound", registryOnly },
+      ...(asks(settings, workload) && { onDemand: { timeoutMs: ON_DEMAND_TIMEOUT_MS, virtualHost: "" } }),
     },
   };
 }

@@ -19,6 +19,11 @@ export interface FilterContext {
   answer(status: number, details: string, write: (headers: HeaderMap) => void): void;
   /** Changes the head of the response, the upstream's or a local one, after the route has. */
   onResponse(change: (headers: HeaderMap) => void): void;
+  /**
+   * Looks for the route again, while a stage waits: the table may be another by now. True if another virtual host takes the
+   * request, whose stages it runs through from their beginning.
+   */
+  reroute(): boolean;
   /** Goes on after a stage returned false ("wait") and has not answered. */
   resume(): void;
   /** Calls back after `delayMs` unless the exchange ends before. */

@@ -4,7 +4,8 @@ import type { ForwardAction } from "../../model/route.ts";
 import type { RequestTracer } from "../../telemetry/tracing/tracer.ts";
 import type { ServerOptions } from "../codec/http1/server-connection.ts";
 import type { Http2ServerOptions } from "../codec/http2/server-connection.ts";
-import { compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
+import { type CompiledFilters, compileFilters, type FilterDeps } from "../filters/compile-filters.ts";
+import type { FilterStage } from "../filters/filter.ts";
 import type { CompiledRoute, CompiledRouteTable } from "../router/compile-routes.ts";
 import { type ConnectionManagerDeps, compileConnectionManager } from "../router/connection-manager.ts";
 import { compileForwardRule, type ForwardRule } from "./forward-rule.ts";
@@ -23,12 +24,14 @@ export interface RuntimeParts {
   readonly routes: () => CompiledRouteTable | null;
   readonly observe: Observe;
   readonly stats: HttpStats;
+  /** What is done first for requests that only this virtual host takes; null: nothing. */
+  readonly unknown: { readonly virtualHost: string; readonly stage: FilterStage } | null;
 }
 
 export function compileRuntime(parts: RuntimeParts): HttpRuntime {
   const { config, context } = parts;
   const router = config.filters.find((filter) => filter.kind === "router");
-  const filters = compileFilters(config.filters, parts.filters);
+  const filters = withUnknown(compileFilters(config.filters, parts.filters), parts.unknown);
   const rules = new WeakMap<CompiledRoute, ForwardRule>();
   return {
     config,
@@ -56,6 +59,12 @@ export function compileRuntime(parts: RuntimeParts): HttpRuntime {
     observe: parts.observe,
     stats: parts.stats,
   };
+}
+
+function withUnknown(filters: CompiledFilters, unknown: RuntimeParts["unknown"]): CompiledFilters {
+  if (unknown === null) return filters;
+  const { virtualHost, stage } = unknown;
+  return (route) => (route?.virtualHostName === virtualHost ? [stage, ...filters(route)] : filters(route));
 }
 
 /** What connections need of their connection manager's configuration. */

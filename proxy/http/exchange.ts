@@ -150,12 +150,7 @@ export class Exchange implements DownstreamHandler, FilterContext {
     }
     const route = runtime.routes()?.find(request, info, runtime.context.random) ?? null;
     this.#route = route;
-    if (route !== null) {
-      info.routeName = route.route.name;
-      info.virtualHost = route.virtualHostName;
-      // Filters and logs want to know before the request is forwarded.
-      info.cluster = route.clusterFor(request);
-    }
+    if (route !== null) this.#noteRoute(route);
     if (runtime.tracer !== null) this.#trace = runtime.tracer.start(request, info, route?.route ?? null);
     if (upgrade !== "" && upgrade !== "h2c") {
       if (!allowedUpgrade(upgrade, config, route)) {
@@ -172,6 +167,26 @@ export class Exchange implements DownstreamHandler, FilterContext {
     this.#stages = runtime.filters(route);
     this.#stage = 0;
     this.#runFilters();
+  }
+
+  #noteRoute(route: CompiledRoute): void {
+    const { info } = this;
+    info.routeName = route.route.name;
+    info.virtualHost = route.virtualHostName;
+    // Filters and logs want to know before the request is forwarded.
+    info.cluster = route.clusterFor(this.request);
+  }
+
+  reroute(): boolean {
+    const runtime = this.#runtime;
+    if (runtime === null || this.#phase !== Phase.filters) return false;
+    const route = runtime.routes()?.find(this.request, this.info, runtime.context.random) ?? null;
+    if (route === null || route.virtualHostName === this.info.virtualHost) return false;
+    this.#route = route;
+    this.#noteRoute(route);
+    this.#stages = runtime.filters(route);
+    this.#stage = 0;
+    return true;
   }
 
   #beginGrpc(body: BodyKind): void {

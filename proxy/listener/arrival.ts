@@ -17,6 +17,8 @@ export class Arrival implements ConnectionFacts {
   destinationPort: number;
   /** The address above is what the caller asked for before the connection was intercepted. */
   restored = false;
+  /** Nobody has said in time whether the mesh knows that address. */
+  unanswered = false;
   /** What is called for the connection is to see the caller's address. */
   keepsSource = false;
   /** The cluster whose endpoint has that address, "" where the balancer may choose. */

@@ -7,6 +7,8 @@ export type RefusalReason =
   | "no_filter_chain"
   /** The mesh does not know where it was going, and nothing else may be called. */
   | "registry_only"
+  /** As `registry_only`, but the control plane was asked and has not answered. */
+  | "unanswered"
   /** Plaintext, where only mutual TLS is served. */
   | "plaintext_refused"
   /** It was not intercepted, and so was going nowhere. */
@@ -36,6 +38,12 @@ export const refusals = {
   registryOnly: (arrival: Arrival): Refusal => ({
     reason: "registry_only",
     explanation: `${destinationOf(arrival)} is no service of the mesh, and the egress policy allows nothing else`,
+  }),
+  unanswered: (arrival: Arrival): Refusal => ({
+    reason: "unanswered",
+    explanation:
+      `the control plane has not said in time whether ${destinationOf(arrival)} is a service of the mesh, ` +
+      "and the egress policy allows nothing else",
   }),
   plaintext: (arrival: Arrival): Refusal => ({
     reason: "plaintext_refused",

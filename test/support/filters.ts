@@ -28,6 +28,8 @@ export class FakeContext implements FilterContext {
   /** What is to be done to the response's head. */
   readonly changes: ((headers: HeaderMap) => void)[] = [];
   resumed = 0;
+  /** Whether another route is found by now. */
+  rerouted = false;
   readonly #clock: SimulatedClock | null;
   readonly #ends: (() => void)[] = [];
   #ended = false;
@@ -54,6 +56,10 @@ export class FakeContext implements FilterContext {
 
   onResponse(change: (headers: HeaderMap) => void): void {
     this.changes.push(change);
+  }
+
+  reroute(): boolean {
+    return this.rerouted;
   }
 
   resume(): void {

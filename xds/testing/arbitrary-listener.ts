@@ -135,6 +135,7 @@ const extension: fc.Arbitrary<ListenerExtension> = andPerhaps(plainExtension, {
     fc.record({ kind: fc.constant("outbound" as const), registryOnly: fc.boolean() }),
     fc.record({ kind: fc.constant("inbound" as const) }),
   ),
+  onDemand: fc.record({ timeoutMs: durationMs, virtualHost: plainText }),
 });
 
 const anyListener = fc.record({

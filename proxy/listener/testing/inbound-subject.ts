@@ -9,6 +9,7 @@ import type { ConnectionInfo, StreamInfo } from "../../../telemetry/stream-info.
 import { OwnConnections } from "../../endpoint/own-connections.ts";
 import { InboundListener } from "../../inbound.ts";
 import type { Interception } from "../../interception.ts";
+import type { OnDemand } from "../../on-demand.ts";
 import type { Arrival } from "../arrival.ts";
 import type { CompiledFilterChain } from "../compile-chain.ts";
 import type { ConnectionLog } from "../connection-log.ts";
@@ -121,6 +122,7 @@ export interface SubjectOptions {
   readonly handOver?: (arrival: Arrival) => boolean;
   readonly memory?: DetectionMemory;
   readonly own?: OwnConnections;
+  readonly onDemand?: (subject: InboundSubject) => OnDemand;
 }
 
 export class InboundSubject {
@@ -158,6 +160,7 @@ export class InboundSubject {
         onDenied: (_, explanation) => void this.refused.push({ reason: "denied", explanation }),
       },
       interception,
+      onDemand: options.onDemand?.(this) ?? null,
       log: {
         begin: (info: ConnectionInfo) => () => log("served")(info),
         write: ({ connection, flags }: StreamInfo) =>
