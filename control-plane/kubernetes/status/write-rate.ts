@@ -20,10 +20,11 @@ export class WriteRate {
     this.#allowance--;
   }
 
-  /** When the next one may begin, monotonic ms. */
+  /** When the next one may begin, monotonic ms: never later than whatever time was read before, where it may now. */
   get nextAt(): number {
     this.#refill();
-    return this.#at + (Math.max(0, 1 - this.#allowance) * 1000) / PER_SECOND;
+    if (this.#allowance >= 1) return Number.NEGATIVE_INFINITY;
+    return this.#at + ((1 - this.#allowance) * 1000) / PER_SECOND;
   }
 
   #refill(): void {
