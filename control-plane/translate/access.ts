@@ -36,15 +36,38 @@ export function policiesFor(
   );
 }
 
-/** Filters of HTTP requests in their order: deny, then allow. */
-export function accessFilters(policies: readonly AccessPolicyManifest[], trustDomain: string): readonly HttpFilter[] {
+/** Filters of HTTP requests in their order: deny, then allow. What is `exempt` passes, whatever they say. */
+export function accessFilters(
+  policies: readonly AccessPolicyManifest[],
+  trustDomain: string,
+  exempt: Permission | null = null,
+): readonly HttpFilter[] {
   return rbacStages(policies, (policy) => namedPolicies(policy, trustDomain)).map(({ action, policy }) => ({
     kind: "rbac",
     name: `outrigger.access.${action}`,
     disabled: false,
     statPrefix: "",
-    policy,
+    policy:
+      exempt === null
+        ? policy
+        : { rules: exempting(policy.rules, exempt), shadowRules: exempting(policy.shadowRules, exempt) },
   }));
+}
+
+function exempting(rules: RbacRules | null, exempt: Permission): RbacRules | null {
+  if (rules === null) return null;
+  const { action, policies } = rules;
+  if (action === "allow") {
+    const pass: RbacNamedPolicy = { name: "outrigger.probes", permissions: [exempt], principals: [{ kind: "any" }] };
+    return { action, policies: [...policies, pass] };
+  }
+  const others: Permission = { kind: "not", rule: exempt };
+  const except = ({ name, permissions, principals }: RbacNamedPolicy): RbacNamedPolicy => ({
+    name,
+    permissions: permissions.map((one) => ({ kind: "and", rules: [others, one] })),
+    principals,
+  });
+  return { action, policies: policies.map(except) };
 }
 
 /**

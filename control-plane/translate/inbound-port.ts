@@ -42,7 +42,7 @@ export function inboundPorts(state: MeshState, workload: Workload): readonly Inb
         ...spoken(protocols, isInterceptedInbound(workload)),
         mode,
         serverNames,
-        probes: mode === "STRICT" ? workload.probes.filter((p) => p.port === port).map(({ path }) => path) : [],
+        probes: workload.probes.filter((p) => p.port === port).map(({ path }) => path),
         policies: policiesFor(state, workload, served.has(port) ? port : null),
       };
     });

@@ -1,6 +1,7 @@
 /** Where peers arrive: what a port takes (mutual TLS, plaintext, the application's own TLS), access policy, the application. */
 import type { HttpConnectionManager, HttpFilter } from "../../model/http.ts";
 import type { FilterChain, FilterChainMatch, Listener, NetworkFilter } from "../../model/listener.ts";
+import type { Permission } from "../../model/rbac.ts";
 import { type DownstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
 import { DEFAULT_CALL } from "../mesh/defaults.ts";
 import type { MeshSettings } from "../mesh/state.ts";
@@ -13,7 +14,7 @@ import type { InboundPort } from "./inbound-port.ts";
 import { clientOf, detecting, SPEAKS_HTTP, watching } from "./listener.ts";
 import { INBOUND_ALPN, INBOUND_OPAQUE_ALPN, PEER_HTTP2 } from "./mesh-protocol.ts";
 import { authority, inboundClusterName } from "./names.ts";
-import { probeFilter, probeLogs } from "./probes.ts";
+import { isProbe, probeFilter, probeLogs } from "./probes.ts";
 import { forward, route } from "./route.ts";
 import { ANY_REQUEST } from "./route-match.ts";
 import { routeTable, virtualHost } from "./route-table.ts";
@@ -107,12 +108,15 @@ function plaintextChains(
   context: InboundContext,
 ): readonly FilterChain[] {
   const opaque = opaqueFilters(port, cluster, context);
-  if (port.http === null && port.mode === "DISABLE") return [chain("plaintext", at, opaque, null)];
+  // Of bytes a policy can't know that they ask for the pod's health.
+  const readsProbes = port.probes.length > 0 && port.policies.length > 0;
+  if (port.http === null && port.mode === "DISABLE" && !readsProbes) return [chain("plaintext", at, opaque, null)];
   const plaintext = { ...at, transportProtocol: "raw_buffer" };
   const chains = [chain("own-tls", { ...at, transportProtocol: "tls" }, opaque, null)];
-  if (port.http !== null) {
+  if (port.http !== null || readsProbes) {
     const match = port.opaque ? { ...at, ...HTTP_CRITERIA } : plaintext;
-    chains.push(chain("plaintext-http", match, [applicationManager(port, cluster, context)], null));
+    const exempt = readsProbes ? isProbe(port.probes) : null;
+    chains.push(chain("plaintext-http", match, [applicationManager(port, cluster, context, exempt)], null));
   }
   if (port.opaque) chains.push(chain("plaintext", plaintext, opaque, null));
   return chains;
@@ -138,8 +142,13 @@ function probeChain(
   return [chain("probes", { ...at, ...HTTP_CRITERIA }, [{ kind: "http_connection_manager", config }], null)];
 }
 
-function applicationManager(port: InboundPort, cluster: string, context: InboundContext): NetworkFilter {
-  const filters = [...accessFilters(port.policies, context.trustDomain), ROUTER];
+function applicationManager(
+  port: InboundPort,
+  cluster: string,
+  context: InboundContext,
+  exempt: Permission | null = null,
+): NetworkFilter {
+  const filters = [...accessFilters(port.policies, context.trustDomain, exempt), ROUTER];
   const strictPaths = dependsOnPath(port.policies);
   const config = manager(port, cluster, context, {
     filters,

@@ -1,4 +1,4 @@
-/** Health probes on ports that take mutual TLS alone: who asks for a pod's health has no certificate. */
+/** Health probes: who asks for a pod's health has no certificate, and no name that a policy could allow. */
 import type { AccessLog } from "../../model/access-log.ts";
 import type { HttpFilter } from "../../model/http.ts";
 import type { Permission } from "../../model/rbac.ts";
@@ -8,8 +8,8 @@ import { accessLogs } from "./telemetry.ts";
 /** What the log says of a plaintext request that is no probe. */
 const REFUSAL = "mutual-TLS-required";
 
-/** Lets `GET` on exactly these paths pass, and nothing else. */
-export function probeFilter(paths: readonly string[]): HttpFilter {
+/** `GET` on exactly one of these paths. */
+export function isProbe(paths: readonly string[]): Permission {
   const exact = (value: string) => ({ kind: "exact" as const, value, ignoreCase: false });
   const isGet: Permission = {
     kind: "header",
@@ -21,7 +21,12 @@ export function probeFilter(paths: readonly string[]): HttpFilter {
     },
   };
   const isPath: Permission = { kind: "or", rules: paths.map((path) => ({ kind: "url_path", path: exact(path) })) };
-  const refused: Permission = { kind: "not", rule: { kind: "and", rules: [isGet, isPath] } };
+  return { kind: "and", rules: [isGet, isPath] };
+}
+
+/** Lets `GET` on exactly these paths pass, and nothing else. */
+export function probeFilter(paths: readonly string[]): HttpFilter {
+  const refused: Permission = { kind: "not", rule: isProbe(paths) };
   return {
     kind: "rbac",
     name: "outrigger.probes",
