@@ -17,22 +17,19 @@ FAIL
 test("the suite's tests are read from its output, their parts and its logs are not", () => {
   const results = OUTPUT.split("\n").flatMap((line) => resultOf(line) ?? []);
   assert.deepEqual(
-    results.map(({ name, outcome, seconds }) => [name, outcome, seconds]),
+    results.map(({ name, outcome }) => [name, outcome]),
     [
-      ["MeshWeight", "PASS", 11],
-      ["GatewayOnly", "SKIP", 0],
-      ["MeshBasic", "FAIL", 30.25],
+      ["MeshWeight", "PASS"],
+      ["GatewayOnly", "SKIP"],
+      ["MeshBasic", "FAIL"],
     ],
   );
-  assert.equal(
-    tableOf(results),
-    ["MeshBasic   FAIL    30.3 s", "MeshWeight  PASS    11.0 s", "1 of 2 passed"].join("\n"),
-  );
+  assert.equal(tableOf(results), ["MeshBasic   FAIL", "MeshWeight  PASS", "1 of 2 passed"].join("\n"));
   assert.equal(allPassed(results), false);
 });
 
 test("a suite that ran nothing has not passed", () => {
-  const skipped = { name: "A", outcome: "SKIP", seconds: 0 } as const;
+  const skipped = { name: "A", outcome: "SKIP" } as const;
   assert.equal(allPassed([]), false);
   assert.equal(allPassed([skipped]), false);
   assert.equal(allPassed([skipped, { ...skipped, outcome: "PASS" }]), true);
