@@ -91,10 +91,9 @@ test("every kind of routes and policies is told, and what says so already is lef
   const { admin, counts } = at;
   await admin.namespace("kinds");
   const objects: object[] = [policy("MeshPolicy", "kinds", "mesh")];
-  for (const kind of ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"]) {
-    const service = kind.toLowerCase();
-    await admin.create(serviceObject("kinds", service));
-    objects.push(route(kind, "kinds", "route", service));
+  for (const protocol of ["http", "grpc", "tcp", "tls"]) {
+    await admin.create(serviceObject("kinds", protocol, 80, protocol));
+    objects.push(route(`${protocol.toUpperCase()}Route`, "kinds", "route", protocol));
   }
   await admin.create(serviceObject("kinds", "orders"));
   objects.push(policy("ResiliencePolicy", "kinds", "a", { timeouts: { request: "1s" } }));

@@ -1,11 +1,12 @@
 /** Objects as somebody hands them to an API server: all that it demands, and no more. */
 
-export function serviceObject(namespace: string, name: string, port = 80) {
+/** `portName` says what its instances speak. */
+export function serviceObject(namespace: string, name: string, port = 80, portName = "http") {
   return {
     apiVersion: "v1",
     kind: "Service",
     metadata: { namespace, name },
-    spec: { clusterIP: "None", selector: { app: name }, ports: [{ name: "http", port, targetPort: 8080 }] },
+    spec: { clusterIP: "None", selector: { app: name }, ports: [{ name: portName, port, targetPort: 8080 }] },
   };
 }
 
