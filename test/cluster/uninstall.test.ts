@@ -45,9 +45,8 @@ describe("an uninstallation", { skip: whyNoCluster() ?? false }, () => {
       "customresourcedefinition.apiextensions.k8s.io/resiliencepolicies.outrigger.dev",
       "lease.coordination.k8s.io/outrigger-leader",
       "secret/outrigger-ca",
-      "secret/outrigger-control-plane-webhook",
     ]);
-    await kubectl(["--namespace", SYSTEM, "delete", "secret", "outrigger-ca", "outrigger-control-plane-webhook"]);
+    await kubectl(["--namespace", SYSTEM, "delete", "secret", "outrigger-ca"]);
     await kubectl(["--namespace", SYSTEM, "delete", "lease", "outrigger-leader"]);
     const named = ["--field-selector", "metadata.name=outrigger-ca-roots"];
     await kubectl(["delete", "configmap", "--all-namespaces", ...named]);
