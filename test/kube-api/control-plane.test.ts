@@ -51,9 +51,10 @@ async function startSidecar(
   const command = outrigger(t, [
     ...["sidecar", "--control-plane", `127.0.0.1:${plane.xdsPort}`, "--service", "orders", "--port", "8080"],
     ...["--namespace", namespace, "--service-account", account, "--trust-domain", "cluster.local", "--pod", name],
+    ...["--label", `test=${name}`],
     ...["--token-file", path.join(folder, "token"), "--roots-file", path.join(folder, "roots.pem")],
   ]);
-  const own = async () => (await plane.status()).workloads.find((one) => one.node.includes(name));
+  const own = async () => (await plane.status()).workloads.find(({ labels }) => labels["test"] === name);
   await eventually(async () => (await own())?.stream?.upToDate === true).catch((error: unknown) => {
     throw new Error(`${String(error)}\n${command.output()}\n${plane.output()}`);
   });
