@@ -9,6 +9,7 @@ import { UserError } from "../core/errors.ts";
 import { requireTool } from "../test/support/tools.ts";
 import { type CaOptions, CertificateAuthority } from "./ca.ts";
 import { createCsr, parseCsr } from "./csr.ts";
+import { foundAuthority } from "./founding.ts";
 import { describeCertificate, inspectCertificates, parseCertificates } from "./inspect.ts";
 import { generateKeyPair, spkiOf } from "./key.ts";
 import { advanceRotation, startRootRotation } from "./root-rotation.ts";
@@ -207,6 +208,24 @@ test("a running rotation goes round", () => {
   rotation.stop();
   assert.deepEqual(steps, ["added", "activated", "retired"]);
   assert.equal(clock.pending, 0);
+});
+
+test("an authority that is kept elsewhere signs with intermediates of its own, which outlive what it is told", () => {
+  const clock = new SimulatedClock();
+  const content = foundAuthority("mesh.test", clock.wallTime());
+  const ca = new CertificateAuthority({ content, trustDomain: "mesh.test", clock, intermediate: true });
+  const issue = () => ca.issue(generateKeyPair().publicKey, [{ type: "uri", value: ID }], HOUR);
+  const [first] = issue().intermediatesPem;
+  assert.ok(first);
+  const added = ca.changed({ step: "added" });
+  assert.equal(ca.roots().length, 1, "what could be is not yet");
+  ca.adopt(added);
+  assert.equal(ca.roots().length, 2);
+  assert.deepEqual(issue().intermediatesPem, [first]);
+  ca.adopt({ ...added, active: added.roots[1]?.id ?? "" });
+  assert.notDeepEqual(issue().intermediatesPem, [first]);
+  const [leaf, ...between] = parseCertificates(issue().chainPem);
+  assert.ok(leaf && chainEndsIn(leaf, between, parseCertificates(added.roots[1]?.pem ?? "")));
 });
 
 test("CSRs: openssl accepts ours, we accept openssl's, and a forged one is refused", (t) => {

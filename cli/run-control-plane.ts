@@ -41,7 +41,7 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<void> {
   const record: ControlPlaneRecord = { ...controlPlane.addresses, trustDomain: flags.trustDomain };
   // It stays when the control plane stops: a sidecar that starts meanwhile waits at the right place.
   writeFileSync(controlPlaneRecordFile(stateDir), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  log.info({ ...record, stateDir }, "control plane is up");
+  log.debug({ stateDir }, "ports are written to the state directory");
 }
 
 async function start(flags: ControlPlaneFlags, stateDir: string, signal: AbortSignal): Promise<ControlPlane> {

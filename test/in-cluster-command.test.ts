@@ -16,7 +16,7 @@ import { deploymentPod } from "../control-plane/injector/testing/pods.ts";
 import { responseOf, reviewOf } from "../control-plane/injector/testing/reviews.ts";
 import type { JsonObject } from "../control-plane/kubernetes/api.ts";
 import { objectAt, objectsAt, textAt } from "../control-plane/kubernetes/objects/fields.ts";
-import { pod, service, slice } from "../control-plane/kubernetes/testing/objects.ts";
+import { httpRoute, pod, service, serviceRef, slice } from "../control-plane/kubernetes/testing/objects.ts";
 import { sleep, systemClock } from "../core/clock.ts";
 import { systemRandom } from "../core/random.ts";
 import { nextValue } from "../core/watch.ts";
@@ -30,6 +30,7 @@ const LEASE = "/apis/coordination.k8s.io/v1/namespaces/outrigger-system/leases/o
 const CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/outrigger";
 const ROOTS = "/api/v1/namespaces/shop/configmaps/outrigger-ca-roots";
 const NAME = "outrigger-control-plane.outrigger-system.svc";
+const ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/r";
 const LIMIT = { timeout: 90_000 };
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "outrigger-in-cluster-"));
@@ -147,6 +148,7 @@ before(async () => {
       { name: "b", clientConfig: {} },
     ],
   });
+  cluster.put(ROUTE, httpRoute("r", serviceRef("orders"), serviceRef("orders")));
   cluster.review = (spec) => {
     const [, body = ""] = textAt(spec, "token").split(".");
     const [account = "", until = ""] = Buffer.from(body, "base64url").toString().split(" ");
@@ -189,6 +191,10 @@ test("it makes a mesh of a cluster: CA, roots, webhook, and gives the Lease back
   await eventually("the webhook's configuration has them", () => bundles().every((bundle) => bundle !== ""));
   const trusted = Buffer.from(bundles()[0] ?? "", "base64").toString();
   assert.equal(trusted, roots());
+
+  const parents = (): readonly JsonObject[] => objectsAt(objectAt(cluster.get(ROUTE) ?? {}, "status"), "parents");
+  await eventually("the route's status says who is its controller", () => parents().length > 0);
+  assert.equal(textAt(parents()[0] ?? {}, "controllerName"), "outrigger.dev/controller");
 
   const answer = await review(ports.webhook, trusted);
   assert.equal(answer["allowed"], true);

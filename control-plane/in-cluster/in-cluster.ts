@@ -5,7 +5,7 @@
 import { CertificateAuthority, LONGEST_LIFETIME_MS } from "../../certs/ca.ts";
 import { foundAuthority } from "../../certs/founding.ts";
 import type { RootRotationPolicy } from "../../certs/root-rotation.ts";
-import type { Clock } from "../../core/clock.ts";
+import { type Clock, sleep } from "../../core/clock.ts";
 import { type Logger, logger } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { nextValue } from "../../core/watch.ts";
@@ -83,6 +83,8 @@ export interface InClusterControlPlane extends ControlPlane {
 /** The key of the roots' ConfigMap that sidecars mount. */
 const ROOTS_KEY = "root-cert.pem";
 const CALL_MS = 15_000;
+/** Reviews are answered within milliseconds. */
+const DRAIN_MS = 3000;
 
 /** A rotation that was asked for, where none is due by time: the waits that are safe for everybody. */
 const ON_DEMAND: RootRotationPolicy = {
@@ -188,7 +190,8 @@ async function assemble(
   const injector =
     options.injector &&
     (await openInjector(options, options.injector, { plane, call, namespaces, names, log: logOf("injector") }));
-  if (injector) parts.push(() => injector.close());
+  // Reviews that came are answered; a connection that an API server keeps open is not waited for.
+  if (injector) parts.push(() => Promise.race([injector.close(), sleep(clock, DRAIN_MS)]));
   // Without the injector in this control plane sidecars need their roots all the same.
   const publisher =
     injector === null
