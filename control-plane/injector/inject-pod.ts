@@ -47,10 +47,12 @@ export function injectPod(pod: JsonObject, namespace: JsonObject | null, setting
   const forbidden = interceptionRefusal(own.interception, namespace);
   if (forbidden !== null) return { kind: "refused", ...forbidden };
 
-  const { changed, warnings } = withOwnParts(bare, settings, own);
+  const { changed, warnings, port } = withOwnParts(bare, settings, own);
+  // Where no rules lead calls to the sidecar, its peers have to know where it stands, and before which port.
+  const loopback = own.interception === "none" ? { interception: own.interception, appPort: port } : {};
   return {
     kind: "injected",
-    pod: { ...changed, metadata: metadataOf(objectOf(changed["metadata"]), injector) },
+    pod: { ...changed, metadata: metadataOf(objectOf(changed["metadata"]), { injector, ...loopback }) },
     warnings: [...read.warnings, ...warnings],
   };
 }
@@ -81,7 +83,7 @@ function withOwnParts(pod: JsonObject, settings: InjectorSettings, own: PodSetti
     },
   };
   const all = [...objectsOf(spec["initContainers"]), ...objectsOf(spec["containers"])];
-  return { changed, warnings: [...planner.plan.warnings, ...podWarnings(pod, all, own)] };
+  return { changed, warnings: [...planner.plan.warnings, ...podWarnings(pod, all, own)], port };
 }
 
 /** The pod as it was, but for probes and variables: those that were changed are recognised as they are. */
@@ -121,11 +123,11 @@ function withHttpProxy(container: JsonObject, noProxy: readonly string[]): JsonO
   return { ...container, env: [...listOf(container["env"]), ...env] };
 }
 
-function metadataOf(metadata: JsonObject, injector: string): JsonObject {
+function metadataOf(metadata: JsonObject, status: JsonObject): JsonObject {
   return {
     ...metadata,
     labels: { ...objectOf(metadata["labels"]), [SIDECAR_LABEL]: "injected" },
-    annotations: { ...objectOf(metadata["annotations"]), [STATUS]: JSON.stringify({ injector }) },
+    annotations: { ...objectOf(metadata["annotations"]), [STATUS]: JSON.stringify(status) },
   };
 }
 
