@@ -63,18 +63,17 @@ const urlRewrite = object({ hostname: optional(hostname), path: optional(pathMod
 
 export type UrlRewrite = ValueOf<typeof urlRewrite>;
 
+const MAX_INT32 = 2 ** 31 - 1;
+
 const requestMirror = checked(
   object({
     backendRef: required(backendObjectReference),
     percent: optional(number(0, 100)),
     fraction: optional(
       checked(
-        object({ numerator: required(number(0, 1_000_000)), denominator: withDefault(number(1, 1_000_000), 100) }),
+        object({ numerator: required(number(0, MAX_INT32)), denominator: withDefault(number(1, MAX_INT32), 100) }),
         (fraction, complain) => {
           if (fraction.numerator > fraction.denominator) complain("the numerator is greater than the denominator");
-          if (![100, 10_000, 1_000_000].includes(fraction.denominator)) {
-            complain("must be 100, 10000 or 1000000, which is what the wire can carry", "denominator");
-          }
         },
       ),
     ),

@@ -4,6 +4,7 @@ import type { ForwardAction, RequestMirror, Route, RouteMatch, WeightedCluster }
 import type { GrpcMatchManifest } from "../manifest/grpc-route.ts";
 import type { RouteMatchManifest } from "../manifest/http-route.ts";
 import { type HttpProtocol, httpOf } from "../manifest/port-protocol.ts";
+import type { RequestMirrorFilter } from "../manifest/route-filter.ts";
 import type { AttachedRule, ServiceState } from "../mesh/state.ts";
 import { type CallVariant, callVariants, grpcVariant, narrowed } from "./call-variants.ts";
 import { MIRROR, NO_MUTATIONS } from "./envoy-defaults.ts";
@@ -14,6 +15,7 @@ import { hasNoMutations, headerMutations, redirectAction, throughBoth, urlRewrit
 import { ANY_REQUEST, comparePrecedence, routeMatch } from "./route-match.ts";
 
 type HttpRule = Extract<AttachedRule, { readonly kind: "HTTPRoute" }>;
+type MirrorFraction = NonNullable<RequestMirrorFilter["fraction"]>;
 type GrpcRule = Extract<AttachedRule, { readonly kind: "GRPCRoute" }>;
 
 /** Routes of a service port in the order in which they are tried. */
@@ -137,6 +139,12 @@ function unresolvedShare({ rule, backends }: AttachedRule): number {
   return total === 0 ? 1 : sum((index) => backends[index] == null) / total;
 }
 
+/** Envoy knows three denominators: any other fraction is carried in the finest. */
+function wireFraction({ numerator, denominator }: MirrorFraction): Fraction {
+  if (denominator === 100 || denominator === 10_000 || denominator === 1_000_000) return { numerator, denominator };
+  return millionths(numerator / denominator);
+}
+
 function millionths(share: number): Fraction {
   return { numerator: Math.round(share * 1_000_000), denominator: 1_000_000 };
 }
@@ -170,6 +178,7 @@ function mirrors({ rule, mirrors: clusters }: AttachedRule): readonly RequestMir
   return filters.flatMap(({ percent, fraction }, index): RequestMirror[] => {
     const cluster = clusters[index];
     if (cluster == null) return [];
-    return [{ ...MIRROR, cluster, fraction: percent === null ? fraction : { numerator: percent, denominator: 100 } }];
+    const share = percent === null ? fraction : { numerator: percent, denominator: 100 };
+    return [{ ...MIRROR, cluster, fraction: share === null ? null : wireFraction(share) }];
   });
 }
