@@ -52,6 +52,7 @@ export class KubeApiServer {
   readonly #clients: HttpApi[] = [];
   #etcd: ChildProcess | null = null;
   #apiServer: ChildProcess | null = null;
+  #inUse = false;
 
   private constructor(parts: KubeApiParts, options: KubeApiOptions, ports: readonly number[]) {
     const [port = 0, etcd = 0, peer = 0] = ports;
@@ -68,18 +69,20 @@ export class KubeApiServer {
 
   /** Resolves when the API server is ready, after some seconds. */
   static async start(parts: KubeApiParts, options: KubeApiOptions = {}): Promise<KubeApiServer> {
-    const server = new KubeApiServer(parts, options, await reservePorts(3));
-    const leave = (): void => server.#kill();
-    process.once("exit", leave);
-    // A test runner that has waited too long; without a handler nobody would be told.
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
-    try {
-      server.#startEtcd();
-      await server.startApiServer();
-      return server;
-    } catch (error) {
-      await server.close();
-      throw error;
+    // A test runner that has waited too long; without a handler nobody would be told. It may say so twice.
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => process.exit(1));
+    for (let attempt = 1; ; attempt++) {
+      const server = new KubeApiServer(parts, options, await reservePorts(3));
+      process.once("exit", () => server.#kill());
+      try {
+        server.#startEtcd();
+        await server.startApiServer();
+        return server;
+      } catch (error) {
+        await server.close();
+        // Somebody may have taken a port since it was found to be free.
+        if (attempt === 3 || !server.#inUse) throw error;
+      }
     }
   }
 
@@ -183,9 +186,10 @@ export class KubeApiServer {
     await this.#askEtcd("/v3/kv/compaction", { revision: header.revision, physical: true });
   }
 
-  /** What the API server has written to standard error, its end. */
+  /** What etcd and the API server have written to standard error, the end of each. */
   log(): string {
-    return readFileSync(path.join(this.#folder, "kube-apiserver.log"), "utf8").slice(-4000);
+    const end = (name: string): string => readFileSync(path.join(this.#folder, `${name}.log`), "utf8").slice(-3000);
+    return ["etcd", "kube-apiserver"].map(end).join("\n");
   }
 
   async close(): Promise<void> {
@@ -197,7 +201,15 @@ export class KubeApiServer {
   #kill(): void {
     this.#apiServer?.kill("SIGKILL");
     this.#etcd?.kill("SIGKILL");
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 3 });
+    // Nothing can be waited for at a process's end; and until they are gone they write.
+    for (let attempt = 0; attempt < 20; attempt++) {
+      try {
+        rmSync(this.#folder, { recursive: true, force: true });
+        return;
+      } catch {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+      }
+    }
   }
 
   #startEtcd(): void {
@@ -227,8 +239,12 @@ export class KubeApiServer {
     for (;;) {
       const { status } = await this.get("/readyz").catch(() => ({ status: 0 }));
       if (status === 200) return;
-      const gone = child.exitCode !== null || child.signalCode !== null;
-      if (gone || performance.now() > until) throw new Error(`kube-apiserver is not ready:\n${this.log()}`);
+      const gone = [child, this.#etcd].some((one) => one?.exitCode !== null || one.signalCode !== null);
+      if (gone || performance.now() > until) {
+        const log = this.log();
+        this.#inUse = log.includes("address already in use");
+        throw new Error(`kube-apiserver is not ready:\n${log}`);
+      }
       await wait(50);
     }
   }
