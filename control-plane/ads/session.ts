@@ -17,6 +17,7 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Writes a response to the stream. */
   readonly send: (kind: ResourceKind, response: Response, nonce: string) => void;
+  /** The client has what it was sent of a kind, or has all there is; may be called again without anything new. */
   readonly onAck: (kind: ResourceKind) => void;
   readonly onNack: (kind: ResourceKind, nack: Nack, names: readonly string[]) => void;
 }
@@ -140,6 +141,8 @@ export class Session {
       else if (after.length > 0 && this.#awaitsEndpoints()) waiting = true;
       else this.#serve(subscription, half);
     }
+    // One that came back with all that there is has nothing to accept.
+    if (this.#hasAll("listener")) this.#options.onAck("listener");
     if (waiting) this.#patience = this.#options.clock.after(PATIENCE_MS, () => this.pump());
     else if (this.#idle) this.#applied = this.#options.cache.revision;
   }
@@ -152,6 +155,12 @@ export class Session {
     if (response === null) return;
     if (updated) this.#expectEndpoints(updated);
     this.#send(subscription, response);
+  }
+
+  #hasAll(kind: ResourceKind): boolean {
+    const subscription = this.#subscriptions.get(kind);
+    if (!subscription || subscription.held.size === 0) return false;
+    return subscription.outstanding === null && subscription.dirty.size === 0 && subscription.nack === null;
   }
 
   #isUnanswered(kind: ResourceKind): boolean {
