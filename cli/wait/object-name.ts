@@ -9,6 +9,13 @@ export interface ObjectName {
   readonly name: string;
 }
 
+/** As the CRDs have them. */
+const SHORT_NAMES: Readonly<Record<string, ManifestKind>> = {
+  respol: "ResiliencePolicy",
+  accpol: "AccessPolicy",
+  meshpol: "MeshPolicy",
+};
+
 /** `KIND/NAME`, the kind in any case, as one or several. Throws a `UserError` for anything else. */
 export function parseObjectName(text: string, namespace: string): ObjectName {
   const [given = "", name = "", ...more] = text.split("/");
@@ -16,7 +23,8 @@ export function parseObjectName(text: string, namespace: string): ObjectName {
   // Nobody waits for slices: they change all the time.
   const kinds = (Object.keys(KINDS) as ManifestKind[]).filter((kind) => kind !== "EndpointSlice");
   const wanted = given.toLowerCase();
-  const kind = kinds.find((one) => one.toLowerCase() === wanted || SOURCE_KINDS[one].plural === wanted);
+  const kind =
+    kinds.find((one) => one.toLowerCase() === wanted || SOURCE_KINDS[one].plural === wanted) ?? SHORT_NAMES[wanted];
   if (!kind) throw new UserError(`kind "${given}" is not known: ${kinds.join(", ")}`, 2);
   return { kind, namespace, name };
 }

@@ -6,6 +6,7 @@ import { defaultStateDir } from "../state-home.ts";
 import { VERSION } from "../version.ts";
 import type { WaitFlags } from "../wait-command.ts";
 import { type ControlPlanes, controlPlanesAt, controlPlanesIn, localControlPlane } from "./control-planes.ts";
+import { hasKubectl, kubectlApi } from "./kubectl.ts";
 import { parseObjectName } from "./object-name.ts";
 import { waitApplied } from "./wait-applied.ts";
 
@@ -33,6 +34,8 @@ async function controlPlanesFor({ controlPlane, systemNamespace, state }: WaitFl
   if (state !== undefined || !(KUBECONFIG || KUBERNETES_SERVICE_HOST)) {
     return localControlPlane(state ?? defaultStateDir());
   }
+  // A kubeconfig file may name any way to prove who one is: kubectl knows them all.
+  if (KUBECONFIG && (await hasKubectl())) return controlPlanesIn(kubectlApi(), systemNamespace);
   const { openApi } = await import("../../control-plane/kubernetes/open.ts");
   return controlPlanesIn(
     await openApi({ environment: process.env, version: VERSION, clock: systemClock }),

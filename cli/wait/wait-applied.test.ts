@@ -181,6 +181,7 @@ test("kinds are written as kubectl takes them", () => {
     assert.deepEqual(parseObjectName(`${kind}/orders`, "shop"), object);
   }
   assert.equal(parseObjectName("Service/a", "default").kind, "Service");
+  assert.equal(parseObjectName("respol/a", "default").kind, "ResiliencePolicy");
   for (const wrong of ["orders", "HTTPRoute/", "HTTPRoute/a/b", "Gateway/x", "EndpointSlice/x"]) {
     assert.throws(() => parseObjectName(wrong, "shop"), UserError, wrong);
   }
