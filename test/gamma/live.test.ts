@@ -4,7 +4,9 @@ import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { LiveMesh } from "../support/live-mesh.ts";
+import { until } from "../support/wire.ts";
 
 const CALL_LIMIT_MS = 10_000;
 
@@ -18,8 +20,12 @@ interface Seen {
   readonly headers: IncomingHttpHeaders;
 }
 
-function program(name: string): Server {
-  return createServer(({ method = "", url = "", rawHeaders, headers }, response) => {
+/** Tells what it gets; after `x-delay-ms`, where that is asked for. `came` learns of each call at once. */
+function program(name: string, came: (url: string) => void = () => undefined): Server {
+  return createServer(async ({ method = "", url = "", rawHeaders, headers }, response) => {
+    came(url);
+    const delayMs = Number(headers["x-delay-ms"] ?? 0);
+    if (delayMs > 0) await wait(delayMs);
     const fields = rawHeaders.flatMap((field, index) => (index % 2 === 0 ? `${field}: ${rawHeaders[index + 1]}` : []));
     response.setHeader("x-from", name);
     response.end(JSON.stringify({ name, method, url, fields, headers } satisfies Seen));
@@ -86,7 +92,8 @@ spec:
 `;
 
 describe("Gateway API's routes between processes", { timeout: 180_000 }, () => {
-  const servers = { v1: program("v1"), v2: program("v2"), other: program("other") };
+  const mirrored: string[] = [];
+  const servers = { v1: program("v1"), v2: program("v2", (url) => void mirrored.push(url)), other: program("other") };
   let mesh: LiveMesh;
   /** Addresses of the Service `stock` at its port 80, for a caller of its namespace and one of another. */
   let near = "";
@@ -247,6 +254,33 @@ describe("Gateway API's routes between processes", { timeout: 180_000 }, () => {
       ["/", { headers: { Version: "two" } }, "v2"],
     ] as const) {
       assert.equal((await seen(near, path, options)).name, expected, path);
+    }
+  });
+
+  test("a mirror sees the call, and the caller gets the backend's answer", async () => {
+    const mirror = "{ type: RequestMirror, requestMirror: { backendRef: { name: v2, port: 80 } } }";
+    await mesh.apply("route", route(`{ filters: [${mirror}], backendRefs: [{ name: v1, port: 80 }] }`));
+    assert.equal((await seen(near, "/mirrored?a=b")).name, "v1");
+    await until(() => mirrored.includes("/mirrored?a=b"));
+  });
+
+  test("a rule's time limits cut answers that take longer, and no others", async () => {
+    const rule = (path: string, timeouts: string) =>
+      `{ matches: [{ path: { value: ${path} } }], timeouts: { ${timeouts} }, backendRefs: [{ name: v1, port: 80 }] }`;
+    const rules = [
+      rule("/request", "request: 500ms"),
+      rule("/backend", "backendRequest: 500ms"),
+      rule("/none", "request: 0s"),
+    ];
+    await mesh.apply("route", route(rules.join(", ")));
+    const slow = { headers: { "x-delay-ms": "3000" } };
+    for (const [path, options, expected] of [
+      ["/request", slow, 504],
+      ["/backend", slow, 504],
+      ["/none", slow, 200],
+      ["/request", {}, 200],
+    ] as const) {
+      assert.equal((await call(near, path, options)).status, expected, `${path} ${JSON.stringify(options)}`);
     }
   });
 

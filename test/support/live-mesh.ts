@@ -64,13 +64,16 @@ export class LiveMesh {
    * none is named (`stock.shop`), at the port where one is.
    */
   async addressFor(name: string, service: string, port: number | null = null): Promise<string> {
-    const full = service.includes(".") ? service : `${service}.default`;
     const { address, adminPort } = this.sidecar(name);
-    const answer = await fetch(`http://${address}:${adminPort}/listeners`);
-    const text = await answer.text();
-    const line = text.split("\n").find((each) => each.includes(port === null ? full : `|${port}||${full}`));
-    if (line === undefined) throw new Error(`no listener for ${service}:\n${text}`);
-    return line.slice(line.lastIndexOf("::") + 2).trim();
+    const full = service.includes(".") ? service : `${service}.default`;
+    let found: string | undefined;
+    // What a sidecar has acknowledged is in force a moment later.
+    await this.#until(`a listener of ${name} for ${full}`, APPLY_MS, async () => {
+      const lines = (await (await fetch(`http://${address}:${adminPort}/listeners`)).text()).split("\n");
+      found = lines.find((each) => each.includes(port === null ? full : `|${port}||${full}`));
+      return found !== undefined;
+    });
+    return (found ?? "").slice((found ?? "").lastIndexOf("::") + 2).trim();
   }
 
   /** A page of a workload's sidecar: its metrics. */
