@@ -108,6 +108,14 @@ test("what the control planes refuse is given a while to mend, and not waited fo
   assert.match(String(mended.outcome()), /is in force/);
 });
 
+test("an object that concerns nobody is in force, and it is said that it does", async () => {
+  const { clock, outcome } = ask({
+    one: () => report("applied", { sidecars: { connected: 3, concerned: 0, applied: 0 } }),
+  });
+  await clock.run(100, 100);
+  assert.match(String(outcome()), /is in force \(it concerns none of the 3 sidecars that are connected\)$/);
+});
+
 test("nobody there is no success", async () => {
   const { clock, outcome } = ask({}, { timeoutMs: 1000 });
   await clock.run(2000, 100);

@@ -91,7 +91,11 @@ function success({ kind, namespace, name }: ObjectName, reports: readonly Applie
   const [{ generation, revision } = { generation: null, revision: "" }] = reports;
   const sum = (of: "connected" | "concerned"): number => reports.reduce((all, { sidecars }) => all + sidecars[of], 0);
   const version = generation === null ? `revision ${revision}` : `generation ${generation}`;
-  return `${kind} ${namespace}/${name} (${version}) is in force at all ${sum("concerned")} sidecars that it concerns, of ${sum("connected")}`;
+  const where =
+    sum("concerned") === 0
+      ? `(it concerns none of the ${sum("connected")} sidecars that are connected)`
+      : `at all ${sum("concerned")} sidecars that it concerns, of ${sum("connected")}`;
+  return `${kind} ${namespace}/${name} (${version}) is in force ${where}`;
 }
 
 function failure({ kind, namespace, name }: ObjectName, answers: readonly Answer[]): UserError {
