@@ -24,7 +24,9 @@ const authority = testAuthority(systemClock.wallTime());
 // Of the Service that the configuration names, as a control plane's own certificate is.
 const SERVICE = `outrigger-control-plane.${NAMESPACE}.svc`;
 const { chain, key } = authority.issue({ type: "dns", value: SERVICE }, { type: "ip", value: "127.0.0.1" });
+const metrics = new Registry();
 const SIDECAR = "outrigger-proxy";
+const API_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount";
 const ENABLED = { "outrigger.dev/inject": "enabled" };
 
 interface Place {
@@ -54,6 +56,7 @@ async function place(t: TestContext): Promise<Place | null> {
 }
 
 function injectorOf({ account, objects }: InstalledChart, port: number): Promise<Injector> {
+  metrics.clear();
   return startInjector({
     settings: SETTINGS,
     host: "127.0.0.1",
@@ -69,7 +72,7 @@ function injectorOf({ account, objects }: InstalledChart, port: number): Promise
     clock: systemClock,
     random: systemRandom,
     log: SILENT,
-    metrics: new Registry(),
+    metrics,
   });
 }
 
@@ -86,6 +89,11 @@ async function trusted({ admin }: KubeApiServer, { objects }: InstalledChart): P
     const pod = await admin.create(podObject("warm", "a"), "?dryRun=All").catch(() => null);
     return pod !== null && sidecarOf(pod) !== undefined;
   });
+}
+
+async function reviews(): Promise<number> {
+  const { values = [] } = (await metrics.getSingleMetric("outrigger_injector_reviews_total")?.get()) ?? {};
+  return values.reduce((sum, { value }) => sum + value, 0);
 }
 
 function sidecarOf(pod: JsonObject): JsonObject | undefined {
@@ -109,6 +117,11 @@ test("a pod of a namespace that asks for sidecars comes out with one, and finds 
     objectsAt(objectAt(pod, "spec"), "containers").map(({ name }) => name),
     ["app"],
   );
+  // The API server's own plugin gives every container the program's token for the API: its sidecar has no use for it.
+  const mounted = (of: JsonObject) => objectsAt(of, "volumeMounts").map(({ mountPath }) => mountPath);
+  const [app = {}] = objectsAt(objectAt(pod, "spec"), "containers");
+  assert.ok(mounted(app).includes(API_TOKEN));
+  for (const own of objectsAt(objectAt(pod, "spec"), "initContainers")) assert.ok(!mounted(own).includes(API_TOKEN));
   // What was stored is what was answered.
   assert.deepEqual((await admin.get(refOf(pod)))["spec"], pod["spec"]);
   const roots = { apiVersion: "v1", kind: "ConfigMap", namespace: "asks", name: SETTINGS.rootsConfigMap };
@@ -229,7 +242,9 @@ test("asked again after another webhook's change, the injector adds nothing twic
   await admin.apply(configuration);
   t.after(() => admin.delete(refOf(configuration as unknown as JsonObject)));
   let pod: JsonObject = {};
+  let before = 0;
   await eventually(async () => {
+    before = await reviews();
     pod = await admin.create(podObject("again", "a", { name: undefined, generateName: "a-" }));
     return objectsAt(objectAt(pod, "spec"), "containers").length === 2;
   });
@@ -240,6 +255,7 @@ test("asked again after another webhook's change, the injector adds nothing twic
   const counted = Map.groupBy(names, ({ name }) => name);
   for (const [name, found] of counted) assert.equal(found.length, 1, String(name));
   assert.ok(counted.has(SIDECAR) && counted.has("added"));
+  assert.equal((await reviews()) - before, 2);
 });
 
 test("garbage from anybody is answered, and the next review, too", async (t) => {
