@@ -13,7 +13,7 @@ import { type Random, systemRandom } from "../core/random.ts";
 import type { Watch } from "../core/watch.ts";
 import { encodeResource } from "../xds/resources.ts";
 import { AdsServer } from "./ads/server.ts";
-import { adsServiceDefinition } from "./ads/service.ts";
+import { adsServerDefinition } from "./ads/service.ts";
 import { answerApplied } from "./applied/endpoint.ts";
 import { ObjectChanges } from "./applied/object-changes.ts";
 import { type AppliedQuery, type AppliedReport, appliedReport } from "./applied/report.ts";
@@ -242,7 +242,7 @@ async function assemble(
   const tlsHost = options.xdsTlsHost ?? LOOPBACK;
   const caService = new CaService({ ca, joinTokens, tokens: options.tokens ?? [], clock, log: logOf("ca") });
   const adsFor = (peerOf: typeof tlsPeer) => ({
-    definition: adsServiceDefinition,
+    definition: adsServerDefinition,
     implementation: ads.implementation(peerOf),
   });
   // Join tokens do not travel in plaintext.

@@ -2,20 +2,15 @@
  * The ADS server: turns gRPC streams into sessions, registers their workloads, and after a change wakes only the
  * sessions that it concerns.
  */
-import { create } from "@bufbuild/protobuf";
 import { type ServerDuplexStream, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { formatProblem, messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
-import {
-  type DeltaDiscoveryRequest,
-  type DeltaDiscoveryResponse,
-  DeltaDiscoveryResponseSchema,
-  type DiscoveryRequest,
-  type DiscoveryResponse,
-  DiscoveryResponseSchema,
+import type {
+  DeltaDiscoveryRequest,
+  DiscoveryRequest,
 } from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
-import { kindOf, type ResourceKind, TYPE_URLS } from "../../xds/resources.ts";
+import { kindOf, type ResourceKind } from "../../xds/resources.ts";
 import type { ResourceCache } from "../cache.ts";
 import type { CacheChange } from "../cache-change.ts";
 import type { Workload } from "../mesh/workload.ts";
@@ -24,6 +19,7 @@ import type { Registry } from "../registry/registry.ts";
 import { type Peer, refusal } from "./authorize.ts";
 import { delta } from "./delta.ts";
 import { takeDeltaRequest, takeSotwRequest } from "./requests.ts";
+import { deltaResponse, sotwResponse } from "./response-bytes.ts";
 import { Session } from "./session.ts";
 import { stateOfTheWorld } from "./state-of-the-world.ts";
 import type { Response, Variant } from "./variant.ts";
@@ -68,34 +64,14 @@ export class AdsServer {
     this.#unsubscribe = options.cache.subscribe((change) => this.#wake(change));
   }
 
-  /** Handlers for `adsServiceDefinition`. */
+  /** Handlers for `adsServerDefinition`. */
   implementation(peerOf: PeerOf): UntypedServiceImplementation {
     return {
-      streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => {
-        this.#serve(call, peerOf(call), stateOfTheWorld, takeSotwRequest, (kind, response, nonce) =>
-          create(DiscoveryResponseSchema, {
-            versionInfo: response.version,
-            typeUrl: TYPE_URLS[kind],
-            nonce,
-            resources: response.resources.map(({ bytes }) => ({ typeUrl: TYPE_URLS[kind], value: bytes })),
-          }),
-        );
+      streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Buffer>) => {
+        this.#serve(call, peerOf(call), stateOfTheWorld, takeSotwRequest, sotwResponse);
       },
-      deltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>) => {
-        this.#serve(call, peerOf(call), delta, takeDeltaRequest, (kind, response, nonce) =>
-          create(DeltaDiscoveryResponseSchema, {
-            systemVersionInfo: response.version,
-            typeUrl: TYPE_URLS[kind],
-            nonce,
-            resources: response.resources.map(({ name, version, bytes, aliases = [] }) => ({
-              name,
-              version,
-              aliases: [...aliases],
-              resource: { typeUrl: TYPE_URLS[kind], value: bytes },
-            })),
-            removedResources: [...response.removed],
-          }),
-        );
+      deltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>) => {
+        this.#serve(call, peerOf(call), delta, takeDeltaRequest, deltaResponse);
       },
     };
   }
@@ -117,12 +93,12 @@ export class AdsServer {
     this.#sessions.clear();
   }
 
-  #serve<Request extends AnyRequest, Reply>(
-    call: ServerDuplexStream<Request, Reply>,
+  #serve<Request extends AnyRequest>(
+    call: ServerDuplexStream<Request, Buffer>,
     peer: Peer,
     variant: Variant,
     take: (session: Session, kind: ResourceKind, request: Request) => void,
-    encode: (kind: ResourceKind, response: Response, nonce: string) => Reply,
+    encode: (kind: ResourceKind, response: Response, nonce: string) => Buffer,
   ): void {
     let session: Session | null = null;
     let ended = false;

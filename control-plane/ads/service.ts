@@ -23,6 +23,20 @@ export const adsServiceDefinition = {
   ),
 };
 
+/** As the server has them: its responses are bytes already (`response-bytes.ts`). */
+export const adsServerDefinition = {
+  streamAggregatedResources: ready(adsServiceDefinition.streamAggregatedResources),
+  deltaAggregatedResources: ready(adsServiceDefinition.deltaAggregatedResources),
+};
+
+function ready<I, O>(
+  method: MethodDefinition<I, O>,
+): Omit<MethodDefinition<I, O>, "responseSerialize"> & {
+  readonly responseSerialize: (bytes: Buffer) => Buffer;
+} {
+  return { ...method, responseSerialize: (bytes) => bytes };
+}
+
 /** A method whose both sides stream, for grpc-js clients and servers. */
 export function bidirectional<I extends DescMessage, O extends DescMessage>(
   path: string,

@@ -2,7 +2,7 @@
 import { type Clock, SimulatedClock, systemClock } from "../../core/clock.ts";
 import { encodeResource } from "../../xds/resources.ts";
 import { type AdsObserver, AdsServer } from "../ads/server.ts";
-import { adsServiceDefinition } from "../ads/service.ts";
+import { adsServerDefinition } from "../ads/service.ts";
 import { ResourceCache } from "../cache.ts";
 import { bindGrpc, type GrpcPort, plaintext, plaintextPeer } from "../grpc-ports.ts";
 import { Mesh } from "../mesh/mesh.ts";
@@ -60,7 +60,7 @@ export class TestMesh {
   /** `host:port` of the plaintext port. */
   async listen(port = 0): Promise<string> {
     this.#port = await bindGrpc("127.0.0.1", port, plaintext, [
-      { definition: adsServiceDefinition, implementation: this.ads.implementation(plaintextPeer) },
+      { definition: adsServerDefinition, implementation: this.ads.implementation(plaintextPeer) },
     ]);
     return `127.0.0.1:${this.#port.port}`;
   }

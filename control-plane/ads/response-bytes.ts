@@ -1,0 +1,54 @@
+/**
+ * Responses as bytes. A resource that goes to one sidecar goes to many: its part of a response is encoded once, and a
+ * response is these parts one after the other, since the fields of a message may come in any order and more than once.
+ */
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  DeltaDiscoveryResponseSchema,
+  DiscoveryResponseSchema,
+} from "../../generated/envoy/service/discovery/v3/discovery_pb.js";
+import { type ResourceKind, TYPE_URLS } from "../../xds/resources.ts";
+import type { EncodedResource } from "../resource.ts";
+import type { Response } from "./variant.ts";
+
+type EncodePart = (resource: EncodedResource, typeUrl: string) => Uint8Array;
+
+/** `DiscoveryResponse`. */
+export function sotwResponse(kind: ResourceKind, response: Response, nonce: string): Buffer {
+  const typeUrl = TYPE_URLS[kind];
+  const rest = create(DiscoveryResponseSchema, { versionInfo: response.version, typeUrl, nonce });
+  return joined(response, typeUrl, sotwPart, toBinary(DiscoveryResponseSchema, rest));
+}
+
+/** `DeltaDiscoveryResponse`. */
+export function deltaResponse(kind: ResourceKind, response: Response, nonce: string): Buffer {
+  const typeUrl = TYPE_URLS[kind];
+  const rest = delta({ systemVersionInfo: response.version, typeUrl, nonce, removedResources: [...response.removed] });
+  return joined(response, typeUrl, deltaPart, rest);
+}
+
+function joined({ resources }: Response, typeUrl: string, part: EncodePart, rest: Uint8Array): Buffer {
+  return Buffer.concat([...resources.map((resource) => part(resource, typeUrl)), rest]);
+}
+
+const sotwPart = remembered(({ bytes }, typeUrl) =>
+  toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { resources: [{ typeUrl, value: bytes }] })),
+);
+
+const deltaPart = remembered(({ name, version, bytes, aliases = [] }, typeUrl) =>
+  delta({ resources: [{ name, version, aliases: [...aliases], resource: { typeUrl, value: bytes } }] }),
+);
+
+function delta(fields: MessageInitShape<typeof DeltaDiscoveryResponseSchema>): Uint8Array {
+  return toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, fields));
+}
+
+/** A resource is of one type, and is never changed. */
+function remembered(encode: EncodePart): EncodePart {
+  const parts = new WeakMap<EncodedResource, Uint8Array>();
+  return (resource, typeUrl) => {
+    let part = parts.get(resource);
+    if (part === undefined) parts.set(resource, (part = encode(resource, typeUrl)));
+    return part;
+  };
+}
