@@ -22,13 +22,6 @@ const START_MS = 60_000;
 const DAY_MS = 86_400_000;
 const ISSUER = "https://kubernetes.default.svc.cluster.local";
 
-export interface KubeApiOptions {
-  /** Of etcd's compaction by the API server, as it takes it. Default: none. */
-  readonly compactionInterval?: string;
-  /** More of kube-apiserver's flags. */
-  readonly flags?: readonly string[];
-}
-
 /** A client certificate and its key, PEM. */
 export interface ClientCertificate {
   readonly cert: string;
@@ -43,7 +36,6 @@ export class KubeApiServer {
   /** Of the group `system:masters`, who may do everything. */
   readonly admin: KubeClient;
   readonly #parts: KubeApiParts;
-  readonly #options: KubeApiOptions;
   readonly #folder: string;
   readonly #etcdPorts: readonly [client: number, peer: number];
   readonly #caKeys = generateKeyPair();
@@ -54,10 +46,9 @@ export class KubeApiServer {
   #apiServer: ChildProcess | null = null;
   #inUse = false;
 
-  private constructor(parts: KubeApiParts, options: KubeApiOptions, ports: readonly number[]) {
+  private constructor(parts: KubeApiParts, ports: readonly number[]) {
     const [port = 0, etcd = 0, peer = 0] = ports;
     this.#parts = parts;
-    this.#options = options;
     this.#folder = mkdtempSync(path.join(tmpdir(), "outrigger-kube-api-"));
     this.#etcdPorts = [etcd, peer];
     this.url = new URL(`https://127.0.0.1:${port}`);
@@ -68,11 +59,11 @@ export class KubeApiServer {
   }
 
   /** Resolves when the API server is ready, after some seconds. */
-  static async start(parts: KubeApiParts, options: KubeApiOptions = {}): Promise<KubeApiServer> {
+  static async start(parts: KubeApiParts): Promise<KubeApiServer> {
     // A test runner that has waited too long; without a handler nobody would be told. It may say so twice.
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => process.exit(1));
     for (let attempt = 1; ; attempt++) {
-      const server = new KubeApiServer(parts, options, await reservePorts(3));
+      const server = new KubeApiServer(parts, await reservePorts(3));
       process.once("exit", () => server.#kill());
       try {
         server.#startEtcd();
@@ -89,10 +80,9 @@ export class KubeApiServer {
   /** Starts it again after `stopApiServer`; resolves when it is ready. */
   async startApiServer(): Promise<void> {
     const [port] = this.#etcdPorts;
-    const { compactionInterval = "0", flags = [] } = this.#options;
     const file = (name: string): string => path.join(this.#folder, name);
     this.#apiServer = this.#spawn("kube-apiserver", this.#parts.apiServer, [
-      ...[`--etcd-servers=http://127.0.0.1:${port}`, `--etcd-compaction-interval=${compactionInterval}`],
+      ...[`--etcd-servers=http://127.0.0.1:${port}`, "--etcd-compaction-interval=0"],
       ...["--bind-address=127.0.0.1", `--secure-port=${this.url.port}`, "--advertise-address=127.0.0.1"],
       ...[`--tls-cert-file=${file("server.crt")}`, `--tls-private-key-file=${file("server.key")}`],
       ...[`--client-ca-file=${file("ca.crt")}`, `--cert-dir=${file("certs")}`],
@@ -102,7 +92,6 @@ export class KubeApiServer {
       ...["--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true", "--profiling=false"],
       // There is one, and it is not to be found by its Service.
       ...["--endpoint-reconciler-type=none", "--shutdown-delay-duration=0s"],
-      ...flags,
     ]);
     await this.#ready(this.#apiServer);
   }

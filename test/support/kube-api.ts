@@ -7,7 +7,7 @@ import type { JsonObject } from "../../control-plane/kubernetes/api.ts";
 import { objectAt, objectsAt } from "../../control-plane/kubernetes/objects/fields.ts";
 import { crd, OWN_KINDS, type OwnKind } from "../../scripts/crds.ts";
 import { type KubeApiParts, kubeApiParts } from "../../scripts/kube-api.ts";
-import { type KubeApiOptions, KubeApiServer } from "./kube-api-server.ts";
+import { KubeApiServer } from "./kube-api-server.ts";
 import { type KubeClient, refOf } from "./kube-client.ts";
 import { eventually } from "./running-workers.ts";
 import { skip } from "./tools.ts";
@@ -20,12 +20,12 @@ const OWN = Object.keys(OWN_KINDS) as OwnKind[];
  * To be called at the top of a file. Gives how its tests come to the API server, which runs from before the first until
  * after the last; null where its programs are not built, for which the test is skipped.
  */
-export function sharedKubeApi(options: KubeApiOptions = {}): (t: TestContext) => KubeApiServer | null {
+export function sharedKubeApi(): (t: TestContext) => KubeApiServer | null {
   let server: KubeApiServer | null = null;
   let parts: KubeApiParts | null = null;
   before(async () => {
     parts = kubeApiParts();
-    if (parts !== null) server = await KubeApiServer.start(parts, options);
+    if (parts !== null) server = await KubeApiServer.start(parts);
   });
   after(() => server?.close());
   return (t) => {
