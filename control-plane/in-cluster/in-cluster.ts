@@ -22,7 +22,7 @@ import { KubernetesSource } from "../kubernetes/source.ts";
 import { startStatusWriter } from "../kubernetes/status/writer.ts";
 import { Readiness } from "../readiness.ts";
 import { CaSecret } from "./ca-secret.ts";
-import { clusterMetrics } from "./metrics.ts";
+import { clusterMetrics, statusWrites } from "./metrics.ts";
 import { followNamespaces } from "./namespaces.ts";
 import { rotateRoots } from "./rotate-roots.ts";
 import { serverNames } from "./server-names.ts";
@@ -207,6 +207,7 @@ async function assemble(
         })
       : null;
 
+  const onWrite = statusWrites(plane.metrics);
   const election = startElection({
     call: api.call.bind(api),
     namespace,
@@ -222,6 +223,7 @@ async function assemble(
           source,
           findings: plane.findings,
           call: api.call.bind(api),
+          onWrite,
           clock,
           random,
           log: logOf("status"),

@@ -1,5 +1,6 @@
 /** What is to be known of one control plane among several of a cluster, for Prometheus. */
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { WriteOutcome } from "../kubernetes/status/writer.ts";
 
 export interface ClusterFacts {
   readonly version: string;
@@ -7,6 +8,18 @@ export interface ClusterFacts {
   readonly isLeader: () => boolean;
   /** Whether the CA's Secret says what is in force. */
   readonly secretInForce: () => boolean;
+}
+
+/** Counts what is written into objects' status. */
+export function statusWrites(registry: Registry): (outcome: WriteOutcome) => void {
+  const counter = new Counter({
+    name: "outrigger_control_plane_status_writes_total",
+    help: "Writes of the status of routes and policies: written, conflict (somebody else was quicker), failed",
+    labelNames: ["outcome"],
+    registers: [registry],
+  });
+  for (const outcome of ["written", "conflict", "failed"] satisfies WriteOutcome[]) counter.inc({ outcome }, 0);
+  return (outcome) => counter.inc({ outcome });
 }
 
 export function clusterMetrics(registry: Registry, facts: ClusterFacts): void {

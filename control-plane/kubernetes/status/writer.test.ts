@@ -8,12 +8,13 @@ import { objectAt, objectsAt } from "../objects/fields.ts";
 import { FakeApi } from "../testing/fake-api.ts";
 import { closeAll, type Fixture, follow } from "../testing/follow.ts";
 import { httpRoute, resiliencePolicy, service, serviceRef } from "../testing/objects.ts";
-import { startStatusWriter } from "./writer.ts";
+import { startStatusWriter, type WriteOutcome } from "./writer.ts";
 
 afterEach(closeAll);
 
 interface Written extends Fixture {
   readonly warnings: string[];
+  readonly outcomes: WriteOutcome[];
   /** Begins to write; what it returns ends it. */
   readonly lead: () => () => void;
 }
@@ -22,17 +23,19 @@ function written(api = new FakeApi()): Written {
   const fixture = follow(api);
   const { source, mesh, clock } = fixture;
   const warnings: string[] = [];
+  const outcomes: WriteOutcome[] = [];
   const log: Logger = { debug() {}, info() {}, error() {}, warn: (_, message) => warnings.push(message) };
   const lead = () =>
     startStatusWriter({
       source,
       findings: () => mesh.state.findings,
       call: (call, signal) => api.call(call, signal),
+      onWrite: (outcome) => outcomes.push(outcome),
       clock,
       random: seededRandom(3),
       log,
     });
-  return { ...fixture, warnings, lead };
+  return { ...fixture, warnings, outcomes, lead };
 }
 
 /** Each with a path of its own: of two with the same one the younger would be in conflict. */
@@ -153,7 +156,7 @@ test("a burst of changes comes to one write", async () => {
 });
 
 test("what another controller writes at the same moment stays", async () => {
-  const { api, clock, lead, warnings } = written();
+  const { api, clock, lead, warnings, outcomes } = written();
   api.put("Service", service("orders"));
   api.put("HTTPRoute", route("r"));
   await clock.run(500, 20);
@@ -171,7 +174,7 @@ test("what another controller writes at the same moment stays", async () => {
     parents.map(({ controllerName }) => controllerName),
     ["example.com/other", "outrigger.dev/controller"],
   );
-  assert.deepEqual([api.calls.length, warnings], [2, []]);
+  assert.deepEqual([api.calls.length, outcomes, warnings], [2, ["conflict", "written"], []]);
 });
 
 test("a change that means nothing to the mesh is enough to write for the newest version", async () => {

@@ -18,11 +18,16 @@ import { RareWarnings } from "./rare-warnings.ts";
 import { type Subject, Subjects } from "./subjects.ts";
 import { WriteRate } from "./write-rate.ts";
 
+/** `conflict`: somebody else was quicker. */
+export type WriteOutcome = "written" | "conflict" | "failed";
+
 export interface StatusWriterOptions {
   readonly source: Pick<KubernetesSource, "entries" | "find" | "moments" | "settled">;
   /** Of the mesh that was made of the source's newest content: `Mesh.state.findings`. */
   readonly findings: () => readonly Finding[];
   readonly call: KubernetesApi["call"];
+  /** Told of each write. */
+  readonly onWrite?: (outcome: WriteOutcome) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -183,6 +188,7 @@ class StatusWriter {
         },
         { clock, limitMs: CALL_MS, signal },
       );
+      this.#options.onWrite?.("written");
       subject.failures = 0;
       Object.assign(subject, { said, saidAt: clock.now(), waited: false });
       // A server that stored nothing new sends no event: it has its reasons, and is not asked again.
@@ -200,6 +206,7 @@ class StatusWriter {
   #failed(subject: Subject, { key, kind }: StatusChange, error: unknown): void {
     const { clock, random } = this.#options;
     const { status, retryAfterMs } = error instanceof ApiError ? error : { status: 0, retryAfterMs: 0 };
+    this.#options.onWrite?.(status === 409 ? "conflict" : "failed");
     const attempt = subject.failures++;
     const policy = status === 409 ? CONFLICT : FAILED;
     subject.notBefore = clock.now() + Math.max(backoff(policy, attempt, random), retryAfterMs);
