@@ -28,6 +28,8 @@ export interface Subject {
   waited: boolean;
 }
 
+const NONE: readonly Finding[] = [];
+
 const FRESH = {
   failures: 0,
   notBefore: 0,
@@ -43,15 +45,21 @@ export class Subjects {
   readonly #all = new Map<string, Subject>();
   /** Those that may need another status, by key. */
   readonly #due = new Map<string, Subject>();
+  #findings: readonly Finding[] = [];
+  /** The same by object. */
+  #found: ReadonlyMap<string, readonly Finding[]> = new Map();
 
   /** Finds what has changed since the last look, by identity where nothing has. */
   lookAt(source: Pick<KubernetesSource, "entries">, findings: readonly Finding[]): void {
-    const found = Map.groupBy(findings, ({ key }) => key);
+    if (findings !== this.#findings) {
+      this.#findings = findings;
+      this.#found = Map.groupBy(findings, ({ key }) => key);
+    }
     const gone = new Set(this.#all.keys());
     for (const kind of STATUS_KINDS) {
       for (const statused of source.entries(kind)) {
         gone.delete(statused.entry.key);
-        this.#take(kind, statused, found.get(statused.entry.key) ?? []);
+        this.#take(kind, statused, this.#found.get(statused.entry.key) ?? NONE);
       }
     }
     for (const key of gone) {
@@ -78,7 +86,8 @@ export class Subjects {
   #take(kind: ManifestKind, statused: StatusedEntry, findings: readonly Finding[]): void {
     const { key, generation } = statused.entry;
     const known = this.#all.get(key);
-    if (known?.statused === statused && isDeepStrictEqual(known.findings, findings)) return;
+    const same = known?.findings === findings || isDeepStrictEqual(known?.findings, findings);
+    if (known?.statused === statused && same) return;
     // What was refused may be taken as it is now.
     if (known && known.statused.entry.generation !== generation) known.failures = known.notBefore = 0;
     const subject = known ?? { kind, name: key.slice(key.indexOf("/") + 1), statused, findings, ...FRESH };
