@@ -84,8 +84,10 @@ function built(name: string, command: readonly string[], source: string): string
   }
 }
 
+/** Where Go keeps a module that `go.mod` names; it fetches what is not there. */
 function moduleFolder(module: string): string {
-  return go(["list", "-m", "-f", "{{.Dir}}", module]).trim();
+  const { Dir } = JSON.parse(go(["mod", "download", "-json", module])) as { readonly Dir: string };
+  return Dir;
 }
 
 function go(args: readonly string[]): string {
