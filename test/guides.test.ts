@@ -56,6 +56,15 @@ const fields = new Set(
   ),
 );
 
+test("the list of pages has every page", () => {
+  const list = read("docs/README.md");
+  const files = globSync("docs/{,guides/}*.md", { cwd: root }).map((file) => path.relative("docs", file));
+  assert.deepEqual(
+    files.filter((file) => file !== "README.md" && !list.includes(`(${file})`)),
+    [],
+  );
+});
+
 describe("what is applied", () => {
   const manifests = [
     ...blocks("yaml"),
