@@ -29,28 +29,34 @@ async function restart(server: KubeApiServer): Promise<void> {
   await server.startApiServer();
 }
 
-test("an API server that is killed under the watches and comes back is followed on", async (t) => {
-  const server = kube(t);
-  if (server === null) return;
-  await fill(server, "killed", 60);
-  const followed = await followKube(t, server.httpApi());
-  await agrees(followed, server.admin);
-  const before = followed.content();
-  await server.stopApiServer();
-  await eventually(async () => followed.report("EndpointSlice").phase === "waiting");
-  assert.notEqual(followed.report("EndpointSlice").error, "");
-  // What is known stays as it is.
-  assert.equal(followed.content(), before);
-  await server.startApiServer();
-  await server.admin.apply(sliceObject("killed", "s-0", "orders", ["10.9.9.9"]));
-  await agrees(followed, server.admin);
-  await eventually(async () => followed.report("EndpointSlice").error === "");
-  // At no time was there less than there is.
-  for (const facts of followed.history.slice(1)) {
-    const lost = [...facts].filter((fact) => fact.startsWith("EndpointSlice/killed/"));
-    assert.equal(lost.length, 60);
-  }
-});
+for (const [how, signal] of [
+  ["is killed", "SIGKILL"],
+  ["stops in order", "SIGTERM"],
+] as const) {
+  test(`an API server that ${how} under the watches and comes back is followed on`, async (t) => {
+    const server = kube(t);
+    if (server === null) return;
+    const namespace = signal.toLowerCase();
+    await fill(server, namespace, 60);
+    const followed = await followKube(t, server.httpApi());
+    await agrees(followed, server.admin);
+    const before = followed.content();
+    await server.stopApiServer(signal);
+    await eventually(async () => followed.report("EndpointSlice").phase === "waiting");
+    assert.notEqual(followed.report("EndpointSlice").error, "");
+    // What is known stays as it is.
+    assert.equal(followed.content(), before);
+    await server.startApiServer();
+    await server.admin.apply(sliceObject(namespace, "s-0", "orders", ["10.9.9.9"]));
+    await agrees(followed, server.admin);
+    await eventually(async () => followed.report("EndpointSlice").phase === "watching");
+    // At no time was there less than there is.
+    for (const facts of followed.history.slice(1)) {
+      const slices = [...facts].filter((fact) => fact.startsWith(`EndpointSlice/${namespace}/`));
+      assert.equal(slices.length, 60);
+    }
+  });
+}
 
 test("a watch whose past is forgotten (410) begins with a new list, which replaces what was known as a whole", async (t) => {
   const server = kube(t);

@@ -92,6 +92,8 @@ export class KubeApiServer {
       ...["--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true", "--profiling=false"],
       // There is one, and it is not to be found by its Service.
       ...["--endpoint-reconciler-type=none", "--shutdown-delay-duration=0s"],
+      // Else it would wait a minute for those who watch.
+      "--shutdown-watch-termination-grace-period=5s",
     ]);
     await this.#ready(this.#apiServer);
   }
