@@ -26,6 +26,7 @@ afterEach(async () => {
 
 interface Mesh {
   readonly control: ControlPlane;
+  readonly stateDir: string;
   readonly write: (manifests: string) => void;
 }
 
@@ -39,7 +40,7 @@ async function mesh(): Promise<Mesh> {
   cleanups.push(() => rmSync(stateDir, { recursive: true, force: true }));
   const control = await startControlPlane({ configDir: directory, stateDir, log: SILENT, ...ports });
   cleanups.push(() => control.close());
-  return { control, write };
+  return { control, stateDir, write };
 }
 
 function sidecar({ control }: Mesh, service: string): void {
@@ -96,6 +97,18 @@ test("it comes back once every sidecar has what was not there when it was called
     out,
     /^ResiliencePolicy default\/limits \(revision [0-9a-f]{12}\) is in force at all 2 sidecars that it concerns, of 2\n$/,
   );
+});
+
+test("without further words it asks the control plane of this machine", LIMIT, async () => {
+  const { control, stateDir } = await mesh();
+  // As `outrigger control-plane` leaves it.
+  writeFileSync(path.join(stateDir, "control-plane.json"), JSON.stringify(control.addresses));
+  const { code, out, error } = await wait("service/orders", "--state", stateDir);
+  assert.deepEqual([code, error], [0, ""]);
+  assert.match(out, /^Service default\/orders \(revision \w+\) is in force \(it concerns none of the 0 sidecars/);
+  const nowhere = await wait("service/orders", "--state", path.join(stateDir, "none"));
+  assert.equal(nowhere.code, 2);
+  assert.match(nowhere.error, /which control plane\?/);
 });
 
 test("at its end it says what is missing or wrong, and fails", LIMIT, async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { SimulatedClock } from "../../core/clock.ts";
 import { encodeResource, type ResourceKind } from "../../xds/resources.ts";
 import { delta } from "../ads/delta.ts";
@@ -82,6 +83,16 @@ class Fixture {
     }
   }
 
+  /** What was sent in the given places of all that was is answered, in order. */
+  answerSome(places: ReadonlySet<number>, refusal: string | null): void {
+    const sent = this.#sent.splice(0);
+    for (const [index, one] of sent.entries()) {
+      if (places.has(index)) one.session.answer(one.kind, one.nonce, refusal);
+      else this.#sent.push(one);
+    }
+    for (const session of this.sessions) session.pump();
+  }
+
   report(object: string, query: Partial<AppliedQuery> = {}): AppliedReport {
     return appliedReport(
       { object, generation: null, revision: null, ...query },
@@ -153,6 +164,43 @@ test("a sidecar that refuses it is named with its reason, until it accepts a lat
   mesh.apply(SERVICES + policy("a", 8) + serviceYaml("c"));
   mesh.answer();
   assert.equal(mesh.report(KEY).state, "applied");
+});
+
+test("whatever is answered in whatever order, applied means that every sidecar has accepted what there is now", () => {
+  const step = fc.oneof(
+    fc.record({ requests: fc.integer({ min: 1, max: 3 }), services: fc.subarray(["c", "d"]) }),
+    fc.record({ places: fc.uniqueArray(fc.nat(7)), refused: fc.boolean() }),
+    fc.record({ ms: fc.integer({ min: 1, max: 3000 }) }),
+  );
+  const seen = { applied: 0, pending: 0, refused: 0, absent: 0 };
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+      const mesh = new Fixture();
+      for (const one of steps) {
+        if ("ms" in one) mesh.clock.advance(one.ms);
+        else if ("places" in one) mesh.answerSome(new Set(one.places), one.refused ? "no" : null);
+        else {
+          mesh.apply(SERVICES + policy("a", one.requests) + one.services.map((name) => serviceYaml(name)).join(""));
+          for (const session of mesh.sessions) session.pump();
+        }
+        const { state } = mesh.report(KEY);
+        seen[state]++;
+        if (state !== "applied") continue;
+        for (const session of mesh.sessions) {
+          const { unanswered, held, refused } = session.subscription("cluster");
+          const name = "outbound|80||a.default";
+          assert.ok(!refused.has(name) && !unanswered.some(({ names }) => names.includes(name)));
+          assert.equal(held.get(name)?.version, mesh.cache.lookup(session.nodeId, "cluster", name)?.version);
+        }
+      }
+      mesh.clock.advance(5000);
+      mesh.answer();
+      mesh.apply(SERVICES + policy("a", 9));
+      mesh.answer();
+      assert.equal(mesh.report(KEY).state, "applied");
+    }),
+  );
+  assert.ok(seen.applied > 0 && seen.pending > 0 && seen.refused > 0);
 });
 
 test("an object without any effect is applied at once, and one that can't have any is refused", () => {
