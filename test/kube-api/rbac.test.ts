@@ -263,6 +263,34 @@ test("of everything that the API server has, what may be done without a name is 
   assert.deepEqual([...found].sort(), RIGHTS.toSorted());
 });
 
+test("rights follow the names that values give, and end with what is switched off", async (t) => {
+  const server = kube(t);
+  const helm = server && requireHelm(t);
+  if (server === null || helm === null) return;
+  await place(t);
+  const { account, objects } = await installRights(server, helm, {
+    revision: "canary",
+    lease: "mesh-leader",
+    identity: { caSecret: "mesh-ca", rootsConfigMap: "mesh-roots" },
+    injector: { enabled: false },
+  });
+  assert.ok(objects.every(({ kind }) => kind !== "MutatingWebhookConfiguration"));
+  // 404: it may be asked for, and is not there.
+  for (const [status, path] of [
+    [404, `${home}/secrets/mesh-ca`],
+    [403, `${home}/secrets/outrigger-ca`],
+    [404, `${leases(NAMESPACE)}/mesh-leader`],
+    [403, `${leases(NAMESPACE)}/outrigger-leader`],
+    [403, `${HOOKS}/outrigger-canary`],
+    [403, `${HOOKS}/outrigger`],
+  ] as const)
+    assert.equal(await account.status("GET", path), status, path);
+  const apply = async (name: string): Promise<number> =>
+    account.status("PATCH", `${shop}/configmaps/${name}?fieldManager=outrigger`, roots(name), TYPES.apply);
+  assert.equal(await apply("mesh-roots"), 200);
+  assert.equal(await apply("outrigger-ca-roots"), 403);
+});
+
 interface Resource {
   readonly group: string;
   readonly resource: string;

@@ -146,6 +146,26 @@ test("what can't be carried is refused alone", async (t) => {
   await says(admin, good, ...GOOD);
 });
 
+test("of two that claim the same the older holds, and the other is told so until it may", async (t) => {
+  const at = await writing(t);
+  if (at === null) return;
+  const { admin } = at;
+  await admin.namespace("claims");
+  await admin.create(serviceObject("claims", "orders"));
+  const policies = ["z-older", "a-younger"].map((name) =>
+    policy("ResiliencePolicy", "claims", name, { timeouts: { request: "1s" } }),
+  );
+  const [older = {}, younger = {}] = policies;
+  await admin.create(older);
+  // Creation is told in whole seconds; of equals the name decides.
+  await wait(1100);
+  await admin.create(younger);
+  await says(admin, younger, "Accepted=False Conflicted", "Programmed=False Invalid");
+  await says(admin, older, "Accepted=True Accepted", "Programmed=True Programmed");
+  await admin.delete(refOf(older as JsonObject));
+  await says(admin, younger, "Accepted=True Accepted", "Programmed=True Programmed");
+});
+
 test("what other controllers say stays, however often they write at the same time", async (t) => {
   const at = await writing(t);
   if (at === null) return;
