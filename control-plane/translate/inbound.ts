@@ -1,8 +1,9 @@
 /** Where peers arrive: what a port takes (mutual TLS, plaintext, the application's own TLS), access policy, the application. */
-import type { HttpConnectionManager, HttpFilter } from "../../model/http.ts";
+import type { HttpConnectionManager, HttpFilter, LocalReplyMapper } from "../../model/http.ts";
 import type { FilterChain, FilterChainMatch, Listener, NetworkFilter } from "../../model/listener.ts";
 import type { Permission } from "../../model/rbac.ts";
 import { type DownstreamTls, WORKLOAD_CERT, WORKLOAD_ROOTS } from "../../model/tls.ts";
+import { UNSEEN_HEADER } from "../../model/unseen.ts";
 import { DEFAULT_CALL } from "../mesh/defaults.ts";
 import type { MeshSettings } from "../mesh/state.ts";
 import type { Workload } from "../mesh/workload.ts";
@@ -25,6 +26,15 @@ import { tcpProxy } from "./tcp-proxy.ts";
  * what a peer that is gone has left behind is cleared away here. (gRPC calls have pings for that.)
  */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
+
+/** The application was not there: the caller's sidecar learns that nothing of the request was seen. */
+const SAYS_UNSEEN: LocalReplyMapper = {
+  filter: { kind: "response_flag", flags: ["UF"] },
+  statusCode: null,
+  body: null,
+  bodyFormat: null,
+  headersToAdd: [{ name: UNSEEN_HEADER, value: "true", action: "overwrite_if_exists_or_add", keepEmptyValue: false }],
+};
 
 /** Whose port it is, and what holds for the mesh. */
 export interface InboundContext {
@@ -181,6 +191,7 @@ function manager(
     routes: { kind: "inline", table: routeTable(cluster, [virtualHost(cluster, ["*"], toApplication)]) },
     http2: PEER_HTTP2,
     streamIdleTimeoutMs: ABANDONED_AFTER_MS,
+    localReply: { mappers: [SAYS_UNSEEN], bodyFormat: null },
     forwardClientCert: { ...HTTP_CONNECTION_MANAGER.forwardClientCert, mode: "sanitize_set", uri: true },
     http1: http1Options(authority({ name: workload.service, namespace: workload.namespace }, port.port)),
     ...parts,

@@ -6,6 +6,7 @@ import type { HeaderMap } from "../../core/header-map.ts";
 import { WheelTimer } from "../../core/timer-wheel.ts";
 import { formatAddress } from "../../model/address.ts";
 import { Flag } from "../../model/flags.ts";
+import { UNSEEN_HEADER } from "../../model/unseen.ts";
 import { addressMeant, destinationOf } from "../cluster/destination.ts";
 import type { EndpointState } from "../cluster/endpoint-state.ts";
 import type { Destination, LbContext } from "../cluster/load-balancer/load-balancer.ts";
@@ -324,17 +325,21 @@ export class UpstreamRequest implements UpstreamHandler, PoolWaiter, LbContext {
     const { info } = this.#exchange;
     info.upstreamFirstByteReceivedAt = now;
     this.#lastMoved = now;
+    const own = cluster.config.outrigger !== null;
     const { grpc } = this.#exchange;
     if (grpc === null) endpoint.monitor?.onResponse(status);
-    else grpc.onHead(endpoint, status, headers, body === Body.none, cluster.config.outrigger !== null);
+    else grpc.onHead(endpoint, status, headers, body === Body.none, own);
     if (this.#connection?.requests === 1) announceIdleLimit(endpoint, headers);
     if (status === 101 && !this.#exchange.upgrading) {
       this.#onFailure("protocol_error", "the upstream switched protocols without being asked to");
       return;
     }
     const retry = this.#retry;
+    const unseen = own && (status === 503 || grpc !== null) && headers.remove(UNSEEN_HEADER);
     if (retry !== null && this.#replayable) {
-      const delay = retry.shouldRetryResponse(status, headers);
+      const delay = unseen
+        ? retry.shouldRetryReset("connect_failure", false)
+        : retry.shouldRetryResponse(status, headers);
       if (delay >= 0) {
         const connection = this.#connection;
         if (grpc === null) endpoint.countResponse(false);
