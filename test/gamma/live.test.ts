@@ -108,6 +108,7 @@ spec:
 describe("Gateway API's routes between processes", { timeout: 180_000 }, () => {
   const mirrored: string[] = [];
   const servers = { v1: program("v1"), v2: program("v2", (url) => void mirrored.push(url)), other: program("other") };
+  let ports = { v2: 0 };
   let mesh: LiveMesh;
   /** Addresses of the Service `stock` at its port 80, for a caller of its namespace and one of another. */
   let near = "";
@@ -117,6 +118,7 @@ describe("Gateway API's routes between processes", { timeout: 180_000 }, () => {
   before(async () => {
     const [v1, v2, other] = await Promise.all([servers.v1, servers.v2, servers.other].map(listening));
     assert.ok(v1 && v2 && other);
+    ports = { v2 };
     const services = [
       // The instances are at ports of their own, of which a Service names one: that of v1.
       service("stock", "default", v1, "{ app: stock }"),
@@ -341,6 +343,32 @@ describe("Gateway API's routes between processes", { timeout: 180_000 }, () => {
     });
     await mesh.apply("consumer", null);
     await holds(async () => assert.equal((await call(far, "/")).headers["x-from"], "v2"));
+  });
+
+  test("no call fails while routes, and Services that they lead to, come and go", async () => {
+    await mesh.apply("route", route("{ backendRefs: [{ name: v1, port: 80 }] }"));
+    await holds(async () => assert.equal((await seen(near, "/")).name, "v1"));
+    const outcomes = new Map<string, number>();
+    let changing = true;
+    const callers = Array.from({ length: 4 }, async () => {
+      while (changing) {
+        const outcome = await call(near, "/").then(
+          ({ status, headers, text }) => (status === 200 ? String(headers["x-from"]) : `${status} ${text}`),
+          String,
+        );
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+        await wait(2);
+      }
+    });
+    for (let change = 0; change < 8; change++) {
+      const name = `new-${change}`;
+      const added = service(name, "default", ports.v2, "{ app: stock, version: v2 }");
+      await mesh.apply("route", `${added}${route(`{ backendRefs: [{ name: ${name}, port: 80 }] }`)}`);
+      await mesh.apply("route", route("{ backendRefs: [{ name: v1, port: 80 }, { name: v2, port: 80 }] }"));
+    }
+    changing = false;
+    await Promise.all(callers);
+    assert.deepEqual([...outcomes.keys()].sort(), ["v1", "v2"], JSON.stringify([...outcomes]));
   });
 
   test("a backend of another namespace is called as long as a ReferenceGrant permits it", async () => {
