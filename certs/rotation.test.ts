@@ -226,8 +226,11 @@ test("when its root is retired, a certificate is replaced at once", async () => 
   assert.equal(identity.certificate.get()?.serial, before?.serial);
   ca.retireRoot(old);
   identity.updateRoots(ca.bundle.get() ?? "");
+  const between = parseCertificates(identity.certificate.get()?.rootsPem ?? "");
+  assert.equal(between.length, 3, "until then a CA is known by both: the bundle may be from before");
   await settle();
   assert.notEqual(identity.certificate.get()?.serial, before?.serial);
+  assert.equal(identity.certificate.get()?.rootsPem, ca.bundle.get());
   identity.stop();
 });
 

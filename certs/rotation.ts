@@ -105,17 +105,19 @@ export class WorkloadIdentity {
   }
 
   /**
-   * A new trust bundle that arrived by another way (SDS `ROOTCA`). Ignored while there is no certificate. When the root
-   * that vouches for the present certificate is no longer in it, a new certificate is asked for at once.
+   * A new trust bundle that arrived by another way (SDS `ROOTCA`, a file). Ignored while there is no certificate. When
+   * the root that vouches for the present certificate is no longer in it, a new certificate is asked for at once; until
+   * there is one the CA may still be known by the roots from before, because a bundle that was late is none to be lost by.
    */
   updateRoots(rootsPem: string): void {
     const current = this.#certificate.get();
     if (!current || current.rootsPem === rootsPem) return;
     const roots = parseCertificates(rootsPem);
     if (roots.length === 0) throw new Error("the new trust bundle holds no certificate");
-    this.#certificate.set({ ...current, rootsPem });
     const [leaf, ...intermediates] = parseCertificates(current.chainPem);
-    if (leaf && !chainEndsIn(leaf, intermediates, roots)) this.renew();
+    const vouched = leaf !== undefined && chainEndsIn(leaf, intermediates, roots);
+    this.#certificate.set({ ...current, rootsPem: vouched ? rootsPem : rootsPem + current.rootsPem });
+    if (!vouched) this.renew();
   }
 
   async #attempt(): Promise<void> {

@@ -31,7 +31,7 @@ const CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconf
 const ROOTS = "/api/v1/namespaces/shop/configmaps/outrigger-ca-roots";
 const NAME = "outrigger-control-plane.outrigger-system.svc";
 const ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/r";
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 240_000 };
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "outrigger-in-cluster-"));
 const server = new FakeApiServer(dir);
@@ -99,7 +99,7 @@ class Plane {
 }
 
 async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < 1500; i++) {
     if (await holds()) return;
     await sleep(systemClock, 50);
   }
@@ -118,6 +118,16 @@ async function freePorts(): Promise<Plane["ports"]> {
 const holder = (): string => textAt(objectAt(cluster.get(LEASE) ?? {}, "spec"), "holderIdentity");
 const roots = (): string => textAt(objectAt(cluster.get(ROOTS) ?? {}, "data"), "root-cert.pem");
 const jwt = (name: string): string => `eyJhbGciOiJSUzI1NiJ9.${Buffer.from(name).toString("base64url")}.c2ln`;
+
+/** Takes the next step of a root's rotation, and waits until it is taken. */
+async function rotate(): Promise<void> {
+  const secret = cluster.get(SECRET) ?? {};
+  const metadata = { ...objectAt(secret, "metadata"), annotations: { "outrigger.dev/rotate-root": "next" } };
+  cluster.put(SECRET, { ...secret, metadata });
+  const asked = (): boolean =>
+    "outrigger.dev/rotate-root" in objectAt(objectAt(cluster.get(SECRET) ?? {}, "metadata"), "annotations");
+  await eventually("the step is taken", () => !asked());
+}
 
 function review(port: number, ca: string): Promise<JsonObject> {
   return new Promise((resolve, reject) => {
@@ -310,6 +320,69 @@ test(
       await nextValue(identity.certificate, (certificate) => certificate !== second);
     } finally {
       identity.stop();
+    }
+  },
+);
+
+test(
+  "a root is replaced under a sidecar, which finds a control plane that only the new one vouches for",
+  LIMIT,
+  async () => {
+    const ports = await freePorts();
+    let plane = new Plane(ports, "four");
+    await plane.ready();
+    await eventually("the roots are published", () => roots() !== "");
+    const [token, bundle] = [path.join(dir, "sidecar-token"), path.join(dir, "sidecar-roots.pem")];
+    fs.writeFileSync(token, jwt("shop:orders sidecar"));
+    fs.writeFileSync(bundle, roots());
+    const where = ["--control-plane", `127.0.0.1:${ports.xds}`, "--state", path.join(dir, "sidecar")];
+    const who = [
+      "--namespace",
+      "shop",
+      "--service",
+      "orders",
+      "--service-account",
+      "orders",
+      "--port",
+      "8080",
+      "--drain-time-s",
+      "1",
+    ];
+    const proof = ["--token-file", token, "--roots-file", bundle];
+    const program = [process.execPath, "-e", "setInterval(() => {}, 1000)"];
+    const sidecar = spawn(process.execPath, [MAIN, "sidecar", ...where, ...who, ...proof, "--", ...program], {
+      env: { PATH: process.env["PATH"], HOME: dir },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let log = "";
+    sidecar.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
+    const ended = new Promise((resolve) => sidecar.once("exit", resolve));
+    try {
+      const served = async (): Promise<boolean> => {
+        const { workloads = [] } = JSON.parse((await plane.ask("/status"))[1] || "{}") as {
+          readonly workloads?: readonly { readonly node: string; readonly stream: unknown }[];
+        };
+        return workloads.some(({ node, stream }) => node.startsWith("orders.shop~") && stream !== null);
+      };
+      await eventually("the sidecar has its configuration", served);
+      const before = roots();
+      await rotate();
+      await eventually("both roots are published", () => roots().length > before.length);
+      await rotate();
+      const certificates = (): number => plane.log.split("certificate issued").length;
+      const issued = certificates();
+      await rotate();
+      await eventually("whose root was retired asks for another certificate", () => certificates() > issued);
+      assert.ok(!roots().includes(before));
+
+      assert.equal(await plane.stop(), 0);
+      plane = new Plane(ports, "four-again");
+      await plane.ready();
+      await eventually(`the sidecar is back: ${log}`, served);
+    } finally {
+      // Its program ends with it, and with that the pipe that both write to.
+      sidecar.kill("SIGTERM");
+      await ended;
     }
   },
 );

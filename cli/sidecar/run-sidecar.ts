@@ -29,6 +29,7 @@ import { defaultStateDir } from "../state-home.ts";
 import { VERSION } from "../version.ts";
 import { threadsFor } from "../workers/concurrency.ts";
 import { type FoundControlPlane, findControlPlane } from "./find-control-plane.ts";
+import { followRoots } from "./follow-roots.ts";
 import { proofOf, workloadLabels } from "./pod-files.ts";
 import { proxyEnvironment, serviceEnvironment } from "./service-environment.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -85,6 +86,13 @@ export async function runSidecar(flags: Flags, command: readonly string[], surro
   };
   const proxy = await startProxyProcess(options, concurrency);
   surroundings.follow(proxy.client.snapshots);
+  followRoots({
+    identity: workload,
+    snapshots: proxy.client.snapshots,
+    file: flags.rootsFile,
+    clock: systemClock,
+    log,
+  });
   let child: ChildProcess | null = null;
   const finish = async (): Promise<void> => {
     workload.stop();
