@@ -150,7 +150,8 @@ export class ResourceCache {
     node.update(this.#state, this.#ports, null);
     this.#nodes.set(workload.id, node);
     this.#holdTable(workload, change);
-    for (const kind of ["listener", "cluster"] as const) {
+    // Nobody can have asked yet for what is of one that was not there.
+    for (const kind of previous ? (["listener", "cluster"] as const) : []) {
       for (const name of new Set([...node.names(kind), ...(previous?.names(kind) ?? [])])) {
         if (previous?.lookup(kind, name)?.version !== node.lookup(kind, name)?.version) {
           change.touchNode(workload.id, kind, name);

@@ -127,8 +127,10 @@ export class InterceptionCache {
   }
 
   #variant({ of: { service } }: Entry, { namespace, tracedAs }: Client): string {
-    const scopes = [routeScope(service, namespace), connectionScope(service.opaque, namespace)];
-    return [...scopes, this.#settings.tracing === null ? "" : tracedAs].join(" ");
+    const [routes, connections] = [routeScope(service, namespace), connectionScope(service.opaque, namespace)];
+    const traced = this.#settings.tracing === null ? "" : tracedAs;
+    // Most have but one: it is looked up for each sidecar and each service.
+    return routes === null && connections === null ? traced : [routes, connections, traced].join(" ");
   }
 }
 

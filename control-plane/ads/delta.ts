@@ -1,6 +1,6 @@
 /** Delta xDS: a response holds what changed, resource by resource, and names what is gone. */
 import type { EncodedResource } from "../resource.ts";
-import { ABSENT, type Subscription } from "./subscription.ts";
+import { ABSENT, HELD_ABSENT, type Subscription } from "./subscription.ts";
 import type { Half, ResourceView, Response, Variant } from "./variant.ts";
 
 /** A first push of a big mesh is sent in parts, so that no message approaches gRPC's default limit of 4 MB. */
@@ -33,13 +33,13 @@ function takeAdditions(subscription: Subscription, view: ResourceView): readonly
     const held = subscription.held.get(name)?.version;
     // Who has asked by another name only has to know once that there is such a resource.
     if (isAlias ? held !== undefined && held !== ABSENT : held === resource.version) continue;
-    subscription.held.set(name, { version: resource.version, resource });
+    subscription.held.set(name, resource);
     const known = resources.get(resource.name);
     if (known === undefined) bytes += resource.bytes.length;
     const aliases = [...(known?.aliases ?? []), ...(isAlias ? [name] : [])];
     resources.set(resource.name, aliases.length === 0 ? resource : { ...resource, aliases });
     // It comes with its alias: not once more for its own name.
-    if (isAlias) subscription.held.set(resource.name, { version: resource.version, resource });
+    if (isAlias) subscription.held.set(resource.name, resource);
   }
   return [...resources.values()];
 }
@@ -53,7 +53,7 @@ function takeRemovals(subscription: Subscription, view: ResourceView): readonly 
     // A secret that is not served here is the client's own affair: its certificate comes from the CA.
     const askedFor = subscription.names.has(name) && subscription.kind !== "secret";
     if (askedFor ? held?.version === ABSENT : held === undefined) continue;
-    if (askedFor) subscription.held.set(name, { version: ABSENT, resource: null });
+    if (askedFor) subscription.held.set(name, HELD_ABSENT);
     else subscription.held.delete(name);
     removed.push(name);
   }

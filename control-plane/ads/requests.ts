@@ -53,7 +53,7 @@ export function takeDeltaRequest(session: Session, kind: ResourceKind, request: 
   if (first) {
     if (WHOLE_KINDS.has(kind)) session.keep(Object.keys(request.initialResourceVersions));
     for (const [name, version] of Object.entries(request.initialResourceVersions)) {
-      subscription.held.set(name, { version, resource: null });
+      subscription.held.set(name, { version, bytes: null });
       subscription.dirty.add(name);
     }
   }

@@ -27,8 +27,26 @@ export function deltaResponse(kind: ResourceKind, response: Response, nonce: str
   return joined(response, typeUrl, deltaPart, rest);
 }
 
+/** Fewer are as soon joined as compared. */
+const MANY = 32;
+
+/** What was last joined of each type, and of which resources: sidecars that are told the same often ask one after the other. */
+const last = new Map<
+  string,
+  { readonly of: readonly EncodedResource[]; readonly part: EncodePart; readonly body: Buffer }
+>();
+
 function joined({ resources }: Response, typeUrl: string, part: EncodePart, rest: Uint8Array): Buffer {
-  return Buffer.concat([...resources.map((resource) => part(resource, typeUrl)), rest]);
+  if (resources.length < MANY) return Buffer.concat([...resources.map((one) => part(one, typeUrl)), rest]);
+  const known = last.get(typeUrl);
+  if (known?.part === part && sameList(known.of, resources)) return Buffer.concat([known.body, rest]);
+  const body = Buffer.concat(resources.map((one) => part(one, typeUrl)));
+  last.set(typeUrl, { of: resources, part, body });
+  return Buffer.concat([body, rest]);
+}
+
+function sameList(a: readonly EncodedResource[], b: readonly EncodedResource[]): boolean {
+  return a.length === b.length && a.every((resource, index) => resource === b[index]);
 }
 
 const sotwPart = remembered(({ bytes }, typeUrl) =>

@@ -22,6 +22,7 @@ import { takeDeltaRequest, takeSotwRequest } from "./requests.ts";
 import { deltaResponse, sotwResponse } from "./response-bytes.ts";
 import { Session } from "./session.ts";
 import { stateOfTheWorld } from "./state-of-the-world.ts";
+import { Turns } from "./turns.ts";
 import type { Response, Variant } from "./variant.ts";
 
 /** What the server counts; see `metrics.ts`. */
@@ -55,12 +56,14 @@ export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #sessions = new Map<string, Connection>();
   readonly #woken = new Set<Session>();
+  readonly #turns: Turns;
   readonly #unsubscribe: () => void;
   #flushTimer: Timer | null = null;
   #closed = false;
 
   constructor(options: AdsServerOptions) {
     this.#options = options;
+    this.#turns = new Turns(options.clock);
     this.#unsubscribe = options.cache.subscribe((change) => this.#wake(change));
   }
 
@@ -177,6 +180,7 @@ export class AdsServer {
       cache,
       variant,
       clock,
+      turns: this.#turns,
       send: (kind, response, nonce) => {
         observer.pushed(kind, variant.name, response.resources.length, response.removed.length);
         send(kind, response, nonce);

@@ -8,6 +8,7 @@ import { Mesh } from "../mesh/mesh.ts";
 import { objectsOf, serviceYaml, workload } from "../testing/workloads.ts";
 import { delta } from "./delta.ts";
 import { Session } from "./session.ts";
+import { Turns } from "./turns.ts";
 
 interface Sent {
   readonly kind: ResourceKind;
@@ -16,8 +17,9 @@ interface Sent {
   readonly removed: readonly string[];
 }
 
-function fixture() {
+function fixture(atOnce = 64) {
   const clock = new SimulatedClock();
+  const turns = new Turns(clock, atOnce);
   const mesh = new Mesh("cluster.local");
   mesh.setManifests(objectsOf(serviceYaml("a")));
   const cache = new ResourceCache(encodeResource, mesh.state);
@@ -28,6 +30,7 @@ function fixture() {
     cache,
     variant: delta,
     clock,
+    turns,
     send: (kind, { resources, removed }, nonce) =>
       sent.push({ kind, nonce, names: resources.map(({ name }) => name), removed }),
     onAck: () => {},
@@ -55,7 +58,7 @@ function fixture() {
     }
     session.pump();
   };
-  return { clock, cache, session, sent, everything, apply, kinds, answer };
+  return { clock, turns, cache, session, sent, everything, apply, kinds, answer };
 }
 
 test("listeners wait for the answers about clusters and endpoints, routes with them", () => {
@@ -170,4 +173,37 @@ test("a big first push is sent in parts, and all of it arrives", () => {
   for (let i = 0; i < 10; i++) answer("cluster");
   assert.ok(sent.length > 1);
   assert.equal(new Set(sent.flatMap(({ names }) => names)).size, 3001);
+});
+
+test("what is big waits for its turn, what is small does not, and nothing overtakes what it needs", () => {
+  const { turns, session, everything, apply, kinds, answer } = fixture(1);
+  const other = turns.ask(() => undefined);
+  for (const kind of ["cluster", "endpoint", "listener", "route"] as const) everything(kind);
+  session.pump();
+  assert.deepEqual(kinds(), ["cluster", "endpoint"], "of a small mesh");
+  for (const kind of ["cluster", "endpoint", "listener", "route"] as const) answer(kind);
+  const many = Array.from({ length: 100 }, (_, i) => serviceYaml(`many-${i}`)).join("");
+  apply(serviceYaml("a") + many);
+  const before = kinds().length;
+  session.pump();
+  assert.equal(kinds().length, before);
+  other.end();
+  assert.deepEqual(kinds().slice(before), ["cluster", "endpoint"]);
+  for (const kind of ["cluster", "endpoint", "listener", "route"] as const) answer(kind);
+  assert.deepEqual(kinds().slice(before), ["cluster", "endpoint", "listener", "route"]);
+  assert.equal(turns.ask(() => undefined).granted, true, "the turn was given back");
+});
+
+test("a session that closes gives its turn back", () => {
+  const { turns, session, everything, apply } = fixture(1);
+  apply(Array.from({ length: 100 }, (_, i) => serviceYaml(`many-${i}`)).join(""));
+  everything("cluster");
+  session.pump();
+  let granted = false;
+  turns.ask(() => {
+    granted = true;
+  });
+  assert.equal(granted, false);
+  session.close();
+  assert.equal(granted, true);
 });

@@ -8,6 +8,7 @@ import type { ResourceKind } from "../../xds/resources.ts";
 import type { ResourceCache } from "../cache.ts";
 import { type EncodedResource, RESOURCE_KINDS } from "../resource.ts";
 import { type Nack, Subscription } from "./subscription.ts";
+import type { Turn, Turns } from "./turns.ts";
 import type { Half, Response, Variant } from "./variant.ts";
 
 export interface SessionOptions {
@@ -15,6 +16,8 @@ export interface SessionOptions {
   readonly cache: ResourceCache;
   readonly variant: Variant;
   readonly clock: Clock;
+  /** For what is big, shared by all sessions. */
+  readonly turns: Turns;
   /** Writes a response to the stream. */
   readonly send: (kind: ResourceKind, response: Response, nonce: string) => void;
   /** The client has what it was sent of a kind, or has all there is; may be called again without anything new. */
@@ -46,6 +49,11 @@ interface Step {
  */
 const PATIENCE_MS = 2000;
 
+/** More names than this make a response that has to wait for its turn. */
+const BIG = 64;
+/** A turn lasts until these are served: one comes after the other. */
+const BIG_KINDS: readonly ResourceKind[] = ["cluster", "endpoint", "listener", "route"];
+
 export class Session {
   readonly #options: SessionOptions;
   readonly #subscriptions = new Map<ResourceKind, Subscription>();
@@ -53,6 +61,8 @@ export class Session {
   readonly #awaited = new Set<string>();
   #awaitedSince = 0;
   #patience: Timer | null = null;
+  /** For big responses; null: none is owed. */
+  #turn: Turn | null = null;
   #nonce = 0;
   #applied = 0;
   #closed = false;
@@ -134,17 +144,35 @@ export class Session {
     this.#patience?.cancel();
     this.#patience = null;
     let waiting = false;
+    const postponed = new Set<ResourceKind>();
     for (const { kind, half, after } of ORDER) {
       const subscription = this.#subscriptions.get(kind);
       if (!subscription || (subscription.dirty.size === 0 && subscription.answered)) continue;
       if (this.#isUnanswered(kind) || after.some((other) => this.#isUnanswered(other))) waiting = true;
       else if (after.length > 0 && this.#awaitsEndpoints()) waiting = true;
+      else if (after.some((other) => postponed.has(other)) || !this.#mayServe(subscription)) postponed.add(kind);
       else this.#serve(subscription, half);
+    }
+    if (this.#turn?.granted && this.#idle && BIG_KINDS.every((kind) => this.#subscriptions.get(kind)?.answered)) {
+      this.#endTurn();
     }
     // One that came back with all that there is has nothing to accept.
     if (this.#hasAll("listener")) this.#options.onAck("listener");
     if (waiting) this.#patience = this.#options.clock.after(PATIENCE_MS, () => this.pump());
     else if (this.#idle) this.#applied = this.#options.cache.revision;
+  }
+
+  /** What is small goes at once, what is big when it is this session's turn. */
+  #mayServe({ dirty }: Subscription): boolean {
+    if (dirty.size <= BIG) return true;
+    if (this.#turn === null || this.#turn.over) this.#turn = this.#options.turns.ask(() => this.pump());
+    return this.#turn.granted;
+  }
+
+  #endTurn(): void {
+    const turn = this.#turn;
+    this.#turn = null;
+    turn?.end();
   }
 
   #serve(subscription: Subscription, half: Half): void {
@@ -197,6 +225,7 @@ export class Session {
   close(): void {
     this.#closed = true;
     this.#patience?.cancel();
+    this.#endTurn();
   }
 
   #send(subscription: Subscription, response: Response): void {

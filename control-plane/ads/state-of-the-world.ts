@@ -30,7 +30,7 @@ export function worldVersion(subscription: Subscription, view: ResourceView): st
 /** Takes note that the client holds everything as it is now. */
 export function holdWorld(subscription: Subscription, view: ResourceView): void {
   for (const resource of wantedResources(subscription, view)) {
-    subscription.held.set(resource.name, { version: resource.version, resource });
+    subscription.held.set(resource.name, resource);
   }
   subscription.dirty.clear();
   subscription.answered = true;
@@ -53,9 +53,9 @@ function respondWhole(subscription: Subscription, half: Half, view: ResourceView
     return null;
   }
   // With the additions, what is to go stays: it goes once nothing refers to it any more.
-  const kept = half === "additions" ? gone.flatMap(([, { resource }]) => resource ?? []) : [];
+  const kept = half === "additions" ? gone.flatMap(([, held]) => (held.bytes === null ? [] : held)) : [];
   if (half !== "additions") for (const [name] of gone) subscription.held.delete(name);
-  for (const resource of wanted) subscription.held.set(resource.name, { version: resource.version, resource });
+  for (const resource of wanted) subscription.held.set(resource.name, resource);
   subscription.dirty.clear();
   for (const { name } of kept) subscription.dirty.add(name);
   const version = worldVersion(subscription, view);
@@ -72,7 +72,7 @@ function respondPart(subscription: Subscription, view: ResourceView): Response |
     const resource = subscription.wants(name) ? view.lookup(subscription, name) : undefined;
     if (!resource) subscription.held.delete(name);
     else if (subscription.held.get(name)?.version !== resource.version) {
-      subscription.held.set(name, { version: resource.version, resource });
+      subscription.held.set(name, resource);
       resources.push(resource);
     }
   }

@@ -7,12 +7,11 @@ import type { EncodedResource } from "../resource.ts";
 /** Told to the client: there is no such resource. */
 export const ABSENT = "";
 
-export interface Held {
-  /** `ABSENT`: the client was told that there is none. */
-  readonly version: string;
-  /** null where the client brought it from an earlier stream. */
-  readonly resource: EncodedResource | null;
-}
+/** The resource itself, because there are many of these; `bytes` null: the client brought it from an earlier stream. */
+export type Held = EncodedResource | { readonly version: string; readonly bytes: null };
+
+/** The client was told that there is none. */
+export const HELD_ABSENT: Held = { version: ABSENT, bytes: null };
 
 /** A response that has not been answered yet. */
 export interface Outstanding {

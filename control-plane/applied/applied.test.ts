@@ -5,6 +5,7 @@ import { SimulatedClock } from "../../core/clock.ts";
 import { encodeResource, type ResourceKind } from "../../xds/resources.ts";
 import { delta } from "../ads/delta.ts";
 import { Session } from "../ads/session.ts";
+import { Turns } from "../ads/turns.ts";
 import { ResourceCache } from "../cache.ts";
 import { NO_MANIFESTS } from "../manifest/merge.ts";
 import { Mesh } from "../mesh/mesh.ts";
@@ -46,6 +47,7 @@ class Fixture {
       cache: this.cache,
       variant: delta,
       clock: this.clock,
+      turns: new Turns(this.clock),
       send: (kind, _, nonce) => this.#sent.push({ session, kind, nonce }),
       onAck: () => {},
       onNack: () => {},
