@@ -39,7 +39,7 @@ for (const [how, signal] of [
     const namespace = signal.toLowerCase();
     await fill(server, namespace, 60);
     const followed = await followKube(t, server.httpApi());
-    await agrees(followed, server.admin);
+    await agrees(followed, server.admin, namespace);
     const before = followed.content();
     await server.stopApiServer(signal);
     await eventually(async () => followed.report("EndpointSlice").phase === "waiting");
@@ -48,7 +48,7 @@ for (const [how, signal] of [
     assert.equal(followed.content(), before);
     await server.startApiServer();
     await server.admin.apply(sliceObject(namespace, "s-0", "orders", ["10.9.9.9"]));
-    await agrees(followed, server.admin);
+    await agrees(followed, server.admin, namespace);
     await eventually(async () => followed.report("EndpointSlice").phase === "watching");
     // At no time was there less than there is.
     for (const facts of followed.history.slice(1)) {
@@ -65,7 +65,7 @@ test("a watch whose past is forgotten (410) begins with a new list, which replac
   await fill(server, "forgotten", 120);
   const relay = await Relay.start(t, Number(server.url.port));
   const followed = await followKube(t, server.httpApi(undefined, relay.url));
-  await agrees(followed, admin);
+  await agrees(followed, admin, "forgotten");
   const { lists } = followed.report("EndpointSlice");
   const given = followed.history.length;
   relay.close();
@@ -86,7 +86,7 @@ test("a watch whose past is forgotten (410) begins with a new list, which replac
   relay.open();
   // It has been tried ever more seldom meanwhile.
   await followed.source.rescan();
-  await agrees(followed, admin);
+  await agrees(followed, admin, "forgotten");
   assert.equal(followed.report("EndpointSlice").lists, lists + 1);
   // Before the list was complete nothing changed.
   for (const facts of followed.history.slice(given)) {
@@ -128,7 +128,7 @@ test("a list whose next page is forgotten (410) is asked for again in one piece"
     );
   });
   const followed = await followKube(t, watched);
-  await agrees(followed, server.admin);
+  await agrees(followed, server.admin, "pages");
   const expired = asked.findIndex(({ status }) => status === 410);
   assert.ok(expired > 0, JSON.stringify(asked));
   assert.deepEqual(asked.at(-1), { limit: 0, status: 200 });

@@ -54,15 +54,15 @@ export function factsOf({ manifests, cluster }: MeshContent): ReadonlySet<string
   return facts;
 }
 
-/** The same lines, of what the API server has. */
-export async function truth(client: KubeClient): Promise<ReadonlySet<string>> {
-  const list = async (path: string): Promise<readonly JsonObject[]> =>
-    objectsAt(await client.call("GET", path), "items");
+/** The same lines, of what the API server has in a namespace. */
+async function truth(client: KubeClient, namespace: string): Promise<ReadonlySet<string>> {
+  const list = async (group: string, plural: string): Promise<readonly JsonObject[]> =>
+    objectsAt(await client.call("GET", `${group}/namespaces/${namespace}/${plural}`), "items");
   const [services, slices, pods, accounts] = await Promise.all([
-    list("/api/v1/services"),
-    list("/apis/discovery.k8s.io/v1/endpointslices"),
-    list("/api/v1/pods"),
-    list("/api/v1/serviceaccounts"),
+    list("/api/v1", "services"),
+    list("/apis/discovery.k8s.io/v1", "endpointslices"),
+    list("/api/v1", "pods"),
+    list("/api/v1", "serviceaccounts"),
   ]);
   const ports = (one: JsonObject) => objectsAt(objectAt(one, "spec"), "ports").map(({ port }) => port);
   const addresses = (one: JsonObject) =>
@@ -76,18 +76,19 @@ export async function truth(client: KubeClient): Promise<ReadonlySet<string>> {
   ]);
 }
 
-/** Waits until the source knows what the API server has, and nothing else. */
-export async function agrees(followed: Followed, client: KubeClient): Promise<void> {
+/** Waits until the source knows what the API server has in a namespace, and nothing else. */
+export async function agrees(followed: Followed, client: KubeClient, namespace: string): Promise<void> {
   const until = performance.now() + PATIENCE_MS;
   for (;;) {
-    const [wanted, held] = [await truth(client), factsOf(followed.content())];
+    const wanted = await truth(client, namespace);
+    const held = new Set([...factsOf(followed.content())].filter((fact) => fact.includes(`/${namespace}/`)));
     const missing = wanted.difference(held);
     const tooMuch = held.difference(wanted);
     if (missing.size + tooMuch.size === 0) return;
     const difference = { missing: [...missing].slice(0, 10), tooMuch: [...tooMuch].slice(0, 10) };
     if (performance.now() > until)
       assert.fail(JSON.stringify({ ...difference, report: followed.source.report() }, null, 2));
-    await wait(20);
+    await wait(50);
   }
 }
 
