@@ -5,7 +5,7 @@ import { SimulatedClock } from "../../core/clock.ts";
 import { encodeResource, type ResourceKind } from "../../xds/resources.ts";
 import { delta } from "../ads/delta.ts";
 import { Session } from "../ads/session.ts";
-import { Turns, Turns } from "../ads/turns.ts";
+import { Turns } from "../ads/turns.ts";
 import { ResourceCache } from "../cache.ts";
 import { NO_MANIFESTS } from "../manifest/merge.ts";
 import { Mesh } from "../mesh/mesh.ts";
@@ -24,7 +24,6 @@ class Fixture {
   readonly cache = new ResourceCache(encodeResource, this.mesh.state);
   readonly changes = new ObjectChanges(this.cache);
   readonly sessions: Session[] = [];
-  readonly #turns = new Turns(this.clock);
   /** Not answered yet. */
   readonly #sent: { readonly session: Session; readonly kind: ResourceKind; readonly nonce: string }[] = [];
   #manifests = NO_MANIFESTS;
