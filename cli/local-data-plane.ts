@@ -4,6 +4,7 @@ import type { Problem } from "../core/errors.ts";
 import { type LogLevel, setLogLevel } from "../core/log.ts";
 import { systemRandom } from "../core/random.ts";
 import { collectStartupGarbage } from "../core/startup-garbage.ts";
+import { releaseStartupPages } from "../core/startup-pages.ts";
 import { formatAddress } from "../model/address.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import { DataPlane, type DataPlaneOptions } from "../proxy/data-plane.ts";
@@ -109,6 +110,7 @@ export class LocalDataPlane implements DataPlaneHost {
 
   settle(): void {
     collectStartupGarbage();
+    void releaseStartupPages();
   }
 
   drain(deadlineMs: number): Promise<void> {
