@@ -289,8 +289,14 @@ test("a question waits for its answer as long as it says, and an answer that is 
     ],
   );
   mesh.answer();
+  await mesh.clock.run(150, 50);
+  // Sidecars use what they have accepted a moment later.
+  assert.equal(later(), null);
   await mesh.clock.run(200, 50);
   assert.deepEqual(later(), [200, "applied"]);
+  const atOnce = ask(`object=${KEY}`);
+  await mesh.clock.run(50, 50);
+  assert.deepEqual(atOnce(), [200, "applied"]);
   for (const query of ["", "object=orders", `object=${KEY}&generation=x`, `object=${KEY}&wait=soon`]) {
     const wrong = ask(query);
     await mesh.clock.run(50, 50);

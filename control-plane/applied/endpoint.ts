@@ -14,10 +14,15 @@ export interface AppliedAnswer {
 const MAX_WAIT_SECONDS = 60;
 /** How often it is looked at again, ms: sidecars take a few to accept something. */
 const LOOK_MS = 100;
+/**
+ * Who waits wants to use it: a sidecar acknowledges what it has checked, and uses it, or asks for more that it takes, a
+ * moment later, ms.
+ */
+const SETTLE_MS = 200;
 
 /**
  * Parameters: `object` (`KIND/NAMESPACE/NAME`), `generation` (at least this one), `revision` (this one), `wait` (s: the
- * answer comes when the object is applied, and no later). 400: the question makes no sense.
+ * answer comes when the object has been applied for a moment, and no later). 400: the question makes no sense.
  */
 export async function answerApplied(
   parameters: URLSearchParams,
@@ -29,12 +34,14 @@ export async function answerApplied(
   const read = readQuery(parameters);
   if ("error" in read) return { status: 400, body: read };
   const until = clock.now() + read.waitSeconds * 1000;
+  let appliedSince: number | null = null;
   for (;;) {
     const body = report(read.query);
-    if (body.state === "applied") return { status: 200, body };
-    const left = until - clock.now();
-    if (left <= 0 || isGone()) return { status: 200, body };
-    await sleep(clock, Math.min(LOOK_MS, left));
+    const now = clock.now();
+    appliedSince = body.state === "applied" ? (appliedSince ?? now) : null;
+    const settled = appliedSince !== null && now - appliedSince >= SETTLE_MS;
+    if (settled || now >= until || isGone()) return { status: 200, body };
+    await sleep(clock, Math.min(LOOK_MS, until - now));
   }
 }
 
