@@ -20,12 +20,21 @@ export function portProblem(kind: RouteManifest["kind"], { protocol }: ServicePo
   return httpOf(protocol) === null ? `declared as bytes (${protocol}), whose calls nobody sees` : null;
 }
 
-/** The cluster of a backend; Gateway API: what can't be resolved answers an error for its share. */
+/** What backends are looked for in. */
+export interface Surroundings {
+  readonly services: ReadonlyMap<string, ServiceDefinition>;
+  readonly permits: Permits;
+}
+
+/**
+ * The cluster of a backend; Gateway API: what can't be resolved answers an error for its share. `parent` is the Service
+ * (`namespace/name`) whose calls the route leads there; "" where it leads none.
+ */
 export function resolveBackend(
   ref: BackendReference,
   { kind, value }: RouteManifest,
-  services: ReadonlyMap<string, ServiceDefinition>,
-  permits: Permits,
+  parent: string,
+  { services, permits }: Surroundings,
 ): ResolvedBackend {
   const { namespace: own } = value.metadata;
   const namespace = ref.namespace ?? own;
@@ -39,26 +48,24 @@ export function resolveBackend(
       `backend ${ref.group === "" ? "" : `${ref.group}/`}${ref.kind} ${ref.name} is not a Service`,
     );
   }
-  const isParent = ({ name, namespace: at }: ParentRef): boolean => name === ref.name && (at ?? own) === namespace;
-  // Who routes his own calls to a Service may also send them there.
+  const key = serviceKey(namespace, ref.name);
+  // Who routes his own calls to a Service may also send them there; but not those to another.
   const permitted =
-    namespace === own ||
-    value.spec.parentRefs.some(isParent) ||
-    permits({ kind, namespace: own, service: { namespace, name: ref.name } });
+    namespace === own || key === parent || permits({ kind, namespace: own, service: { namespace, name: ref.name } });
   if (!permitted) {
     return failed(
       "RefNotPermitted",
-      `backend Service ${namespace}/${ref.name} is in another namespace, in which no ReferenceGrant is for ${kind}s of ${own}`,
+      `backend Service ${key} is in another namespace, in which no ReferenceGrant is for ${kind}s of ${own}`,
     );
   }
-  const service = services.get(serviceKey(namespace, ref.name));
-  if (!service) return failed("BackendNotFound", `backend Service ${namespace}/${ref.name} does not exist`);
-  if (ref.port === null) return failed("BackendNotFound", `backend Service ${namespace}/${ref.name} needs a port`);
+  const service = services.get(key);
+  if (!service) return failed("BackendNotFound", `backend Service ${key} does not exist`);
+  if (ref.port === null) return failed("BackendNotFound", `backend Service ${key} needs a port`);
   const port = service.ports.find((candidate) => candidate.port === ref.port);
-  if (!port) return failed("BackendNotFound", `backend Service ${namespace}/${ref.name} has no port ${ref.port}`);
+  if (!port) return failed("BackendNotFound", `backend Service ${key} has no port ${ref.port}`);
   const problem = kind === "GRPCRoute" && port.protocol === "http1" ? NO_GRPC : portProblem(kind, port);
   if (problem !== null)
-    return failed("UnsupportedProtocol", `port ${ref.port} of backend Service ${namespace}/${ref.name} is ${problem}`);
+    return failed("UnsupportedProtocol", `port ${ref.port} of backend Service ${key} is ${problem}`);
   return { cluster: clusterName(service, ref.port), problem: null };
 }
 

@@ -60,17 +60,21 @@ const SERVICES = ["shop/front", "stock/v1", "stock/v2"]
   })
   .join("");
 
-/** A route of `shop`, and what becomes of its backends: clusters, and what is found. */
-function routed(parent: string, backends: readonly string[], grants = "") {
+/** A route of `shop` with these backends of `stock`, and a mirror to one. */
+function routeTo(parent: string, backends: readonly string[]): string {
   const refs = backends.map((name) => `{ name: ${name}, namespace: stock, port: 80 }`).join(", ");
   const mirror = "{ type: RequestMirror, requestMirror: { backendRef: { name: v2, namespace: stock, port: 80 } } }";
-  const route = `---
+  return `---
 apiVersion: ${GATEWAY}/v1
 kind: HTTPRoute
 metadata: { name: r, namespace: shop }
 spec: { parentRefs: [{ kind: Service, ${parent} }], rules: [{ filters: [${mirror}], backendRefs: [${refs}] }] }
 `;
-  const objects = objectsOf(SERVICES + route + grants);
+}
+
+/** What becomes of its backends: clusters, and what is found. */
+function routed(parent: string, backends: readonly string[], grants = "") {
+  const objects = objectsOf(SERVICES + routeTo(parent, backends) + grants);
   const { services, findings } = buildState({ trustDomain: "cluster.local", objects, registrations: [] });
   const rules = [...services.values()].flatMap(({ routing }) => routing.rules);
   return {
@@ -86,7 +90,7 @@ test("a route of another namespace needs a grant for its backends and its mirror
   ];
   const without = routed("name: front", ["v1", "v2"]);
   assert.deepEqual(without.clusters, [null, null, null]);
-  assert.deepEqual(without.findings, [refused("v1"), refused("v2"), refused("v2")]);
+  assert.deepEqual(without.findings, [refused("v1"), refused("v2")]);
   const one = routed("name: front", ["v1", "v2"], grant("g", FROM_SHOP, ONE_SERVICE));
   assert.deepEqual(one.clusters, [null, "outbound|80||v2.stock", "outbound|80||v2.stock"]);
   assert.deepEqual(one.findings, [refused("v1")]);
@@ -98,6 +102,20 @@ test("a consumer's route needs none for the Service that it is for", () => {
   assert.deepEqual(clusters, ["outbound|80||v1.stock", null, null]);
   assert.deepEqual(
     findings.map(([reason]) => reason),
-    ["RefNotPermitted", "RefNotPermitted"],
+    ["RefNotPermitted"],
+  );
+});
+
+test("that one is a consumer of a Service lets nobody send another Service's calls there", () => {
+  const parents = "name: front }, { kind: Service, name: v1, namespace: stock";
+  const objects = objectsOf(`${SERVICES}${routeTo(parents, ["v1"])}`);
+  const { services, findings } = buildState({ trustDomain: "cluster.local", objects, registrations: [] });
+  const backends = (key: string) => services.get(key)?.routing.rules.map((rule) => rule.backends);
+  assert.deepEqual(backends("shop/front"), [[null]]);
+  assert.deepEqual(backends("stock/v1"), [["outbound|80||v1.stock"]]);
+  const refused = findings.filter(({ message }) => message.includes("v1"));
+  assert.deepEqual(
+    refused.map(({ failure }) => failure),
+    [{ condition: "ResolvedRefs", reason: "RefNotPermitted", ref: 0 }],
   );
 });

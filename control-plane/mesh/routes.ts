@@ -3,9 +3,11 @@
 import { type Manifest, type ManifestOf, positionOf } from "../manifest/parse.ts";
 import type { BackendReference, ParentRef } from "../manifest/references.ts";
 import { parentPorts, parentProblem, portProblem, resolveBackend } from "./backends.ts";
+import { connectionRule, unclaimedNames } from "./connection-routes.ts";
 import type { Permits } from "./grants.ts";
 import { MatchClaims } from "./match-claims.ts";
 import { callPolicy, type PolicyIndex, targetKey } from "./policies.ts";
+import { olderFirst } from "./route-order.ts";
 import {
   type AttachedRule,
   type CallPolicy,
@@ -21,7 +23,7 @@ import {
 const KINDS = ["GRPCRoute", "HTTPRoute", "TLSRoute", "TCPRoute"] as const;
 
 type HttpRouteManifest = ManifestOf<"HTTPRoute"> | ManifestOf<"GRPCRoute">;
-type ConnectionRouteManifest = ManifestOf<"TLSRoute"> | ManifestOf<"TCPRoute">;
+export type ConnectionRouteManifest = ManifestOf<"TLSRoute"> | ManifestOf<"TCPRoute">;
 export type RouteManifest = HttpRouteManifest | ConnectionRouteManifest;
 
 /** Rules by the Service that they are attached to (`namespace/name`), of older routes first. */
@@ -60,20 +62,30 @@ export function attachRoutes(
   };
   for (const kind of KINDS) {
     for (const route of olderFirst(routes.filter((candidate) => candidate.kind === kind))) {
+      const told = new Set<string>();
       const tell: Tell = (message, source = positionOf(route), failure) => {
-        findings.push({ key: route.key, source, message, ...(failure ? { failure } : {}) });
+        const words = `${source} ${message} ${failure?.ref}`;
+        // What is so at each parent is said once.
+        if (!told.has(words)) findings.push({ key: route.key, source, message, ...(failure ? { failure } : {}) });
+        told.add(words);
       };
-      const resolve: Resolve = (ref, source) => {
-        const { cluster, problem } = resolveBackend(ref, route, services, permits);
-        if (problem !== null) {
-          tell(problem.message, source, { condition: "ResolvedRefs", reason: problem.reason, ref: null });
-        }
-        return cluster;
-      };
+      const resolveAt =
+        (at: Attachment | null): Resolve =>
+        (backend, source) => {
+          const { cluster, problem } = resolveBackend(backend, route, at?.key ?? "", { services, permits });
+          if (problem !== null) {
+            const ref = problem.reason === "RefNotPermitted" && isOfParent(backend, route) ? (at?.ref ?? null) : null;
+            tell(problem.message, source, { condition: "ResolvedRefs", reason: problem.reason, ref });
+          }
+          return cluster;
+        };
       const attachments = attach(route, services, claims, tell);
+      // A route that is for no calls is told of its backends, too.
       if (isConnectionRoute(route)) {
-        const rule = connectionRule(route, resolve, tell);
-        for (const { key, ref, ports, clientNamespace } of attachments) {
+        if (attachments.length === 0) connectionRule(route, resolveAt(null), tell);
+        for (const at of attachments) {
+          const { key, ref, ports, clientNamespace } = at;
+          const rule = connectionRule(route, resolveAt(at), tell);
           const attached = ports.flatMap((port) => {
             const serverNames = unclaimedNames(route, `${key}:${port}@${clientNamespace ?? ""}`, claims, tell);
             return serverNames === null ? [] : [{ ...rule, port, clientNamespace, serverNames }];
@@ -83,9 +95,9 @@ export function attachRoutes(
             tell(`older routes have all its names at Service ${key}`, undefined, conflict(ref));
         }
       } else {
-        const rules = resolvedRules(route, resolve);
+        if (attachments.length === 0) resolvedRules(route, resolveAt(null));
         for (const at of attachments) {
-          add(http, at.key, attachedRules(route, rules, at, policies));
+          add(http, at.key, attachedRules(route, resolvedRules(route, resolveAt(at)), at, policies));
           const { messages, all } = matches.take(route, at);
           for (const message of messages) tell(message, undefined, all ? conflict(at.ref) : undefined);
         }
@@ -100,8 +112,15 @@ function conflict(ref: number): Failure {
   return { condition: "Accepted", reason: "Conflicted", ref };
 }
 
-type Tell = (message: string, source?: string, failure?: Failure) => void;
-type Resolve = (ref: BackendReference, source: string) => string | null;
+export type Tell = (message: string, source?: string, failure?: Failure) => void;
+/** Gives the cluster of a backend; null: it can't be resolved, which was told. */
+export type Resolve = (backend: BackendReference, source: string) => string | null;
+
+/** Whether a backend is one of the route's own parents, so that what is permitted differs from parent to parent. */
+function isOfParent({ namespace, name }: BackendReference, { value: { metadata, spec } }: RouteManifest): boolean {
+  const at = namespace ?? metadata.namespace;
+  return spec.parentRefs.some((parent) => parent.name === name && (parent.namespace ?? metadata.namespace) === at);
+}
 
 /** The ports that a route gets, by parent; what it does not get is told. */
 function attach(
@@ -154,48 +173,6 @@ const ONE_TCP_ROUTE = "nothing tells the connections of two TCPRoutes apart";
 
 function isConnectionRoute(route: RouteManifest): route is ConnectionRouteManifest {
   return route.kind === "TLSRoute" || route.kind === "TCPRoute";
-}
-
-/** A connection route's only rule: rules have no matches, so that a second one could never be reached. */
-function connectionRule(
-  { kind, value: { metadata, spec } }: ConnectionRouteManifest,
-  resolve: Resolve,
-  tell: Tell,
-): Pick<ConnectionRule, "kind" | "name" | "backends"> {
-  const [rule, unreachable] = spec.rules;
-  if (unreachable)
-    tell("only the first rule is in force: nothing tells its connections from those of others", unreachable.source);
-  const backends = (rule?.backendRefs ?? []).filter(({ weight }) => weight > 0);
-  return {
-    kind,
-    name: `${metadata.namespace}/${metadata.name}/${rule?.name || 0}`,
-    backends: backends.map((ref) => ({
-      cluster:
-        resolve(ref, rule?.source ?? "") ??
-        `unresolved|${ref.port ?? ""}||${ref.name}.${ref.namespace ?? metadata.namespace}`,
-      weight: ref.weight,
-    })),
-  };
-}
-
-/** The server names that no older TLSRoute at `place` (a port, for some callers) has; null where none is left. */
-function unclaimedNames(
-  route: ConnectionRouteManifest,
-  place: string,
-  claims: Map<string, RouteManifest>,
-  tell: Tell,
-): readonly string[] | null {
-  if (route.kind === "TCPRoute") return [];
-  const { hostnames } = route.value.spec;
-  const names = (hostnames.length === 0 ? ["*"] : hostnames).filter((name) => {
-    const owner = claims.get(`${place}#${name}`);
-    claims.set(`${place}#${name}`, owner ?? route);
-    if (!owner) return true;
-    const what = name === "*" ? "connections to any other name" : `connections to ${name}`;
-    tell(`${what} are led by ${owner.key} (${positionOf(owner)}) already`);
-    return false;
-  });
-  return names.length === 0 ? null : names;
 }
 
 interface ResolvedRule {
@@ -255,22 +232,4 @@ function ruleCallPolicy(
     requestMs: own?.request ?? policy.requestMs,
     perTryMs: own?.backendRequest ?? policy.perTryMs,
   };
-}
-
-/**
- * By creation time where the objects have one (of equals the first by `namespace/name`), else in the order of their
- * files.
- */
-function olderFirst(routes: readonly RouteManifest[]): readonly RouteManifest[] {
-  const born = ({ value: { metadata } }: RouteManifest): number =>
-    metadata.creationTimestamp === null ? 0 : Date.parse(metadata.creationTimestamp);
-  return [...routes].sort((a, b) => {
-    const [first, second] = [born(a), born(b)];
-    if (first === 0 || second === 0) return 0;
-    return first - second || (nameOf(a) < nameOf(b) ? -1 : 1);
-  });
-}
-
-function nameOf({ value: { metadata } }: RouteManifest): string {
-  return `${metadata.namespace}/${metadata.name}`;
 }
