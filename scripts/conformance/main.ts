@@ -1,8 +1,9 @@
 /**
- * `node scripts/conformance/main.ts [--test NAME] [--report FILE] [--runs N] [--keep]`: Gateway API's conformance suite, its
+ * `node scripts/conformance/main.ts [--test NAME] [--report FILE] [--runs N] [--label NAME=VALUE] [--keep]`: Gateway API's conformance suite, its
  * mesh profiles, against the cluster that `KUBECONFIG` names, in which Outrigger is installed. `OUTRIGGER_LOAD_IMAGE` says
  * how an image gets into it, as for `npm run test:cluster`: the application of the suite's pods is built here then; without
- * it the cluster pulls the suite's own. `--keep` leaves the suite's pods where they are. Exit status 0: all tests passed.
+ * it the cluster pulls the suite's own. `--label` is what the suite's namespaces ask for
+ * sidecars by; `--keep` leaves its pods where they are. Exit status 0: all tests passed.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -26,6 +27,7 @@ const { values: flags } = parseArgs({
     test: { type: "string", default: "" },
     report: { type: "string", default: path.join(root, ".cache", "conformance", "report.yaml") },
     runs: { type: "string", default: "1" },
+    label: { type: "string", default: "outrigger.dev/inject=enabled" },
     keep: { type: "boolean", default: false },
   },
 });
@@ -82,7 +84,7 @@ async function runOnce({ program }: Suite, logFile: string): Promise<Outcome> {
   const args = [
     ...["-test.v", "-test.timeout", RUN_LIMIT, "-mesh-name", "outrigger"],
     ...["-conformance-profiles", PROFILES.join(","), "-supported-features", FEATURES.join(",")],
-    ...["-namespace-labels", "outrigger.dev/inject=enabled", "-run-test", flags.test],
+    ...["-namespace-labels", flags.label, "-run-test", flags.test],
     ...[`-cleanup-base-resources=${!flags.keep}`, "-report-output", flags.report],
     ...["-organization", "outrigger", "-project", name ?? "", "-version", version ?? ""],
     ...["-url", "https://outrigger.dev", "-contact", "https://outrigger.dev"],
