@@ -150,6 +150,11 @@ export function joinTelemetry(options: TelemetryOptions): JoinedTelemetry {
       if (unsaid !== null) listenerLog.warn({ unsaid }, message);
     },
     filterCounter: (filter, outcome) => filters.cell(filter, outcome),
+    onCallDenied(name, details, explanation) {
+      const unsaid = refusals.tell(`${name} ${details}`);
+      if (unsaid === null) listenerLog.info({ listener: name, details }, `call denied: ${explanation}`);
+      else listenerLog.warn({ listener: name, details, unsaid }, `call denied: ${explanation}`);
+    },
     rbac: (statPrefix) => ({
       allowed: filters.cell(`${statPrefix}rbac`, "allowed"),
       denied: filters.cell(`${statPrefix}rbac`, "denied"),

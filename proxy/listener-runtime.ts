@@ -359,6 +359,8 @@ export class ListenerRuntime implements TakingListener {
         accessLogs: telemetry.accessLogs(config.accessLogs),
         filters: config.filters,
         grpcStats: telemetry.grpcStats,
+        onDenied: ({ responseCodeDetails, explanation }) =>
+          telemetry.onCallDenied(listener.name, responseCodeDetails, explanation),
         direction: listener.trafficDirection,
         workload,
         destination: (cluster) => {

@@ -24,6 +24,8 @@ export interface ProxyTelemetry {
   tracer(config: HttpConnectionManager): RequestTracer | null;
   /** A counter of an HTTP filter's outcome: `rbac` `denied`, `fault` `aborted` … */
   filterCounter(filter: string, outcome: string): Counter;
+  /** A call that access rules refused. `details` are the same for all that one clause refused; `explanation` is a sentence. */
+  onCallDenied(listener: string, details: string, explanation: string): void;
   /** Of calls that waited until it was known what they are for. */
   readonly onDemand: OnDemandObserver;
   /** Counters of a network RBAC filter. */

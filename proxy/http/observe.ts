@@ -16,12 +16,17 @@ export interface ObserveParts {
   /** Of the connection manager; those that only count do it here. */
   readonly filters: readonly HttpFilter[];
   readonly grpcStats: GrpcFilterStats;
+  /** Access rules refused the call; its caller was not told why. */
+  readonly onDenied: (info: StreamInfo) => void;
   readonly direction: TrafficDirection;
   /** Name of the workload that this proxy stands beside: the caller of what goes out, the destination of what comes in. */
   readonly workload: string;
   /** A cluster's destination for people: the service that it stands for, else its own name. */
   readonly destination: (cluster: string) => string;
 }
+
+/** Beginning of the details of what access rules refused. */
+const DENIED = "rbac_access_denied";
 
 /** A caller as a label: `orders.shop` for a mesh peer, the SPIFFE id where it has another form, else "unknown". */
 function callerName(uri: string): string {
@@ -76,6 +81,7 @@ export function compileObserve(parts: ObserveParts): Observe {
 
   return (info, request, response, route, trailers) => {
     recorderOf(info, route).record(info);
+    if (info.explanation !== "" && info.responseCodeDetails.startsWith(DENIED)) parts.onDenied(info);
     const responseHeaders = info.responseCode === 0 ? null : response.headers;
     if (info.grpc !== null) {
       for (const { name, record, shows } of grpcFilters) {
