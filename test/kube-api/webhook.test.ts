@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import https from "node:https";
 import { after, type TestContext, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { Registry } from "prom-client";
 import { testAuthority } from "../../control-client/testing/certificates.ts";
+import type { CallCluster } from "../../control-plane/injector/cluster/call.ts";
+import { RootsPublisher } from "../../control-plane/injector/cluster/roots.ts";
 import { type Injector, startInjector } from "../../control-plane/injector/injector.ts";
 import { SETTINGS } from "../../control-plane/injector/testing/pods.ts";
 import { ApiError, type Json, type JsonObject } from "../../control-plane/kubernetes/api.ts";
@@ -55,7 +58,12 @@ async function place(t: TestContext): Promise<Place | null> {
   return prepared;
 }
 
-function injectorOf({ account, objects }: InstalledChart, port: number): Promise<Injector> {
+function callOf({ account }: InstalledChart): CallCluster {
+  return ({ body, ...call }) =>
+    account.api.call({ ...call, ...(body === undefined ? {} : { body: body as Json }) }, AbortSignal.timeout(10_000));
+}
+
+function injectorOf(chart: InstalledChart, port: number): Promise<Injector> {
   metrics.clear();
   return startInjector({
     settings: SETTINGS,
@@ -63,11 +71,10 @@ function injectorOf({ account, objects }: InstalledChart, port: number): Promise
     port,
     certificate: new WatchCell({ chainPem: chain, keyPem: key }),
     roots: new WatchCell(authority.roots),
-    call: ({ body, ...call }) =>
-      account.api.call({ ...call, ...(body === undefined ? {} : { body: body as Json }) }, AbortSignal.timeout(10_000)),
+    call: callOf(chart),
     knownNamespace: () => null,
     namespaces: new WatchCell<ReadonlySet<string>>(new Set()),
-    configuration: objects.find(({ kind }) => kind === "MutatingWebhookConfiguration")?.metadata.name ?? "",
+    configuration: chart.objects.find(({ kind }) => kind === "MutatingWebhookConfiguration")?.metadata.name ?? "",
     instance: "outrigger-control-plane-0",
     clock: systemClock,
     random: systemRandom,
@@ -264,6 +271,44 @@ test("garbage from anybody is answered, and the next review, too", async (t) => 
   for (const body of ["", "{", "[]", "null", '{"kind":"AdmissionReview"}', "\0\0", "{".repeat(100_000)])
     assert.equal(await post(at.injector.port, body), 400, body.slice(0, 20));
   assert.ok(sidecarOf(await at.server.admin.create(podObject("warm", "x"), "?dryRun=All")));
+});
+
+test("namespaces that end need no roots any more, and nobody is warned of it", async (t) => {
+  const at = await place(t);
+  if (at === null) return;
+  const { admin } = at.server;
+  for (const name of ["ending", "staying"]) await admin.namespace(name, ENABLED);
+  // Without a cluster's controllers it stays there, on its way.
+  await admin.delete({ apiVersion: "v1", kind: "Namespace", name: "ending" });
+  const warnings: string[] = [];
+  const warn = (_: object, message: string): void => void warnings.push(message);
+  const asked: string[] = [];
+  const publisher = new RootsPublisher({
+    call: async (call) => {
+      try {
+        return await callOf(at.chart)(call);
+      } finally {
+        asked.push(call.path);
+      }
+    },
+    roots: new WatchCell(authority.roots),
+    namespaces: new WatchCell<ReadonlySet<string>>(new Set(["ending", "staying", "never-made"])),
+    name: SETTINGS.rootsConfigMap,
+    key: SETTINGS.rootsKey,
+    clock: systemClock,
+    random: systemRandom,
+    log: { ...SILENT, warn },
+  });
+  publisher.start();
+  t.after(() => publisher.stop());
+  await eventually(async () => new Set(asked).size === 3);
+  await wait(200);
+  // What has failed would be tried again soon.
+  const { length } = asked;
+  await wait(1000);
+  assert.equal(asked.length, length);
+  assert.deepEqual(warnings, []);
+  assert.equal(await admin.status("GET", `/api/v1/namespaces/staying/configmaps/${SETTINGS.rootsConfigMap}`), 200);
 });
 
 test("without an injector only pods that ask for a sidecar wait, and go on when one is back", async (t) => {

@@ -17,3 +17,12 @@ export function statusOf(error: unknown): number {
   const status = (error as { readonly status?: unknown } | null | undefined)?.status;
   return typeof status === "number" ? status : 0;
 }
+
+/**
+ * Whether there is no such place any more: the namespace is gone, or on its way, in which nothing new may be made (403 with
+ * the cause `NamespaceTerminating`, which only the message tells here).
+ */
+export function isPlaceGone(error: unknown): boolean {
+  const status = statusOf(error);
+  return status === 404 || (status === 403 && error instanceof Error && /being terminated/.test(error.message));
+}

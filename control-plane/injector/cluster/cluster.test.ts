@@ -139,19 +139,24 @@ describe("roots", () => {
     assert.match(JSON.stringify(last?.body), /PEM 2/);
   });
 
-  test("a namespace that is gone is forgotten", async () => {
-    answer = async () => {
-      throw failure(404);
-    };
-    const publisher = start();
-    namespaces.set(new Set());
-    publisher.want("gone");
-    await settled();
-    await pass(0);
-    paths();
-    await pass(60_000);
-    assert.deepEqual(paths(), []);
-  });
+  const terminating =
+    'configmaps "r" is forbidden: unable to create new content in namespace x because it is being terminated';
+  for (const [how, error] of [
+    ["gone", failure(404)],
+    ["on its way", Object.assign(new Error(terminating), { status: 403 })],
+  ] as const) {
+    test(`a namespace that is ${how} is forgotten`, async () => {
+      answer = () => Promise.reject(error);
+      const publisher = start();
+      namespaces.set(new Set());
+      publisher.want("gone");
+      await settled();
+      await pass(0);
+      paths();
+      await pass(60_000);
+      assert.deepEqual(paths(), []);
+    });
+  }
 
   test("who does not lead any more writes nothing", async () => {
     const publisher = start();

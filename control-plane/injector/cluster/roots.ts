@@ -6,7 +6,7 @@ import type { Clock } from "../../../core/clock.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Random } from "../../../core/random.ts";
 import type { Watch } from "../../../core/watch.ts";
-import { type CallCluster, statusOf } from "./call.ts";
+import { type CallCluster, isPlaceGone } from "./call.ts";
 import { Keeper } from "./keeper.ts";
 
 export interface RootsPublisherOptions {
@@ -106,8 +106,8 @@ export class RootsPublisher {
       this.#written.set(namespace, pem);
       if (this.#options.namespaces.get()?.has(namespace)) this.#wanted.delete(namespace);
     } catch (error) {
-      // The namespace is gone, or going: there is nobody to write for.
-      if (statusOf(error) !== 404) throw error;
+      // There is nobody to write for.
+      if (!isPlaceGone(error)) throw error;
       this.#wanted.delete(namespace);
     }
   }
