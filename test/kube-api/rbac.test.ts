@@ -7,9 +7,10 @@ import { objectAt, objectsAt } from "../../control-plane/kubernetes/objects/fiel
 import { requireHelm } from "../support/helm.ts";
 import { installGatewayCrds, installOwnCrds, type KubeApiServer, sharedKubeApi } from "../support/kube-api.ts";
 import { type InstalledChart, installRights, installWebhook, NAMESPACE } from "../support/kube-chart.ts";
-import { type KubeClient, TYPES } from "../support/kube-client.ts";
+import { type KubeClient, refOf, TYPES } from "../support/kube-client.ts";
 import { podObject, serviceObject } from "../support/kube-objects.ts";
-import { each } from "../support/kube-source.ts";
+import { agrees, each, followKube, Relay } from "../support/kube-source.ts";
+import { eventually } from "../support/running-workers.ts";
 
 const kube = sharedKubeApi();
 let prepared: Promise<InstalledChart> | null = null;
@@ -121,19 +122,23 @@ test("all else that the control plane does in a cluster is allowed", async (t) =
     ["PATCH", `${shop}/configmaps/outrigger-ca-roots?fieldManager=outrigger`, roots("outrigger-ca-roots"), TYPES.apply],
     ["GET", configuration],
     ["PATCH", configuration, [{ op: "add", path: "/webhooks/0/clientConfig/caBundle", value: "" }], TYPES.json],
-    ["GET", `${home}/secrets/outrigger-ca`],
     ["GET", `${home}/secrets?fieldSelector=metadata.name%3Doutrigger-ca`],
-    ["PUT", `${home}/secrets/outrigger-ca`, { ...secret("outrigger-ca"), stringData: { a: "b" } }],
     ["POST", leases(NAMESPACE), lease("outrigger-leader")],
     ["GET", `${leases(NAMESPACE)}/outrigger-leader`],
-    ["PATCH", `${leases(NAMESPACE)}/outrigger-leader`, { spec: { holderIdentity: "a" } }, TYPES.merge],
   ];
   for (const [method, path, body, type] of calls) {
     const answer = await account.call(method, path, body, type).catch((error: unknown) => error);
     assert.ok(!(answer instanceof Error), `${method} ${path}: ${answer}`);
   }
-  const kept = await account.call("GET", `${leases(NAMESPACE)}/outrigger-leader`);
-  await account.call("PUT", `${leases(NAMESPACE)}/outrigger-leader`, { ...kept, spec: { holderIdentity: "b" } });
+  const held = await account.call("GET", `${leases(NAMESPACE)}/outrigger-leader`);
+  await account.call("PUT", `${leases(NAMESPACE)}/outrigger-leader`, { ...held, spec: { holderIdentity: "b" } });
+  // The CA's Secret is made where there is none, followed by its name, and written as a whole.
+  await at.server.admin.call("DELETE", `${home}/secrets/outrigger-ca`);
+  const made = await account.call("POST", `${home}/secrets`, secret("outrigger-ca"));
+  await account.call("PUT", `${home}/secrets/outrigger-ca`, { ...made, stringData: { a: "b" } });
+  const own = { path: `${home}/secrets?fieldSelector=metadata.name%3Doutrigger-ca`, metadataOnly: false };
+  const { items } = await account.api.list(own, { limit: 0, continue: "" }, AbortSignal.timeout(10_000));
+  assert.equal(items.length, 1);
 });
 
 test("the status of routes and policies may be written, and nothing else of them", async (t) => {
@@ -147,8 +152,7 @@ test("the status of routes and policies may be written, and nothing else of them
     });
     const found = await at.server.admin.call("GET", path);
     assert.equal(await account.status("PATCH", `${path}/status`, { status: statusOf(route) }, TYPES.merge), 200, path);
-    const latest = await at.server.admin.call("GET", path);
-    assert.equal(await account.status("PUT", `${path}/status`, { ...latest, status: statusOf(route) }), 200, path);
+    assert.equal(await account.status("PUT", `${path}/status`, found), 403, path);
     assert.equal(await account.status("PATCH", path, { metadata: { labels: { a: "b" } } }, TYPES.merge), 403, path);
     assert.equal(await account.status("PUT", path, found), 403, path);
     assert.equal(await account.status("DELETE", path), 403, path);
@@ -167,6 +171,8 @@ test("what a control plane has no business with is refused", async (t) => {
     ["POST", `${shop}/secrets`, { apiVersion: "v1", kind: "Secret", ...named("a") }],
     ["GET", `${home}/secrets`],
     ["GET", `${home}/secrets/other`],
+    ["GET", `${home}/secrets?fieldSelector=metadata.name%3Dother`],
+    ["PUT", `${home}/secrets/other`, { apiVersion: "v1", kind: "Secret", ...named("other") }],
     ["PATCH", `${home}/secrets/other`, {}, TYPES.merge],
     ["DELETE", `${home}/secrets/outrigger-ca`],
     ["GET", "/api/v1/configmaps"],
@@ -190,7 +196,8 @@ test("what a control plane has no business with is refused", async (t) => {
     ["GET", leases("shop")],
     ["GET", leases(NAMESPACE)],
     ["POST", leases("shop"), lease("outrigger-leader")],
-    ["PATCH", `${leases(NAMESPACE)}/other`, {}, TYPES.merge],
+    ["GET", `${leases(NAMESPACE)}/other`],
+    ["PUT", `${leases(NAMESPACE)}/other`, lease("other")],
     ["GET", HOOKS],
     [
       "POST",
@@ -221,11 +228,11 @@ const RIGHTS = [
   ...["list", "watch"].map((verb) => `${verb} referencegrants.gateway.networking.k8s.io`),
   ...["httproutes", "grpcroutes", "tlsroutes", "tcproutes"].flatMap((of) => [
     ...["list", "watch"].map((verb) => `${verb} ${of}.gateway.networking.k8s.io`),
-    ...["update", "patch"].map((verb) => `${verb} ${of}/status.gateway.networking.k8s.io`),
+    `patch ${of}/status.gateway.networking.k8s.io`,
   ]),
   ...["resiliencepolicies", "accesspolicies", "meshpolicies"].flatMap((of) => [
     ...["list", "watch"].map((verb) => `${verb} ${of}.outrigger.dev`),
-    ...["update", "patch"].map((verb) => `${verb} ${of}/status.outrigger.dev`),
+    `patch ${of}/status.outrigger.dev`,
   ]),
   "create events.events.k8s.io",
   "create tokenreviews.authentication.k8s.io",
@@ -276,9 +283,10 @@ test("rights follow the names that values give, and end with what is switched of
   });
   assert.ok(objects.every(({ kind }) => kind !== "MutatingWebhookConfiguration"));
   // 404: it may be asked for, and is not there.
+  const secret = (name: string) => `${home}/secrets?fieldSelector=metadata.name%3D${name}`;
   for (const [status, path] of [
-    [404, `${home}/secrets/mesh-ca`],
-    [403, `${home}/secrets/outrigger-ca`],
+    [200, secret("mesh-ca")],
+    [403, secret("outrigger-ca")],
     [404, `${leases(NAMESPACE)}/mesh-leader`],
     [403, `${leases(NAMESPACE)}/outrigger-leader`],
     [403, `${HOOKS}/outrigger-canary`],
@@ -289,6 +297,28 @@ test("rights follow the names that values give, and end with what is switched of
     account.status("PATCH", `${shop}/configmaps/${name}?fieldManager=outrigger`, roots(name), TYPES.apply);
   assert.equal(await apply("mesh-roots"), 200);
   assert.equal(await apply("outrigger-ca-roots"), 403);
+});
+
+test("while rights are missing what is known stays in force, and afterwards it is followed on", async (t) => {
+  const at = await place(t);
+  if (at === null) return;
+  const { admin } = at.server;
+  await admin.namespace("rights");
+  await admin.create(serviceObject("rights", "before"));
+  const relay = await Relay.start(t, Number(at.server.url.port));
+  const credentials = { ca: at.server.ca, headers: { authorization: `Bearer ${at.chart.token}` } };
+  const followed = await followKube(t, at.server.httpApi(credentials, relay.url));
+  const binding = at.chart.objects.find(({ kind }) => kind === "ClusterRoleBinding") ?? assert.fail();
+  await admin.delete(refOf(binding as unknown as JsonObject));
+  await eventually(async () => (await at.chart.account.status("GET", "/api/v1/services")) === 403);
+  relay.cut();
+  await eventually(async () => /forbidden/.test(followed.report("Service").error));
+  await admin.create(serviceObject("rights", "after"));
+  const { objects } = followed.content().manifests;
+  assert.ok(objects.has("Service/rights/before"));
+  assert.ok(!objects.has("Service/rights/after"));
+  await admin.apply(binding);
+  await agrees(followed, admin, "rights");
 });
 
 interface Resource {
