@@ -207,3 +207,18 @@ test("a session that closes gives its turn back", () => {
   session.close();
   assert.equal(granted, true);
 });
+
+test("a session that holds all there is gives its turn back without having been sent anything", () => {
+  const { cache, turns, session, sent, everything, apply } = fixture(1);
+  apply(Array.from({ length: 100 }, (_, i) => serviceYaml(`many-${i}`)).join(""));
+  for (const kind of ["cluster", "endpoint", "listener", "route"] as const) {
+    for (const name of cache.names("a-1", kind)) {
+      const resource = cache.lookup("a-1", kind, name);
+      if (resource) session.subscription(kind).held.set(name, { version: resource.version, bytes: null });
+    }
+    everything(kind);
+  }
+  session.pump();
+  assert.deepEqual(sent, []);
+  assert.equal(turns.ask(() => undefined).granted, true);
+});

@@ -153,9 +153,7 @@ export class Session {
       else if (after.some((other) => postponed.has(other)) || !this.#mayServe(subscription)) postponed.add(kind);
       else this.#serve(subscription, half);
     }
-    if (this.#turn?.granted && this.#idle && BIG_KINDS.every((kind) => this.#subscriptions.get(kind)?.answered)) {
-      this.#endTurn();
-    }
+    if (this.#turn?.granted && this.#hasBeenServed) this.#endTurn();
     // One that came back with all that there is has nothing to accept.
     if (this.#hasAll("listener")) this.#options.onAck("listener");
     if (waiting) this.#patience = this.#options.clock.after(PATIENCE_MS, () => this.pump());
@@ -167,6 +165,14 @@ export class Session {
     if (dirty.size <= BIG) return true;
     if (this.#turn === null || this.#turn.over) this.#turn = this.#options.turns.ask(() => this.pump());
     return this.#turn.granted;
+  }
+
+  /** Nothing is owed or under way of what is big; who holds all of it already need not be sent anything. */
+  get #hasBeenServed(): boolean {
+    return BIG_KINDS.every((kind) => {
+      const subscription = this.#subscriptions.get(kind);
+      return subscription !== undefined && subscription.dirty.size === 0 && subscription.outstanding === null;
+    });
   }
 
   #endTurn(): void {
