@@ -22,6 +22,7 @@ import { CaService, caServiceDefinition } from "./ca/ca-service.ts";
 import { ResourceCache } from "./cache.ts";
 import { describeAgain } from "./describe-again.ts";
 import { DirectorySource } from "./directory.ts";
+import { findingsTeller } from "./findings-log.ts";
 import { bindGrpc, type GrpcPort, plaintext, plaintextPeer, tlsPeer } from "./grpc-ports.ts";
 import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
 import { Mesh } from "./mesh/mesh.ts";
@@ -302,18 +303,4 @@ function joined(host: string, port: number): string {
 
 function altName(value: string): SubjectAltName {
   return { type: isIP(value) === 0 ? "dns" : "ip", value };
-}
-
-/** Logs each finding once for as long as it stands. */
-function findingsTeller(log: Logger): (findings: readonly Finding[]) => void {
-  let told = new Set<string>();
-  return (findings) => {
-    const now = new Set<string>();
-    for (const { key, source, message } of findings) {
-      const text = `${source}: ${key}: ${message}`;
-      now.add(text);
-      if (!told.has(text)) log.warn({}, text);
-    }
-    told = now;
-  };
 }

@@ -2,11 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { RootRotationPolicy } from "../../certs/root-rotation.ts";
-import {
-  type InClusterControlPlane,
-  type InClusterInjector,
-  startInCluster,
-} from "../../control-plane/in-cluster/in-cluster.ts";
+import { startInCluster } from "../../control-plane/in-cluster/in-cluster.ts";
+import type { InClusterControlPlane, InClusterInjector } from "../../control-plane/in-cluster/options.ts";
 import { openApi } from "../../control-plane/kubernetes/open.ts";
 import { systemClock } from "../../core/clock.ts";
 import { systemRandom } from "../../core/random.ts";

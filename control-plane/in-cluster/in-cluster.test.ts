@@ -14,7 +14,8 @@ import { objectAt, objectsAt, textAt } from "../kubernetes/objects/fields.ts";
 import { FakeCluster } from "../kubernetes/testing/fake-cluster.ts";
 import { httpRoute, pod, service, serviceRef, slice } from "../kubernetes/testing/objects.ts";
 import { SILENT } from "../testing/silent.ts";
-import { type InClusterControlPlane, type InClusterOptions, startInCluster } from "./in-cluster.ts";
+import { startInCluster } from "./in-cluster.ts";
+import type { InClusterControlPlane, InClusterOptions } from "./options.ts";
 
 const CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/outrigger";
 const ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/r";

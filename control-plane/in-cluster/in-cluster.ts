@@ -5,17 +5,15 @@
 import { CertificateAuthority, LONGEST_LIFETIME_MS } from "../../certs/ca.ts";
 import { foundAuthority } from "../../certs/founding.ts";
 import type { RootRotationPolicy } from "../../certs/root-rotation.ts";
-import { type Clock, sleep } from "../../core/clock.ts";
+import { sleep } from "../../core/clock.ts";
 import { type Logger, logger } from "../../core/log.ts";
-import type { Random } from "../../core/random.ts";
 import { nextValue } from "../../core/watch.ts";
 import { ServiceAccountAuthenticator, tokenReviewBy } from "../ca/token-review.ts";
 import { type ControlPlane, startControlPlane } from "../control-plane.ts";
 import type { CallCluster } from "../injector/cluster/call.ts";
 import { RootsPublisher } from "../injector/cluster/roots.ts";
 import { type Injector, startInjector } from "../injector/injector.ts";
-import type { InjectorSettings } from "../injector/settings.ts";
-import type { ApiCall, KubernetesApi } from "../kubernetes/api.ts";
+import type { ApiCall } from "../kubernetes/api.ts";
 import { callWithin } from "../kubernetes/call-within.ts";
 import { startElection } from "../kubernetes/leader.ts";
 import { KubernetesSource } from "../kubernetes/source.ts";
@@ -24,61 +22,10 @@ import { Readiness } from "../readiness.ts";
 import { CaSecret } from "./ca-secret.ts";
 import { clusterMetrics, statusWrites } from "./metrics.ts";
 import { followNamespaces } from "./namespaces.ts";
+import type { InClusterControlPlane, InClusterInjector, InClusterOptions } from "./options.ts";
 import { rotateRoots } from "./rotate-roots.ts";
 import { serverNames } from "./server-names.ts";
 import { SidecarNamespaces } from "./sidecar-namespaces.ts";
-
-export interface InClusterOptions {
-  /** Closed with the control plane. */
-  readonly api: KubernetesApi;
-  /** Of the control plane: Secret, Lease and Service are there. */
-  readonly namespace: string;
-  /** Name of this control plane among several of one mesh. */
-  readonly revision: string;
-  /** The Service that leads to it, and to its like. */
-  readonly service: string;
-  readonly clusterDomain: string;
-  /** Of this process alone. */
-  readonly instance: string;
-  readonly version: string;
-  readonly trustDomain: string;
-  readonly stateDir: string;
-  readonly host: string;
-  /** 0: any free port. */
-  readonly xdsTlsPort: number;
-  /** null: no plaintext. */
-  readonly xdsPort: number | null;
-  readonly statusHost: string;
-  readonly statusPort: number;
-  readonly lease: string;
-  readonly caSecret: string;
-  readonly rootsConfigMap: string;
-  readonly tokenAudience: string;
-  readonly certLifetimeMs?: number;
-  readonly intermediate: boolean;
-  /** null: only when the Secret's annotation asks for it. */
-  readonly rootRotation: RootRotationPolicy | null;
-  /** null: pods get their sidecars otherwise. */
-  readonly injector: InClusterInjector | null;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** For all components; default: one each. */
-  readonly log?: Logger;
-}
-
-export interface InClusterInjector {
-  readonly settings: InjectorSettings;
-  /** 0: any free port. */
-  readonly port: number;
-  /** Name of the MutatingWebhookConfiguration. */
-  readonly configuration: string;
-}
-
-export interface InClusterControlPlane extends ControlPlane {
-  /** 0: there is no injector. */
-  readonly webhookPort: number;
-  readonly isLeader: boolean;
-}
 
 /** The key of the roots' ConfigMap that sidecars mount. */
 const ROOTS_KEY = "root-cert.pem";
