@@ -5,7 +5,19 @@ import type { Pod } from "./harness/application.ts";
 import { exec, get, type KubeObject, list, whyNoCluster } from "./harness/cluster.ts";
 import { kubectl } from "./harness/commands.ts";
 import { eventually } from "./harness/eventually.ts";
-import { CONTROL_PLANE, install, mayControlPlane, restarts, SYSTEM } from "./harness/installation.ts";
+import {
+  CONTROL_PLANE,
+  CONTROL_PLANE_PODS,
+  install,
+  mayControlPlane,
+  restarts,
+  SYSTEM,
+} from "./harness/installation.ts";
+
+async function podsOfControlPlane(): Promise<readonly Pod[]> {
+  const all = await list<Pod>(SYSTEM, "pods", CONTROL_PLANE_PODS);
+  return all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+}
 
 interface Webhook extends KubeObject {
   readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
@@ -15,8 +27,8 @@ describe("an installation", { skip: whyNoCluster() ?? false }, () => {
   before(() => install());
 
   test("serves, without a restart", async () => {
-    const pods = await list<Pod>(SYSTEM, "pods", "app.kubernetes.io/component=control-plane");
-    assert.equal(pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined).length, 1);
+    const pods = await podsOfControlPlane();
+    assert.equal(pods.length, 1);
     assert.equal(await restarts(SYSTEM), "");
   });
 
@@ -29,7 +41,7 @@ describe("an installation", { skip: whyNoCluster() ?? false }, () => {
   });
 
   test("runs as nobody, with a file system that it can't write to", async () => {
-    const [pod] = await list<Pod>(SYSTEM, "pods", "app.kubernetes.io/component=control-plane");
+    const [pod] = await podsOfControlPlane();
     assert.ok(pod);
     const script = `
       const { readFileSync, writeFileSync } = require("node:fs");

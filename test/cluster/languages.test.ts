@@ -110,8 +110,8 @@ describe("programs in other languages", { skip: whyNoCluster() ?? whyNoLanguages
       });
       const logs = await kubectl(["--namespace", ns, "logs", `job/${name}`, "--container", CONTAINER]);
       assert.equal((await get<Job>(ns, "job", name)).status.succeeded, 1, `${name}: ${logs}`);
-      const expected = name === "grpc" ? /done/i : new RegExp(`spiffe://cluster.local/ns/${ns}/sa/client-${name}`);
-      assert.match(logs, expected);
+      // The gRPC client says nothing when all is well, and fails where an answer is not as it should be.
+      if (name !== "grpc") assert.match(logs, new RegExp(`spiffe://cluster.local/ns/${ns}/sa/client-${name}`));
     }
   });
 });

@@ -5,10 +5,10 @@ import { application, echoOf, fetchIn, onePod } from "./harness/application.ts";
 import { apply, namespace, rolledOut, whyNoCluster } from "./harness/cluster.ts";
 import { kubectl } from "./harness/commands.ts";
 import { eventually } from "./harness/eventually.ts";
-import { CONTROL_PLANE, install, rollback, SYSTEM, upgrade } from "./harness/installation.ts";
+import { CONTROL_PLANE, CONTROL_PLANE_PODS, install, rollback, SYSTEM, upgrade } from "./harness/installation.ts";
 import { steadyLoad } from "./harness/load.ts";
 
-const controlPlanes = ["--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=control-plane"];
+const controlPlanes = ["--namespace", SYSTEM, "--selector", CONTROL_PLANE_PODS];
 
 async function served(): Promise<void> {
   await rolledOut(SYSTEM, CONTROL_PLANE);

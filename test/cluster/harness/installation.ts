@@ -7,6 +7,8 @@ export const SYSTEM = "outrigger-system";
 export const RELEASE = "outrigger";
 export const CRDS_RELEASE = "outrigger-crds";
 export const CONTROL_PLANE = "outrigger-control-plane";
+/** Label selector of its pods. */
+export const CONTROL_PLANE_PODS = `app.kubernetes.io/instance=${RELEASE},outrigger.dev/revision=default`;
 const CHARTS = path.join(import.meta.dirname, "..", "..", "..", "charts");
 
 const WAIT = ["--wait", "--timeout", "3m"];
