@@ -53,7 +53,7 @@ test("decisions are numbered without gaps, are in their index, and are there whe
 });
 
 test("files that pages name are there", () => {
-  const files = globSync("**/*.{ts,md,svg,cjs,proto}", {
+  const files = globSync("**/*.{ts,md,svg,cjs,proto,mod}", {
     cwd: root,
     exclude: ["node_modules/**", "generated/**", ".cache/**"],
   });
