@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { inspectCertificates } from "../../certs/inspect.ts";
 import { addressesOf } from "../../cli/sidecar/addresses.ts";
 import type { JsonObject } from "../../control-plane/kubernetes/api.ts";
 import { objectAt, objectsAt, textAt, textsAt } from "../../control-plane/kubernetes/objects/fields.ts";
@@ -158,6 +160,67 @@ test("from an empty cluster to a sidecar with certificate and endpoints, through
   // The first sidecar has what its control plane last said, be that gone or not.
   const expected = leader === first ? "10.1.0.2:8080" : "10.1.0.3:8080";
   await eventually(async () => (await endpoints()).includes(expected));
+  // It gives the Lease back: whoever comes next need not wait for it.
+  await other.end("SIGTERM");
+});
+
+test("a root is changed step by step, while pods are made and sidecars come", async (t) => {
+  const at = await place(t);
+  if (at === null) return;
+  const { admin } = at.server;
+  const [first, second] = await Promise.all([at.start("control-plane-c"), at.start("control-plane-d")]);
+  const configuration = await installWebhook(at.server, at.chart.objects, first.webhookPort);
+  await admin.namespace("rotation", { "outrigger.dev/inject": "enabled" });
+  const secret = { apiVersion: "v1", kind: "Secret", namespace: NAMESPACE, name: "outrigger-ca" };
+  const map = { apiVersion: "v1", kind: "ConfigMap", namespace: "rotation", name: "outrigger-ca-roots" };
+  const roots = async (): Promise<readonly string[]> => {
+    const pem = textsAt(await admin.get(map).catch(() => ({})), "data")["root-cert.pem"] ?? "";
+    const hooks = objectsAt(await admin.get(refOf(configuration as unknown as JsonObject)), "webhooks");
+    const bundles = hooks.map((hook) =>
+      Buffer.from(textAt(objectAt(hook, "clientConfig"), "caBundle"), "base64").toString(),
+    );
+    // The same for sidecars and for the API server, or it is not there yet.
+    return bundles.every((bundle) => bundle === pem) ? inspectCertificates(pem).map(({ serial }) => serial) : [];
+  };
+  const step = async (): Promise<void> => {
+    await admin.merge(secret, { metadata: { annotations: { "outrigger.dev/rotate-root": "next" } } });
+    const asked = async () =>
+      textsAt(objectAt(await admin.get(secret), "metadata"), "annotations")["outrigger.dev/rotate-root"];
+    await eventually(async () => (await asked()) === undefined);
+  };
+  const injected = async (): Promise<boolean> => {
+    const pod = await admin.create(podObject("rotation", "probe"), "?dryRun=All").catch(() => ({}));
+    return objectsAt(objectAt(pod, "spec"), "initContainers").some(({ name }) => name === SIDECAR);
+  };
+  await eventually(async () => (await roots()).length === 1 && (await injected()));
+  const [before] = await roots();
+  let [probes, gaps, probing] = [0, 0, true];
+  const prober = (async () => {
+    for (; probing; probes++) {
+      if (!(await injected())) gaps++;
+      await wait(20);
+    }
+  })();
+
+  await step();
+  await eventually(async () => (await roots()).length === 2);
+  assert.ok((await roots()).includes(before ?? ""));
+  // Whoever asks webhooks within the API server hears of it a moment later.
+  await wait(1000);
+  // From here on it is the new one that signs.
+  await step();
+  const made = await admin.create(podObject("rotation", "orders-1", { labels: { app: "orders" } }));
+  const sidecar = await startSidecar(t, at.server, second, made);
+  assert.equal((await roots()).length, 2);
+  await step();
+  await eventually(async () => (await roots()).length === 1);
+  assert.notDeepEqual(await roots(), [before]);
+  const late = await startSidecar(t, at.server, second, await admin.create(podObject("rotation", "orders-2")));
+  for (const { admin: page } of [sidecar, late]) assert.match(await page("/certs"), /sa\/default/);
+  probing = false;
+  await prober;
+  assert.equal(gaps, 0, `${gaps} of ${probes} pods could not be made`);
+  assert.ok(probes > 10);
 });
 
 test("outside of the cluster, by a kubeconfig file", async (t) => {
