@@ -29,7 +29,7 @@ export function keepCaBundle({ call, configuration, roots, clock, random, log }:
     const pem = roots.get();
     if (pem === undefined) return;
     const body = caBundlePatch((await call({ method: "GET", path })) as JsonValue, pem);
-    if (body.length === 0) return;
+    if (body.length === 0 || !keeper.running) return;
     await call({ method: "PATCH", path, body, contentType: "application/json-patch+json" });
     log.info({ configuration }, "the webhook's configuration has the mesh's roots");
   };

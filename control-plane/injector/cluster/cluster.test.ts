@@ -168,6 +168,23 @@ describe("roots", () => {
     await pass(60 * 60_000);
     assert.deepEqual(paths(), []);
   });
+
+  test("who loses the lead among many namespaces leaves the rest of them to the next", async () => {
+    const held: (() => void)[] = [];
+    const publisher = start();
+    await settled();
+    await pass(0);
+    paths();
+    answer = () => new Promise((resolve) => held.push(() => resolve({})));
+    namespaces.set(new Set(Array.from({ length: 20 }, (_, i) => `n${i}`)));
+    await settled();
+    publisher.stop();
+    for (let free = held.splice(0); free.length > 0; free = held.splice(0)) {
+      for (const go of free) go();
+      await settled();
+    }
+    assert.equal(calls.length, 4, "as many as are written at a time");
+  });
 });
 
 describe("CA bundle", () => {
@@ -214,6 +231,22 @@ describe("CA bundle", () => {
     calls.length = 0;
     await pass(60_000);
     assert.deepEqual(calls, []);
+  });
+
+  test("who loses the lead between reading and writing does not write", async () => {
+    let read = (): void => {};
+    answer = ({ method }) =>
+      method === "GET" ? new Promise((resolve) => (read = () => resolve(configuration(null)))) : Promise.resolve({});
+    const roots = new WatchCell("PEM");
+    const stop = keepCaBundle({ call, configuration: "c", roots, clock, random: seededRandom(1), log: quiet });
+    await settled();
+    stop();
+    read();
+    await settled();
+    assert.deepEqual(
+      calls.map(({ method }) => method),
+      ["GET"],
+    );
   });
 
   test("a conflict or an API server that is away is tried again", async () => {

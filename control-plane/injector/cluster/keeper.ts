@@ -32,6 +32,11 @@ export class Keeper {
     this.#options = options;
   }
 
+  /** False once it was stopped: what `make` has still to do is another's. */
+  get running(): boolean {
+    return this.#running;
+  }
+
   start(): void {
     this.#running = true;
     this.poke();

@@ -80,7 +80,7 @@ export class RootsPublisher {
     const missing = [...all].filter((namespace) => this.#written.get(namespace) !== pem);
     const failures: unknown[] = [];
     const worker = async (): Promise<void> => {
-      for (let namespace = missing.pop(); namespace !== undefined; namespace = missing.pop()) {
+      for (let namespace = missing.pop(); namespace !== undefined && this.#keeper.running; namespace = missing.pop()) {
         await this.#write(namespace, pem).catch((error: unknown) => failures.push(error));
       }
     };
