@@ -53,19 +53,26 @@ export function takeDeltaRequest(session: Session, kind: ResourceKind, request: 
   if (first) {
     if (WHOLE_KINDS.has(kind)) session.keep(Object.keys(request.initialResourceVersions));
     for (const [name, version] of Object.entries(request.initialResourceVersions)) {
-      subscription.held.set(name, { version, bytes: null });
-      subscription.dirty.add(name);
+      const current = session.view.lookup(subscription, name);
+      // What is held as it is now is kept as the resource itself: its strings are not those of this request again.
+      if (current?.version === version && current.name === name) subscription.held.set(current.name, current);
+      else {
+        subscription.held.set(name, { version, bytes: null });
+        subscription.dirty.add(name);
+      }
     }
   }
   if (asksForAll && !subscription.wildcard) {
     subscription.wildcard = true;
-    for (const name of session.view.names(subscription)) subscription.dirty.add(name);
+    for (const name of session.view.names(subscription)) if (!subscription.held.has(name)) subscription.dirty.add(name);
   }
   for (const name of wanted) {
     // Asking again for what one has means: send it again (xDS, "subscribing to resources").
     if (!first) subscription.held.delete(name);
     if (kind === "listener") session.ask(name);
-    subscription.subscribe(name);
+    const current = session.view.lookup(subscription, name);
+    subscription.subscribe(current?.name === name ? current.name : name);
+    if (current !== undefined && subscription.held.get(name) === current) subscription.dirty.delete(name);
   }
   for (const name of request.resourceNamesUnsubscribe) {
     if (name === WILDCARD) subscription.wildcard = false;

@@ -243,11 +243,8 @@ export class Session {
 
   /** Clusters that are about to be sent because they are new or different. */
   #changedClusters(subscription: Subscription): { readonly added: string[]; readonly replaced: string[] } {
-    const names = subscription.answered
-      ? subscription.dirty
-      : new Set(subscription.wildcard ? this.view.names(subscription) : subscription.names);
     const [added, replaced]: [string[], string[]] = [[], []];
-    for (const name of names) {
+    for (const name of subscription.dirty) {
       const resource = subscription.wants(name) ? this.view.lookup(subscription, name) : undefined;
       const held = subscription.held.get(name);
       if (!resource || held?.version === resource.version) continue;
