@@ -28,6 +28,7 @@ import { type ManifestSet, NO_MANIFESTS } from "./manifest/merge.ts";
 import { Mesh } from "./mesh/mesh.ts";
 import type { Finding } from "./mesh/state.ts";
 import { ControlPlaneMetrics } from "./metrics.ts";
+import { registerProcessMetrics } from "./process-metrics.ts";
 import { Readiness } from "./readiness.ts";
 import { LeaseFile } from "./registry/lease-file.ts";
 import { Registry } from "./registry/registry.ts";
@@ -47,6 +48,8 @@ export interface ControlPlaneOptions {
   readonly openCa?: () => Promise<CertificateAuthority>;
   /** Default: `cluster.local`. */
   readonly trustDomain?: string;
+  /** Where alone a policy for the whole mesh may be. Default: anywhere. */
+  readonly meshNamespace?: string;
   /** Plaintext xDS, always on 127.0.0.1. Default: 15010; 0: any free port; null: none. */
   readonly xdsPort?: number | null;
   /** xDS and CA over TLS. Default: 15012; 0: any free port. */
@@ -127,7 +130,7 @@ async function assemble(
   cleanups.push(() => readiness.stop());
   const portsBound = readiness.expect("its ports");
 
-  const mesh = new Mesh(trustDomain);
+  const mesh = new Mesh(trustDomain, options.meshNamespace ?? null);
   const cache = new ResourceCache(encodeResource, mesh.state);
   const refresh = (): void => cache.update(mesh.state);
   const objectChanges = new ObjectChanges(cache);
@@ -152,6 +155,7 @@ async function assemble(
     kinds: () => source?.report() ?? [],
     clock,
   });
+  registerProcessMetrics(metrics.registry, clock);
   const ads = new AdsServer({
     cache,
     registry,
