@@ -54,10 +54,11 @@ describe("an uninstallation", { skip: whyNoCluster() ?? false }, () => {
     await kubectl(["delete", "configmap", "--all-namespaces", ...named]);
     const crds = ["resiliencepolicies", "accesspolicies", "meshpolicies"].map((kind) => `${kind}.outrigger.dev`);
     await kubectl(["delete", "crd", ...crds, "--timeout=60s"]);
-    assert.deepEqual(
-      (await remains()).filter((name) => !name.startsWith("namespace/")),
-      [],
-    );
+    await eventually("nothing to be left", async () => {
+      const left = (await remains()).filter((name) => !name.startsWith("namespace/"));
+      assert.deepEqual(left, []);
+      return true;
+    });
     await deleteNamespace(SYSTEM);
     // A pod that is made now knows nothing of it.
     await kubectl(["--namespace", ns, "rollout", "restart", "deployment/app"]);
