@@ -1,5 +1,5 @@
 /**
- * `node scripts/conformance/main.ts [--test NAME] [--report FILE] [--runs N] [--label NAME=VALUE] [--keep]`: Gateway API's
+ * `node scripts/conformance/main.ts [--test NAME] [--report FILE] [--runs N] [--label NAME=VALUE,…] [--keep]`: Gateway API's
  * conformance suite, its mesh profiles, against the cluster that `KUBECONFIG` names, in which Outrigger is installed.
  * `OUTRIGGER_LOAD_IMAGE` says how an image gets into it, as for `npm run test:cluster`: the application of the suite's pods
  * is built here then; without it the cluster pulls the suite's own. `--label` is what the suite's namespaces ask for sidecars
