@@ -113,6 +113,7 @@ async function assemble(
     },
     stateDir: options.stateDir,
     trustDomain,
+    meshNamespace: options.namespace,
     xdsPort: options.xdsPort,
     xdsTlsPort: options.xdsTlsPort,
     xdsTlsHost: options.host,

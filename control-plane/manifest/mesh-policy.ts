@@ -1,9 +1,9 @@
 /**
  * `MeshPolicy`: what holds for the mesh as a whole (mutual TLS, calls that leave it, what sidecars are told of, detection
- * of protocols, tracing, access logs), or for the workloads behind single Services (mutual TLS).
+ * of protocols, tracing, access logs), or for the workloads of a namespace or behind single Services (mutual TLS).
  */
 import { objectMeta } from "./object-meta.ts";
-import { serviceTargetRef } from "./references.ts";
+import { workloadsTargetRef } from "./references.ts";
 import { duration, percent, portNumber } from "./scalars.ts";
 import {
   checked,
@@ -63,7 +63,7 @@ const mtls = checked(
 );
 
 const spec = object({
-  targetRefs: withDefault(list(serviceTargetRef, 1, 16), []),
+  targetRefs: withDefault(list(workloadsTargetRef, 1, 16), []),
   mtls: optional(mtls),
   egress: optional(object({ mode: required(oneOf("AllowAny", "RegistryOnly")) })),
   reach: optional(object({ mode: required(oneOf("All", "OnDemand")) })),

@@ -78,6 +78,15 @@ export const policyTargetRef = checked(
 
 export type PolicyTargetRef = ValueOf<typeof policyTargetRef>;
 
+/** The workloads that a MeshPolicy is for: those behind a Service, or all of the policy's own namespace. */
+export const workloadsTargetRef = object({
+  group: optional(group(["", "core"])),
+  kind: required(
+    among(["Service", "Namespace"], () => "only a Service or the policy's own Namespace can be named here"),
+  ),
+  name: required(dnsLabel),
+});
+
 /** A Service whose workloads a policy protects. */
 export const serviceTargetRef = object({
   group: optional(group(["", "core"])),

@@ -29,6 +29,8 @@ export interface MeshInputs {
   /** In order of registration. Where there is a cluster, it says who stands behind a service, and these don't count. */
   readonly registrations: readonly Registration[];
   readonly cluster?: Cluster | null;
+  /** Where alone a policy for the whole mesh may be; null, and the default: anywhere. */
+  readonly meshNamespace?: string | null;
   /** Who stood behind a service, where that is sure to be so still. */
   readonly standing?: (definition: ServiceDefinition, mtls: MtlsPolicies) => ServiceStanding | null;
 }
@@ -47,7 +49,7 @@ export function buildState(inputs: MeshInputs): MeshState {
   const slices = groupSlices(objects, definitions, findings);
   findMeaningless(objects, definitions, findings);
   if (cluster !== null) findUnknownCallers(objects, cluster, findings);
-  const meshPolicy = readMeshPolicies(objects, definitions, findings);
+  const meshPolicy = readMeshPolicies(objects, definitions, inputs.meshNamespace ?? null, findings);
   const standing: Standing = {
     trustDomain: inputs.trustDomain,
     mtls: meshPolicy.mtls,

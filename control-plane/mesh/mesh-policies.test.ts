@@ -67,6 +67,76 @@ describe("the mode of a port", () => {
   });
 });
 
+describe("a policy for a namespace", () => {
+  const inNamespace = (namespace: string, name: string, spec: string): string =>
+    policy(name, spec).replace("{ name:", `{ namespace: ${namespace}, name:`);
+  const shop = { ...intercepted("web"), namespace: "shop" };
+  const bank = { ...intercepted("web"), namespace: "bank" };
+  const own = "targetRefs: [{ kind: Namespace, name: shop }]";
+  const manifests =
+    policy("mesh", "{ mtls: { mode: PERMISSIVE, ports: [{ port: 9090, mode: DISABLE }] } }") +
+    inNamespace("shop", "whole", `{ ${own}, mtls: { mode: STRICT } }`);
+  const state = stateOf(manifests, [shop, bank]);
+
+  test("goes before the mesh's, its mode before the mesh's ports", () => {
+    assert.deepEqual([modeOf(state, shop, 8080), modeOf(state, shop, 9090)], ["STRICT", "STRICT"]);
+    assert.deepEqual([modeOf(state, bank, 8080), modeOf(state, bank, 9090)], ["PERMISSIVE", "DISABLE"]);
+    assert.deepEqual(state.findings, []);
+  });
+
+  test("goes behind one for a Service in it", () => {
+    const service = serviceYaml("web", 8080).replace("{ name: web", "{ namespace: shop, name: web");
+    const one = inNamespace("shop", "one", "{ targetRefs: [{ kind: Service, name: web }], mtls: { mode: DISABLE } }");
+    assert.equal(modeOf(stateOf(manifests + service + one, [shop]), shop, 8080), "DISABLE");
+  });
+
+  test("is refused for another namespace, and beside an older one that says the same", () => {
+    const later =
+      inNamespace("bank", "foreign", `{ ${own}, mtls: { mode: DISABLE } }`) +
+      inNamespace("shop", "late", `{ ${own}, mtls: { mode: DISABLE } }`);
+    const { findings, mtls } = stateOf(manifests + later);
+    assert.deepEqual(
+      findings.map(({ key, message, failure }) => [key, message.replace(/ \(.*\)/, ""), failure?.reason]),
+      [
+        [
+          "MeshPolicy/bank/foreign",
+          "targets Namespace shop, but a policy is for its own namespace, which is bank",
+          "Invalid",
+        ],
+        ["MeshPolicy/shop/late", "the mode for Namespace shop is already set by MeshPolicy/shop/whole", "Conflicted"],
+      ],
+    );
+    assert.deepEqual(
+      mtls.namespaces.map(({ namespace, mode }) => `${namespace} ${mode}`),
+      ["shop STRICT", "shop DISABLE"],
+    );
+  });
+
+  test("is the only kind that namespaces other than the mesh's own may have, where that one is known", () => {
+    const objects = objectsOf(
+      inNamespace("shop", "early", "{ mtls: { mode: DISABLE } }") +
+        inNamespace("system", "mesh", "{ mtls: { mode: PERMISSIVE } }"),
+    );
+    const { mtls, findings } = buildState({
+      trustDomain: "cluster.local",
+      objects,
+      registrations: [],
+      meshNamespace: "system",
+    });
+    assert.equal(mtls.mesh.mode, "PERMISSIVE");
+    assert.deepEqual(
+      findings.map(({ key, message, failure }) => [key, message, failure?.reason]),
+      [
+        [
+          "MeshPolicy/shop/early",
+          "without targetRefs it is for the whole mesh, and must be in namespace system: for this namespace write targetRefs: [{ kind: Namespace, name: shop }]",
+          "Invalid",
+        ],
+      ],
+    );
+  });
+});
+
 test("a target that does not exist is told", () => {
   const { findings } = stateOf(policy("p", "{ targetRefs: [{ kind: Service, name: x }], mtls: { mode: STRICT } }"));
   assert.deepEqual(

@@ -23,6 +23,7 @@ import type { Registration, Workload } from "./workload.ts";
 
 export class Mesh {
   readonly #trustDomain: string;
+  readonly #meshNamespace: string | null;
   #objects: ReadonlyMap<string, Manifest> = new Map();
   #cluster: Cluster | null = null;
   /** Of the content that is in force; null: it came from no source. */
@@ -31,8 +32,10 @@ export class Mesh {
   readonly #registrations = new Map<string, Registration>();
   #state: MeshState;
 
-  constructor(trustDomain: string) {
+  /** `meshNamespace`: where alone a policy for the whole mesh may be; null: anywhere. */
+  constructor(trustDomain: string, meshNamespace: string | null = null) {
     this.#trustDomain = trustDomain;
+    this.#meshNamespace = meshNamespace;
     this.#state = buildState({ trustDomain, objects: new Map(), registrations: [], cluster: null });
   }
 
@@ -158,6 +161,7 @@ export class Mesh {
     }
     const after = buildState({
       trustDomain: this.#trustDomain,
+      meshNamespace: this.#meshNamespace,
       objects: this.#objects,
       registrations: [...this.#registrations.values()],
       cluster: this.#cluster,

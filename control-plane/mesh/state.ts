@@ -47,6 +47,7 @@ export type FailureReason =
   | "UnsupportedProtocol"
   | "Conflicted"
   | "TargetNotFound"
+  | "Invalid"
   | "BackendNotFound"
   | "InvalidKind"
   | "RefNotPermitted";
@@ -212,6 +213,8 @@ export interface MtlsModes {
 
 export interface MtlsPolicies {
   readonly mesh: MtlsModes;
+  /** For the workloads of single namespaces, older policy first. */
+  readonly namespaces: readonly (MtlsModes & { readonly namespace: string })[];
   /** For the workloads behind single services (`namespace/name`), older policy first. */
   readonly services: readonly (MtlsModes & { readonly service: string })[];
 }
