@@ -227,8 +227,8 @@ test("outside of the cluster, by a kubeconfig file", async (t) => {
   const at = await place(t);
   if (at === null || !(await requireKubeconfigPackage(t))) return;
   const plane = await at.start("elsewhere", at.server.kubeconfig("control-plane", { token: at.chart.token }));
-  const { source } = await plane.status();
-  assert.ok(source.length > 10);
-  for (const { kind, phase, error } of source)
-    assert.ok(phase === "watching" || phase === "missing", `${kind}: ${error}`);
+  await eventually(async () => {
+    const { source } = await plane.status();
+    return source.length > 10 && source.every(({ phase }) => phase === "watching" || phase === "missing");
+  }).catch(async () => assert.fail(JSON.stringify((await plane.status()).source)));
 });

@@ -87,7 +87,8 @@ for (const kind of kinds) {
       }
     };
     await Promise.all(Array.from({ length: 8 }, judge));
-    assert.ok(good > 5 && good < OBJECTS - 5, `${good} of ${OBJECTS} were good`);
+    // Of the kind with the most fields one in twenty is: that there is none happens once in a hundred thousand runs.
+    assert.ok(good > 0 && good < OBJECTS, `${good} of ${OBJECTS} were good`);
   });
 }
 
