@@ -107,6 +107,28 @@ describe("idempotence", () => {
     assert.deepEqual(injected({ ...once, spec: { ...spec, initContainers: mounted } }).pod, once);
   });
 
+  test("callers are told which ports do not come to the sidecar", () => {
+    const statusOf = (annotations: Readonly<Record<string, string>>): unknown => {
+      const { pod: changed } = injected(pod({ annotations }));
+      const { injector, ...rest } = JSON.parse(
+        textOf(objectOf(objectOf(changed["metadata"])["annotations"])[STATUS]),
+      ) as JsonObject;
+      assert.equal(typeof injector, "string");
+      return rest;
+    };
+    assert.deepEqual(statusOf({}), {});
+    assert.deepEqual(
+      statusOf({
+        "sidecar.outrigger.dev/excludeInboundPorts": "9187, 80",
+        "sidecar.outrigger.dev/includeInboundPorts": "*",
+      }),
+      { excludeInboundPorts: [9187, 80] },
+    );
+    assert.deepEqual(statusOf({ "sidecar.outrigger.dev/includeInboundPorts": "8080" }), {
+      includeInboundPorts: [8080],
+    });
+  });
+
   test("the sidecar of an injector with other settings stays", () => {
     const once = injected(deploymentPod).pod;
     assert.equal(injectPod(once, SHOP, { ...SETTINGS, image: "outrigger:2" }).kind, "kept");

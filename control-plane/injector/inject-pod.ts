@@ -12,7 +12,7 @@ import { type JsonObject, type JsonValue, listOf, objectOf, objectsOf, textOf, t
 import { PREFIX, readAnnotations, STATUS } from "./annotations.ts";
 import { initContainer, sidecarContainer, volumes } from "./containers.ts";
 import { HTTP_PROXY_URL, OWN_CONTAINERS, OWN_VOLUMES, SIDECAR_LABEL } from "./names.ts";
-import { type PodSettings, podSettings } from "./pod-settings.ts";
+import { isIntercepted, type PodSettings, podSettings } from "./pod-settings.ts";
 import { ProbePlanner } from "./probes.ts";
 import { interceptionRefusal, podRefusal, type Refusal } from "./refusals.ts";
 import type { InjectorSettings } from "./settings.ts";
@@ -48,18 +48,16 @@ export function injectPod(pod: JsonObject, namespace: JsonObject | null, setting
   if (forbidden !== null) return { kind: "refused", ...forbidden };
 
   const { changed, warnings, port } = withOwnParts(bare, settings, own);
-  // Where no rules lead calls to the sidecar, its peers have to know where it stands, and before which port.
-  const loopback = own.interception === "none" ? { interception: own.interception, appPort: port } : {};
   return {
     kind: "injected",
-    pod: { ...changed, metadata: metadataOf(objectOf(changed["metadata"]), { injector, ...loopback }) },
+    pod: { ...changed, metadata: metadataOf(objectOf(changed["metadata"]), { injector, ...forPeers(own, port) }) },
     warnings: [...read.warnings, ...warnings],
   };
 }
 
 function withOwnParts(pod: JsonObject, settings: InjectorSettings, own: PodSettings) {
   const spec = objectOf(pod["spec"]);
-  const planner = new ProbePlanner({ intercepted: own.intercepted, excluded: own.excludedProbes });
+  const planner = new ProbePlanner({ intercepted: (port) => isIntercepted(own, port), excluded: own.excludedProbes });
   const running = new Set([...applicationContainers(pod, OWN_CONTAINERS), ...nativeSidecars(pod, OWN_CONTAINERS)]);
   const adapt = (value: JsonValue): JsonValue => {
     const container = objectOf(value);
@@ -121,6 +119,15 @@ function withHttpProxy(container: JsonObject, noProxy: readonly string[]): JsonO
     { name: "NO_PROXY", value: direct },
   ];
   return { ...container, env: [...listOf(container["env"]), ...env] };
+}
+
+/** What callers have to know: where no rules lead their calls to the sidecar, and where that stands then. */
+function forPeers({ interception, includedPorts, excludedPorts }: PodSettings, appPort: number | null): JsonObject {
+  if (interception === "none") return { interception, appPort };
+  return {
+    ...(includedPorts === null ? {} : { includeInboundPorts: includedPorts }),
+    ...(excludedPorts.length === 0 ? {} : { excludeInboundPorts: excludedPorts }),
+  };
 }
 
 function metadataOf(metadata: JsonObject, status: JsonObject): JsonObject {

@@ -34,8 +34,10 @@ export interface PodSettings {
   readonly startAfter: readonly string[];
   /** The port that stands for the workload; null: the first that it declares. */
   readonly port: number | null;
-  /** Whether connections that come for a port are led to the sidecar. */
-  readonly intercepted: (port: number) => boolean;
+  /** Connections that come for these ports are led to the sidecar; null: those for any. */
+  readonly includedPorts: readonly number[] | null;
+  /** Those for these are not. */
+  readonly excludedPorts: readonly number[];
 }
 
 export function podSettings(settings: InjectorSettings, { values }: ReadAnnotations): PodSettings {
@@ -65,15 +67,18 @@ export function podSettings(settings: InjectorSettings, { values }: ReadAnnotati
     excludedProbes: values.excludeProbes ?? "",
     startAfter: itemsOf(values.startAfter ?? ""),
     port: values.port === undefined ? null : Number(values.port),
-    intercepted: interceptedPorts(interception, values.includeInboundPorts ?? "*", values.excludeInboundPorts ?? ""),
+    includedPorts: (values.includeInboundPorts ?? "*") === "*" ? null : portsOf(values.includeInboundPorts),
+    excludedPorts: portsOf(values.excludeInboundPorts),
   };
 }
 
-function interceptedPorts(mode: InterceptionMode, include: string, exclude: string): (port: number) => boolean {
-  if (mode === "none") return () => false;
-  const included = new Set(itemsOf(include));
-  const excluded = new Set(itemsOf(exclude));
-  return (port) => (include === "*" || included.has(String(port))) && !excluded.has(String(port));
+function portsOf(text = ""): readonly number[] {
+  return itemsOf(text).map(Number);
+}
+
+/** Whether connections that come for a port are led to the sidecar. */
+export function isIntercepted({ interception, includedPorts, excludedPorts }: PodSettings, port: number): boolean {
+  return interception !== "none" && (includedPorts?.includes(port) ?? true) && !excludedPorts.includes(port);
 }
 
 /** Request and limit; a default yields where the other one was asked for and the two would contradict each other. */

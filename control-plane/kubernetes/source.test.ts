@@ -115,6 +115,27 @@ test("a sidecar to which no rules lead is called at its own port for the one tha
   assert.equal(peers?.plaintext, true);
 });
 
+test("a port whose calls a pod's rules do not lead to its sidecar is called in plaintext", async () => {
+  const { api, clock, mesh } = follow();
+  const numbers = [8080, 9187, 9999];
+  const ports = numbers.map((port) => ({ name: `p${port}`, port, targetPort: port, protocol: "TCP" }));
+  const targets = ports.map(({ name, port }) => ({ name, port, protocol: "TCP" }));
+  const spoken = async (name: string, status: JsonObject) => {
+    api.put("Service", service(name, { ports }));
+    const bare = pod(`${name}-1`, "10.1.0.1", true);
+    const annotations = { "sidecar.outrigger.dev/status": JSON.stringify({ injector: "1", ...status }) };
+    api.put("Pod", { ...bare, metadata: { ...(bare["metadata"] as JsonObject), annotations } });
+    api.put("EndpointSlice", slice(`${name}-x`, name, [{ pod: `${name}-1`, address: "10.1.0.1" }], { ports: targets }));
+    await clock.run(300);
+    const { endpoints, peers } = mesh.state.services.get(`shop/${name}`) ?? {};
+    return [...numbers.map((port) => endpoints?.get(port)?.map(({ mtls }) => mtls)), peers?.plaintext];
+  };
+  assert.deepEqual(await spoken("all", {}), [[true], [true], [true], false]);
+  assert.deepEqual(await spoken("without", { excludeInboundPorts: [9187, 9999] }), [[true], [false], [false], true]);
+  const some = { includeInboundPorts: [8080, 9187], excludeInboundPorts: [9187] };
+  assert.deepEqual(await spoken("some", some), [[true], [false], [false], true]);
+});
+
 test("contents that take long are further apart, with all changes in the next one", async () => {
   const { api, clock, source, contents } = follow();
   shop(api);

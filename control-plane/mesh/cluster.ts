@@ -28,6 +28,10 @@ export interface Pod {
    * inbound port. null: calls to any port come to it.
    */
   readonly onlyPort: number | null;
+  /** Its rules lead calls to these ports alone to its sidecar; null: those to any. */
+  readonly includedPorts: readonly number[] | null;
+  /** Calls to these come to its application itself. */
+  readonly excludedPorts: readonly number[];
   /** Ports that its containers give a name to. */
   readonly ports: Readonly<Record<string, number>>;
 }

@@ -106,8 +106,10 @@ function whoIs(slice: SliceManifest, endpoint: SliceEndpoint, cluster: Cluster |
 }
 
 function speaksMtls({ serviceAccount, pod }: Behind, port: number, { mtls, definitionOf }: Standing): boolean {
-  if (serviceAccount === null || (pod?.onlyPort ?? port) !== port) return false;
-  return pod === null || mtlsMode(mtls, definitionOf, memberOf(pod), port) !== "DISABLE";
+  if (serviceAccount === null) return false;
+  if (pod === null) return true;
+  if ((pod.onlyPort ?? port) !== port || !(pod.includedPorts?.includes(port) ?? true)) return false;
+  return !pod.excludedPorts.includes(port) && mtlsMode(mtls, definitionOf, memberOf(pod), port) !== "DISABLE";
 }
 
 function memberOf({ namespace, name, labels }: Pod): Member {

@@ -1,12 +1,13 @@
 /** Kubernetes `Pod` (v1): whose it is and whether a sidecar stands in it. */
 import { isIP } from "node:net";
 import type { Pod } from "../../mesh/cluster.ts";
-import { isObject, type JsonObject } from "../api.ts";
+import { isObject, type Json, type JsonObject } from "../api.ts";
 import { objectAt, objectsAt, textAt, textsAt } from "./fields.ts";
 
 /**
  * What the injector leaves on a pod that it gave a sidecar, as an annotation (JSON) or a label. Where it made no rules
- * that lead calls to the sidecar, `interception` is "none" and `appPort` the port that this stands before.
+ * that lead calls to the sidecar, `interception` is "none" and `appPort` the port that this stands before; else
+ * `includeInboundPorts` and `excludeInboundPorts` are the ports whose calls they lead there alone, or never do.
  */
 export const SIDECAR_STATUS = "sidecar.outrigger.dev/status";
 
@@ -32,19 +33,31 @@ export function readPod(object: JsonObject): Pod | null {
     labels,
     node: textAt(spec, "nodeName"),
     mesh: injected !== "",
-    onlyPort: onlyPort(injected),
+    ...reachedPorts(injected),
     ports: namedPorts(spec),
   };
 }
 
-function onlyPort(status: string): number | null {
+function reachedPorts(status: string): Pick<Pod, "onlyPort" | "includedPorts" | "excludedPorts"> {
+  const { interception, appPort, includeInboundPorts, excludeInboundPorts } = jsonObject(status);
+  return {
+    onlyPort: interception === "none" && typeof appPort === "number" ? appPort : null,
+    includedPorts: numbers(includeInboundPorts),
+    excludedPorts: numbers(excludeInboundPorts) ?? [],
+  };
+}
+
+function jsonObject(text: string): JsonObject {
   try {
-    const given: unknown = JSON.parse(status);
-    const { interception, appPort } = isObject(given) ? given : {};
-    return interception === "none" && typeof appPort === "number" ? appPort : null;
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : {};
   } catch {
-    return null;
+    return {};
   }
+}
+
+function numbers(value: Json | undefined): readonly number[] | null {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "number") : null;
 }
 
 /** Of containers, and of init containers that stay (native sidecars); UDP has names of its own. */
