@@ -7,7 +7,19 @@ import type { MeshContent } from "../source.ts";
 import { SidecarNamespaces } from "./sidecar-namespaces.ts";
 
 function podOf(namespace: string, name: string, mesh: boolean): Pod {
-  return { namespace, name, addresses: [], serviceAccount: "a", labels: {}, node: "", mesh, onlyPort: null, includedPorts: null, excludedPorts: [], ports: {} };
+  return {
+    namespace,
+    name,
+    addresses: [],
+    serviceAccount: "a",
+    labels: {},
+    node: "",
+    mesh,
+    onlyPort: null,
+    includedPorts: null,
+    excludedPorts: [],
+    ports: {},
+  };
 }
 
 test("namespaces that ask or have sidecars, however pods come and go", () => {

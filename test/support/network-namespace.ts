@@ -35,7 +35,9 @@ export function requireNamespaces(t: TestContext, ...tools: readonly string[]): 
   if (process.getuid?.() !== 0) return without(t, "network namespaces need root");
   if (!["ip", "unshare", ...tools].every((tool) => requireTool(t, tool))) return false;
   const probe = spawnSync("unshare", ["--net", "true"], { encoding: "utf8" });
-  return probe.status === 0 || without(t, `network namespaces can't be made here: ${probe.error?.message ?? probe.stderr}`);
+  return (
+    probe.status === 0 || without(t, `network namespaces can't be made here: ${probe.error?.message ?? probe.stderr}`)
+  );
 }
 
 /** Skips for want of rights, which nothing that is installed would give: no failure under `CI=true` either. */
