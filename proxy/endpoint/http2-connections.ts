@@ -3,6 +3,7 @@ import { WheelTimer } from "../../core/timer-wheel.ts";
 import type { Http2ClientConnection, Http2Owner } from "../codec/http2/client-connection.ts";
 import type { Http2ClientStream } from "../codec/http2/client-stream.ts";
 import { type ConnectionsOwner, retireWhenOld } from "./http1-connections.ts";
+import { sweepIdle } from "./idle-connections.ts";
 import type { PoolCluster, PoolDeps } from "./pool.ts";
 
 /** RFC 9113, section 6.5.2, advises servers to allow no fewer streams: what is counted on before they have said. */
@@ -110,17 +111,10 @@ export class Http2Connections implements Http2Owner {
   /** Closes what has carried nothing for too long. */
   #closeIdle(): void {
     const limit = this.#cluster.config.http.idleTimeoutMs;
-    const now = this.#deps.clock.now();
-    let next = Infinity;
-    for (const connection of [...this.#usable]) {
-      if (connection.activeStreams > 0) continue;
-      const left = limit - (now - connection.idleSince);
-      if (left > 0) next = Math.min(next, left);
-      else {
-        this.#cluster.stats.upstream_cx_idle_timeout++;
-        connection.retire();
-      }
-    }
+    const next = sweepIdle(this.#usable, limit, this.#deps.clock.now(), (connection) => {
+      this.#cluster.stats.upstream_cx_idle_timeout++;
+      connection.retire();
+    });
     if (next < Infinity) this.#deps.wheel.arm(this.#sweep, Math.max(1, next));
   }
 }

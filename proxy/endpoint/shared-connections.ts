@@ -13,6 +13,7 @@ import { OpaqueClientConnection, type OpaqueClientOwner } from "../codec/http2/o
 import { connectOptions } from "./connect-options.ts";
 import { tooLate, type UpstreamTlsConnector } from "./connector.ts";
 import { connectTo } from "./happy-eyeballs.ts";
+import { sweepIdle } from "./idle-connections.ts";
 import type { ConnectFailure, OpaqueAttempt } from "./opaque-attempt.ts";
 import { OpaqueStreamAttempt, type StreamAttemptOwner } from "./opaque-stream-attempt.ts";
 import type { EndpointPool, PoolCluster, PoolDeps } from "./pool.ts";
@@ -219,14 +220,7 @@ export class SharedConnections implements OpaqueClientOwner, StreamAttemptOwner 
   /** Closes what has carried nothing for too long. */
   #closeIdle(): void {
     const limit = this.#cluster.config.http.idleTimeoutMs;
-    const now = this.#deps.clock.now();
-    let next = Infinity;
-    for (const connection of [...this.#usable]) {
-      if (connection.activeStreams > 0) continue;
-      const left = limit - (now - connection.idleSince);
-      if (left > 0) next = Math.min(next, left);
-      else connection.retire();
-    }
+    const next = sweepIdle(this.#usable, limit, this.#deps.clock.now(), (connection) => connection.retire());
     if (next < Infinity) this.#deps.wheel.arm(this.#sweep, Math.max(1, next));
   }
 }
