@@ -12,6 +12,7 @@ import type { Random } from "../../core/random.ts";
 import { type ApiCall, ApiError, type Json, type JsonObject, type KubernetesApi } from "./api.ts";
 import { callWithin } from "./call-within.ts";
 import { firstLease, heldLease, type LeaseRecord, readLease, releasedLease } from "./leader-record.ts";
+import { Pause } from "./pause.ts";
 
 export interface ElectionOptions {
   /** `KubernetesApi.call`: an election needs PUT, and to be able to give a call up. */
@@ -71,11 +72,12 @@ class LeaseElection implements Election {
   #mayHold = false;
   #running: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
-  #wake: (() => void) | null = null;
+  readonly #pause: Pause;
   #told = "";
 
   constructor(options: ElectionOptions) {
     this.#options = options;
+    this.#pause = new Pause(options.clock);
     this.#path = `/apis/coordination.k8s.io/v1/namespaces/${options.namespace}/leases`;
   }
 
@@ -99,7 +101,7 @@ class LeaseElection implements Election {
   async #close(): Promise<void> {
     this.#end();
     this.#ended.abort(new Error("the election was closed"));
-    this.#wake?.();
+    this.#pause.wake();
     await this.#running;
     if (this.#mayHold) await this.#release();
   }
@@ -116,7 +118,7 @@ class LeaseElection implements Election {
         notBeforeMs = error instanceof ApiError ? error.retryAfterMs : 0;
       }
       const waitMs = this.#stop === null ? RETRY_MS * (1 + JITTER * random()) : RETRY_MS;
-      if (this.#closing === null) await this.#wait(Math.max(waitMs, notBeforeMs));
+      if (this.#closing === null) await this.#pause.wait(Math.max(waitMs, notBeforeMs));
     }
   }
 
@@ -236,16 +238,5 @@ class LeaseElection implements Election {
     this.#told = message;
     const { log, name } = this.#options;
     log.warn({ lease: name, error: message }, "the Lease could not be read or written; it is tried again");
-  }
-
-  #wait(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#options.clock.after(ms, () => this.#wake?.());
-      this.#wake = () => {
-        this.#wake = null;
-        timer.cancel();
-        resolve();
-      };
-    });
   }
 }

@@ -12,6 +12,7 @@ import { Pace } from "../../core/slices.ts";
 import type { KindReport } from "../source.ts";
 import { ApiError, type Collection, type JsonObject, type KubernetesApi } from "./api.ts";
 import { nameOf, resourceVersionOf } from "./decode.ts";
+import { Pause } from "./pause.ts";
 
 export interface ReflectorOptions<T> {
   readonly kind: string;
@@ -67,10 +68,11 @@ export class Reflector<T> {
   #lists = 0;
   #heardAt = 0;
   #error = "";
-  #wake: (() => void) | null = null;
+  readonly #pause: Pause;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#pause = new Pause(options.clock);
   }
 
   /** Whether all objects were read once. */
@@ -116,12 +118,12 @@ export class Reflector<T> {
 
   /** Ends a wait, if there is one: the next try comes at once. */
   hurry(): void {
-    this.#wake?.();
+    this.#pause.wake();
   }
 
   async close(): Promise<void> {
     this.#abort.abort();
-    this.#wake?.();
+    this.#pause.wake();
     await this.#running;
   }
 
@@ -135,7 +137,7 @@ export class Reflector<T> {
         if (this.#abort.signal.aborted) return;
         waitMs = this.#failed(error);
       }
-      if (waitMs > 0) await this.#wait(waitMs);
+      if (waitMs > 0 && !this.#abort.signal.aborted) await this.#pause.wait(waitMs);
     }
   }
 
@@ -272,18 +274,6 @@ export class Reflector<T> {
   #backoff(): number {
     const bound = Math.min(BACKOFF.maxMs, BACKOFF.baseMs * 2 ** Math.min(this.#failures++, 10));
     return bound * (0.5 + this.#options.random() / 2);
-  }
-
-  #wait(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#options.clock.after(ms, () => this.#wake?.());
-      this.#wake = () => {
-        this.#wake = null;
-        timer.cancel();
-        resolve();
-      };
-      if (this.#abort.signal.aborted) this.#wake();
-    });
   }
 }
 
