@@ -11,12 +11,12 @@ import { createWriteStream, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { loadArchive, mayLoad } from "../load-image.ts";
 import { buildEchoImage, buildSuite, type Suite } from "./build.ts";
 import { FEATURES, PROFILES } from "./features.ts";
 import { allPassed, resultOf, type TestResult, tableOf } from "./results.ts";
 
 const root = path.join(import.meta.dirname, "..", "..");
-const LOAD_LIMIT_MS = 300_000;
 const APPLY_LIMIT_MS = 120_000;
 const DELETE_LIMIT_MS = 180_000;
 /** Of one run: each test that fails waits half a minute, and there are about two dozen. */
@@ -35,8 +35,7 @@ const { values: flags } = parseArgs({
 async function main(): Promise<void> {
   if ((process.env["KUBECONFIG"] ?? "") === "") throw new Error("KUBECONFIG names no cluster");
   const suite = buildSuite();
-  const loading = process.env["OUTRIGGER_LOAD_IMAGE"] ?? "";
-  for (const image of loading === "" ? [] : suite.images) load(loading, await buildEchoImage(image), image);
+  for (const image of mayLoad() ? suite.images : []) loadArchive(await buildEchoImage(image), image);
   install(suite);
   mkdirSync(path.dirname(flags.report), { recursive: true });
   for (let run = 1; run <= Number(flags.runs); run++) {
@@ -49,11 +48,6 @@ async function main(): Promise<void> {
     console.log(`report: ${flags.report}; all that the suite wrote: ${log}`);
     if (status !== 0 || !allPassed(results)) process.exitCode = 1;
   }
-}
-
-function load(loading: string, archive: string, reference: string): void {
-  const script = /\$\{?[12@*]/.test(loading) ? loading : `${loading} "$@"`;
-  command("/bin/sh", ["-c", script, "load", archive, reference], LOAD_LIMIT_MS);
 }
 
 /** The definitions of the suite's own version: it refuses to run with others. */

@@ -10,7 +10,7 @@ import path from "node:path";
 import { finished } from "node:stream/promises";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
-import { loadArchive, mayLoad } from "./harness/load-image.ts";
+import { loadArchive, mayLoad } from "../../scripts/load-image.ts";
 
 /** Of one file: it waits for pods again and again. */
 const FILE_LIMIT_MS = 900_000;

@@ -9,8 +9,8 @@ import path from "node:path";
 import { goTool } from "../../../scripts/go-tools.ts";
 import { writeArchive } from "../../../scripts/image/archive.ts";
 import { layerEntries } from "../../../scripts/image/layer.ts";
+import { loadArchive, mayLoad } from "../../../scripts/load-image.ts";
 import { findTool } from "../../support/tools.ts";
-import { loadArchive, mayLoad } from "./load-image.ts";
 
 /** Programs with the folders that they need, as Debian has them. Libraries are found by `ldd`. */
 const PROGRAMS: readonly { readonly program: string; readonly folders: readonly string[] }[] = [
