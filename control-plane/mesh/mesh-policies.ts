@@ -102,7 +102,7 @@ function targeted(
       } else if (kind === "Service" && !definitions.has(service)) {
         tell(`targets Service ${service}, which does not exist`, targetNotFound(ref));
       } else {
-        claim(claims, policy, kind === "Namespace" ? `Namespace ${name}` : `Service ${service}`, ref, tell);
+        claim(claims, policy, given, kind === "Namespace" ? `Namespace ${name}` : `Service ${service}`, ref, tell);
         if (kind === "Namespace") namespaces.push({ namespace, ...given });
         else services.push({ service, ...given });
       }
@@ -117,11 +117,11 @@ type Tell = (message: string, failure?: Failure) => void;
 function claim(
   claims: Map<string, PolicyManifest>,
   policy: PolicyManifest,
+  given: MtlsModes,
   target: string,
   ref: number,
   tell: Tell,
 ): void {
-  const given = modes(policy);
   const claimed = [...(given.mode === null ? [] : [null]), ...given.ports.map(({ port }) => port)];
   const keyOf = (port: number | null): string => `${target}:${port ?? ""}`;
   const nothingLeft: Failure | undefined = claimed.every((port) => claims.has(keyOf(port)))
